@@ -1,0 +1,1 @@
+"""From .isa text to generated files; knows nothing of running."""

@@ -1,0 +1,96 @@
+"""Checks `atomic:`, one read and one write of one memory address, and brings it into the model's shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+from gen import fold, model, tree
+from gen.scope import Body
+
+_SHAPE = "write `let old = M[a, w]`, then `M[a, w] = …`"
+
+
+def atomic(body: Body, node: tree.Atomic, check_block: Callable[[Body, Iterable[tree.Stmt]], None]) -> None:
+    """Its names stay known afterwards: they hold what was read."""
+    made: list[model.Stmt] = []
+    body.blocks.append(made)
+    try:
+        check_block(body, node.body)
+    finally:
+        body.blocks.pop()
+    if not made:
+        return
+    reads = [(index, read) for index, statement in enumerate(made) for read in _reads(statement)]
+    if len(reads) != 1:
+        body.fail(node.pos, f"`atomic` reads memory once; this reads it {len(reads)} times", help=_SHAPE)
+    first, read = reads[0]
+    place, new = _write(body, node, made[-1], read)
+    if place.memory != read.memory or place.address != read.address or place.width != read.width:
+        body.fail(node.pos, "`atomic` reads and writes one address", help=_SHAPE)
+    before, rest = made[:first], made[first:-1]
+    for statement in before:
+        if not isinstance(statement, model.Let):
+            body.fail(node.pos, "only `let` may stand before the read in `atomic`", help=_SHAPE)
+        body.emit(statement)
+    if rest and isinstance(rest[0], model.Let) and rest[0].value is read and len(rest[0].names) == 1:
+        old = rest[0].names[0]
+        rest = rest[1:]
+    else:
+        old = body.fresh("old_value")
+    held = model.Local(read.width, old, model.Time.R)
+    between = tuple(_replace(statement, read, held) for statement in rest)
+    for statement in between:
+        if not isinstance(statement, model.Let | model.Var | model.If | model.Assign) or _touches_state(statement):
+            body.fail(node.pos, "only values may be computed between the read and the write of `atomic`", help=_SHAPE)
+    body.emit(model.Atomic(read.memory, read.width, read.address, old, between, _replace(new, read, held), node.pos))
+
+
+def _write(body: Body, node: tree.Atomic, last: model.Stmt, read: model.MemRead) -> tuple[model.ToMem, model.Expr]:
+    """The place and value of the last statement; a write under a condition writes back what was read otherwise."""
+    if isinstance(last, model.Assign) and isinstance(last.place, model.ToMem):
+        return last.place, last.value
+    if isinstance(last, model.If) and len(last.then) == 1 and not last.otherwise:
+        place, new = _write(body, node, last.then[0], read)
+        return place, fold.select(last.condition, new, read)
+    body.fail(node.pos, "`atomic` ends with its write", help=_SHAPE)
+
+
+def _children(node: Any) -> list[Any]:
+    if isinstance(node, tuple):
+        return list(node)
+    if is_dataclass(node):
+        return [getattr(node, field.name) for field in fields(node) if field.name != "pos"]
+    return []
+
+
+def _reads(node: Any) -> list[model.MemRead]:
+    found = [node] if isinstance(node, model.MemRead) else []
+    for child in _children(node):
+        found += _reads(child)
+    return found
+
+
+def _touches_state(node: Any) -> bool:
+    if isinstance(node, model.ToReg | model.ToRegFile | model.ToMem | model.ToMode | model.ToOperand):
+        return True
+    return any(_touches_state(child) for child in _children(node))
+
+
+def _replace(node: Any, old: model.MemRead, new: model.Local) -> Any:
+    """The node with one expression put in place of another (by identity, or an equal read that `select` copied)."""
+    if node is old:
+        return new
+    if isinstance(node, tuple):
+        return tuple(_replace(item, old, new) for item in node)
+    if is_dataclass(node) and not isinstance(node, type):
+        changes = {}
+        for field in fields(node):
+            if field.name != "pos":
+                value = getattr(node, field.name)
+                changed = _replace(value, old, new)
+                if changed is not value:
+                    changes[field.name] = changed
+        return replace(node, **changes) if changes else node
+    return node

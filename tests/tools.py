@@ -1,0 +1,77 @@
+"""The cross-compilers and oracles tests use: found, or the test is skipped with the reason and the mend."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+#: compiled guest programs, kept between runs by the hash of what made them
+CACHE = ROOT / "build" / "tests" / "programs"
+
+
+def tool(name: str, package: str) -> str:
+    """The path of a program, or skip the test, naming the Debian package that holds it."""
+    path = shutil.which(name)
+    if path is None:
+        pytest.skip(f"no {name} (Debian package {package})")
+    return path
+
+
+def require_build(isa: str) -> Path:
+    """The generated folder of an ISA, or skip."""
+    folder = ROOT / "build" / isa
+    if not (folder / "native.blob").exists():
+        pytest.skip(f"{isa} is not generated (make gen ISA={isa})")
+    return folder
+
+
+def compile_c(
+    compiler: str, package: str, sources: Sequence[Path], flags: Sequence[str], libraries: Sequence[str] = ()
+) -> Path:
+    """Compile to an executable under CACHE unless it is there already; skip when there is no compiler."""
+    driver = tool(compiler, package)
+    digest = hashlib.sha256(repr((compiler, flags, libraries)).encode())
+    for source in sources:
+        digest.update(source.read_bytes())
+        for header in sorted(source.parent.glob("*.h")):
+            digest.update(header.read_bytes())
+    target = CACHE / f"{sources[0].stem}-{digest.hexdigest()[:16]}"
+    if not target.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        scratch = target.with_suffix(f".{hashlib.sha256(str(sys.argv).encode()).hexdigest()[:6]}.tmp")
+        command = [driver, *flags, *map(str, sources), "-o", str(scratch), *libraries]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        scratch.replace(target)
+    return target
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a program did, as its parent sees it."""
+
+    status: int
+    stdout: bytes
+    stderr: bytes
+
+
+def run(
+    command: Sequence[str], stdin: bytes = b"", timeout: float = 120, environment: dict[str, str] | None = None
+) -> Outcome:
+    """Run to the end; a time-out fails the test that called."""
+    done = subprocess.run(command, input=stdin, capture_output=True, timeout=timeout, check=False, env=environment)
+    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+def isomorph(*arguments: str) -> list[str]:
+    """The command line of the `isomorph` command in this Python."""
+    return [sys.executable, "-m", "isomorph", *arguments]
