@@ -1,0 +1,1 @@
+"""Runs guests: engine, memory, devices, user-mode Linux.  Never imports `gen`."""

@@ -1,0 +1,1 @@
+"""What engines and devices share: state layout, memory, stop reasons."""

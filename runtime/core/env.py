@@ -1,0 +1,75 @@
+"""The runtime's own part of a vCPU's native state (`env`): fields before the guest's registers, and exit reasons.
+
+The single source of these offsets: the lowering, the native engine and Python's view all read them here.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from types import MappingProxyType
+
+
+class Exit(IntEnum):
+    """Why native code returned to Python (`env.exit_reason`)."""
+
+    NONE = 0
+    BUDGET = 1  # the instruction budget ran out; env.pc is the next instruction
+    EXCEPTION = 2  # the guest raised env.exception with env.arg0..; env.pc is the raising instruction
+    CACHE_FULL = 3  # tb_gen_code found no room; evict and go on at env.pc
+    CODE_WRITE = 4  # a store to env.fault_address hit a page holding translated code; re-run env.pc after invalidating
+    WAIT = 5  # wfi: sleep until an interrupt; env.pc is the next instruction
+    TRANSLATED = 6  # trace mode: env.tb is new; go on at env.pc
+
+
+#: name -> bytes, in order; every field is naturally aligned because the large ones come first.
+RUNTIME_FIELDS: tuple[tuple[str, int], ...] = (
+    ("pc", 8),  # guest pc: valid whenever native code is not running
+    ("flags", 8),  # packed modes: the TB key beside pc
+    ("cs_base", 8),  # the other TB key of QEMU's; 0 unless an ISA needs it
+    ("budget", 8),  # instructions left to run (signed)
+    ("budget_base", 8),  # INSTRET = budget_base - budget
+    ("exit_reason", 8),
+    ("exception", 8),  # exception code (Spec.exceptions)
+    ("arg0", 8),  # its arguments
+    ("arg1", 8),
+    ("arg2", 8),
+    ("fault_address", 8),
+    ("fault_access", 8),  # 0 load, 1 store, 2 fetch
+    ("memory_base", 8),  # host address of guest address 0
+    ("permissions", 8),  # host address of the byte-per-page permission table
+    ("jump_cache", 8),  # host address of tb_jmp_cache: JUMP_CACHE_ENTRIES of {pc, flags, op, -}
+    ("tcg", 8),  # host address of the shared TcgContext (runtime/tcg/tb.py)
+    ("tb", 8),  # last TB generated or looked up by the slow path
+    ("exclusive_address", 8),  # load_exclusive's reservation; all ones when none
+    ("exclusive_value", 8),
+    ("trace", 8),  # bits of runtime/tcg/tb.py: return to Python after each translation, link no jump slots
+    ("single_step", 8),  # non-zero: TBs of one instruction, not chained
+    ("host_mxcsr", 8),  # scratch of the entry stub
+    ("scratch", 40),
+    ("sink", 64),  # where writes to hard-wired registers go
+)
+
+
+def _offsets() -> dict[str, int]:
+    offsets, at = {}, 0
+    for name, size in RUNTIME_FIELDS:
+        offsets[name] = at
+        at += size
+    return offsets
+
+
+#: byte offset of each runtime field in `env`
+ENV: MappingProxyType[str, int] = MappingProxyType(_offsets())
+#: where the guest's registers begin (a multiple of 64)
+GUEST_STATE: int = -(-sum(size for _, size in RUNTIME_FIELDS) // 64) * 64
+
+JUMP_CACHE_ENTRIES = 4096
+JUMP_CACHE_ENTRY_BYTES = 32
+
+# The permission byte of a guest page.
+PAGE_BITS = 12
+PAGE_READ, PAGE_WRITE, PAGE_EXEC = 1, 2, 4
+PAGE_CODE = 8  # holds translated code: PAGE_WRITE is cleared meanwhile and PAGE_WRITABLE says what it was
+PAGE_WRITABLE = 16
+#: guest addresses of more bits than this do not exist in user mode (one reservation of 2**38 bytes)
+ADDRESS_BITS = 38

@@ -1,0 +1,108 @@
+"""How an ISA's registers and modes lie in `env`: the type of build/<isa>/state.py's LAYOUT."""
+
+from __future__ import annotations
+
+from runtime.core.record import computed, record
+
+
+def storage_bytes(width: int) -> int:
+    """Bytes that hold a value of `width` bits in `env`: a power of two up to 16, then a multiple of 16."""
+    size = 1
+    while size * 8 < width and size < 16:
+        size *= 2
+    return size if size * 8 >= width else -(-width // 128) * 16
+
+
+@record
+class FieldLayout:
+    """A named part of a register: bits low .. low+width-1."""
+
+    name: str
+    low: int
+    width: int
+
+
+@record
+class RegisterLayout:
+    """A register (count 1) or a register file; entry i stands at offset + i * stride, zero-extended to its storage.
+
+    `names` are the spellings of entries, the printed one first; empty for a single register.
+    `zero` is the entry hard-wired to 0.
+    """
+
+    name: str
+    width: int
+    offset: int
+    stride: int
+    count: int = 1
+    zero: int | None = None
+    names: tuple[tuple[str, ...], ...] = ()
+    fields: tuple[FieldLayout, ...] = ()
+    reset: int = 0
+    is_file: bool = False
+    system: bool = False
+
+
+@record
+class ModeLayout:
+    """A mode's place in `env.flags`."""
+
+    name: str
+    width: int
+    shift: int
+    reset: int
+    prefix: bool = False
+
+
+@record
+class MemoryLayout:
+    """A guest memory; index 0 is the one instructions are fetched from."""
+
+    name: str
+    address_width: int
+    index: int
+
+
+@record
+class StickyLayout:
+    """Bits of a register for which the host's accrued FP flags stand in (order: NV DZ OF UF NX, NX lowest)."""
+
+    register: str
+    low: int
+    width: int
+
+
+@record
+class Layout:
+    """Everything the runtime knows of an ISA's state."""
+
+    isa: str
+    pc_name: str
+    pc_width: int
+    registers: tuple[RegisterLayout, ...]
+    modes: tuple[ModeLayout, ...]
+    memories: tuple[MemoryLayout, ...]
+    inputs: tuple[tuple[str, int, int], ...]  # name, width, offset
+    exceptions: tuple[tuple[str, int], ...]  # name, code
+    sticky: StickyLayout | None
+    unit_bytes: int  # smallest instruction
+    max_bytes: int  # longest instruction
+    size: int  # bytes of env, a multiple of 64
+    by_name: dict[str, RegisterLayout] = computed()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_name", {register.name: register for register in self.registers})
+
+    def mode(self, name: str) -> ModeLayout:
+        """The mode called `name`; KeyError if there is none."""
+        for mode in self.modes:
+            if mode.name == name:
+                return mode
+        raise KeyError(name)
+
+    def exception_name(self, code: int) -> str:
+        """The name declared for an exception code, or the code in decimal."""
+        for name, number in self.exceptions:
+            if number == code:
+                return name
+        return str(code)

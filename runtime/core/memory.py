@@ -1,0 +1,391 @@
+"""Guest memory of a user-mode process: one host reservation, and a permission byte for every guest page.
+
+Guest address a is host address `base` + a.  Native code checks `permissions[a >> 12]` before it touches anything, so
+the reservation itself is readable and writable everywhere and a page that is not mapped merely has permission 0.
+
+Pages that hold translated code carry PAGE_CODE and lose PAGE_WRITE, PAGE_WRITABLE remembering it (runtime/core/env.py).
+Whatever Python does to such a page (write, map, unmap, protect) first calls `on_code_change`, which drops its blocks.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+
+from runtime.core.buffer import HostBuffer
+from runtime.core.env import ADDRESS_BITS, PAGE_BITS, PAGE_CODE, PAGE_EXEC, PAGE_READ, PAGE_WRITABLE, PAGE_WRITE
+from runtime.core.record import record, replace
+
+TYPE_CHECKING = False  # typing's own takes longer to import than all this
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+PAGE_SIZE = 1 << PAGE_BITS
+PAGE_MASK = PAGE_SIZE - 1
+_PERMISSIONS = PAGE_READ | PAGE_WRITE | PAGE_EXEC
+_CHUNK = 1 << 20  # pages whose permissions are written at a time
+_PIECE = 1 << 12  # pages whose permissions are checked at a time
+
+
+class GuestFault(Exception):
+    """A guest address that does not allow what was tried; `access` is env's: 0 load, 1 store, 2 fetch."""
+
+    def __init__(self, address: int, access: int) -> None:
+        super().__init__(f"guest {('load', 'store', 'fetch')[access]} fault at {address:#x}")
+        self.address = address
+        self.access = access
+
+
+class GuestRangeError(ValueError):
+    """A range handed to map, unmap or protect that is empty, unaligned or outside the guest's address space."""
+
+
+@record
+class Region:
+    """A run of mapped pages, [start, end), all alike: a line of /proc/self/maps."""
+
+    start: int
+    end: int
+    permissions: int  # PAGE_READ | PAGE_WRITE | PAGE_EXEC
+    name: str = ""  # path of a mapped file, "[heap]", "[stack]" ...; "" when anonymous
+    offset: int = 0  # of `start` in the file
+    shared: bool = False
+
+    @property
+    def size(self) -> int:
+        return self.end - self.start
+
+
+def page_down(address: int) -> int:
+    """`address` rounded down to a page."""
+    return address & ~PAGE_MASK
+
+
+def page_up(address: int) -> int:
+    """`address` rounded up to a page."""
+    return (address + PAGE_MASK) & ~PAGE_MASK
+
+
+def _allowing(need: int) -> bytes:
+    """A table from permission byte to 1 when it grants all of `need`; PAGE_WRITABLE grants writing."""
+    table = bytearray(256)
+    for byte in range(256):
+        granted = byte | (PAGE_WRITE if byte & PAGE_WRITABLE else 0)
+        table[byte] = granted & need == need
+    return bytes(table)
+
+
+_ALLOWING = tuple(_allowing(need) for need in range(_PERMISSIONS + 1))
+_HOLDS_CODE = bytes(bool(byte & PAGE_CODE) for byte in range(256))
+
+
+class GuestMemory:
+    """The address space of one guest process.
+
+    size          bytes of guest address space: 2**address_bits, at most 2**ADDRESS_BITS
+    base          host address of guest address 0 (env.memory_base)
+    permissions   host address of the permission table (env.permissions)
+    table         the permission table itself, a byte a page
+    view          all of guest memory as a memoryview: unchecked access, view[a:b]
+    on_code_change  called with (first page, last page) before pages holding translated code change
+    """
+
+    def __init__(self, address_bits: int = 64) -> None:
+        if address_bits < PAGE_BITS:
+            raise ValueError(f"an address space of {address_bits} bits is smaller than a page")
+        self.size = 1 << min(address_bits, ADDRESS_BITS)
+        # One page more than the guest can name: the decoder may look a few bytes past the last instruction.
+        self._memory = HostBuffer(self.size + PAGE_SIZE)
+        self._table = HostBuffer(self.size >> PAGE_BITS, sparse=True)
+        self.base = self._memory.address
+        self.permissions = self._table.address
+        self.table = self._table.memory
+        self.view = memoryview(self._memory.memory)
+        self.on_code_change: Callable[[int, int], None] | None = None
+        self._starts: list[int] = []
+        self._regions: list[Region] = []
+
+    def close(self) -> None:
+        """Return everything to the host.  The object is of no use afterwards."""
+        self.view.release()
+        self._memory.close()
+        self._table.close()
+
+    # ------------------------------------------------------------ the map
+
+    def map(
+        self, address: int, size: int, permissions: int, name: str = "", offset: int = 0, shared: bool = False
+    ) -> None:
+        """Map zeroed pages at [address, address + size), replacing what is there (mmap's MAP_FIXED)."""
+        self._check_range("map", address, size)
+        self._check_permissions(permissions)
+        end = address + size
+        self._code_changes(address, end)
+        for old in self._carve(address, end):
+            self._memory.discard(old.start, old.size)
+            if not permissions:
+                self._fill(old.start, old.end, 0)
+        if permissions:
+            self._fill(address, end, permissions)
+        self._insert(Region(address, end, permissions, name, offset, shared))
+
+    def unmap(self, address: int, size: int) -> None:
+        """Unmap every page of the range and return them to the host; pages that are not mapped are no error."""
+        self._check_range("unmap", address, size)
+        self._code_changes(address, address + size)
+        for old in self._carve(address, address + size):
+            self._memory.discard(old.start, old.size)
+            self._fill(old.start, old.end, 0)
+
+    def protect(self, address: int, size: int, permissions: int) -> bool:
+        """Change the permissions of a range; False, and nothing changed, when part of it is not mapped (ENOMEM)."""
+        self._check_range("protect", address, size)
+        self._check_permissions(permissions)
+        end = address + size
+        if not self.is_mapped(address, size):
+            return False
+        self._code_changes(address, end)
+        for old in self._carve(address, end):
+            self._insert(replace(old, permissions=permissions))
+        self._fill(address, end, permissions)
+        return True
+
+    def discard(self, address: int, size: int) -> None:
+        """Zero mapped pages and return their memory to the host (madvise's MADV_DONTNEED on anonymous memory)."""
+        self._check_range("discard", address, size)
+        self._code_changes(address, address + size)
+        for region in self._overlapping(address, address + size):
+            start, end = max(region.start, address), min(region.end, address + size)
+            self._memory.discard(start, end - start)
+
+    def rename(self, address: int, size: int, name: str) -> None:
+        """Give the mapped pages of a range another name."""
+        self._check_range("rename", address, size)
+        for old in self._carve(address, address + size):
+            self._insert(replace(old, name=name))
+
+    def is_mapped(self, address: int, size: int) -> bool:
+        """Whether every page of the range is mapped, whatever its permissions."""
+        at, end = address, address + size
+        if address < 0 or end > self.size:
+            return False
+        for region in self._overlapping(address, end):
+            if region.start > at:
+                return False
+            at = region.end
+        return at >= end
+
+    def is_free(self, address: int, size: int) -> bool:
+        """Whether the range lies inside the address space and no page of it is mapped."""
+        if address < 0 or address + size > self.size:
+            return False
+        return next(self._overlapping(address, address + size), None) is None
+
+    def find_free(
+        self,
+        size: int,
+        hint: int | None = None,
+        low: int = PAGE_SIZE,
+        high: int | None = None,
+        alignment: int = PAGE_SIZE,
+    ) -> int | None:
+        """An address where `size` bytes are free: `hint` if they are free there, else the highest below `high`.
+
+        None when there is no such place.
+        """
+        size = page_up(size)
+        high = self.size if high is None else min(high, self.size)
+        if size <= 0 or size > high:
+            return None
+        if hint is not None:
+            hint = page_down(hint)
+            if low <= hint and hint % alignment == 0 and hint + size <= high and self.is_free(hint, size):
+                return hint
+        top = high
+        for index in range(bisect_left(self._starts, high) - 1, -1, -1):
+            region = self._regions[index]
+            if region.end < top:
+                place = (top - size) // alignment * alignment
+                if place >= max(region.end, low):
+                    return place
+            top = min(top, region.start)
+            if top < low + size:
+                return None
+        place = (top - size) // alignment * alignment
+        return place if place >= low else None
+
+    def regions(self) -> Iterator[Region]:
+        """Every mapped region by address."""
+        return iter(tuple(self._regions))
+
+    def region_at(self, address: int) -> Region | None:
+        """The region that holds `address`."""
+        index = bisect_right(self._starts, address) - 1
+        if index >= 0 and address < self._regions[index].end:
+            return self._regions[index]
+        return None
+
+    # ------------------------------------------------------------ contents
+
+    def check(self, address: int, size: int, need: int) -> int | None:
+        """The first address of [address, address + size) whose page does not grant `need`; None if all is well."""
+        if size <= 0:
+            return None
+        if not 0 <= address < self.size:
+            return address
+        end = min(address + size, self.size)
+        first, last = address >> PAGE_BITS, (end - 1) >> PAGE_BITS
+        allowing = _ALLOWING[need]
+        if first == last:
+            if not allowing[self.table[first]]:
+                return address
+        else:
+            # In pieces, for a guest may ask for any size and the first bad page is the answer.
+            for piece in range(first, last + 1, _PIECE):
+                bad = self.table[piece : min(piece + _PIECE, last + 1)].translate(allowing).find(0)
+                if bad >= 0:
+                    return max(address, (piece + bad) << PAGE_BITS)
+        return self.size if end < address + size else None
+
+    def read(self, address: int, size: int, need: int = PAGE_READ) -> bytes:
+        """`size` bytes at `address`; GuestFault where a page does not grant `need` (0: mapped or not)."""
+        bad = self.check(address, size, need)
+        if bad is not None:
+            raise GuestFault(bad, 0)
+        return bytes(self.view[address : address + size])
+
+    def write(self, address: int, data: bytes | bytearray | memoryview, need: int = PAGE_WRITE) -> None:
+        """Store `data` at `address`; GuestFault, and nothing stored, where a page does not grant `need`."""
+        size = len(data)
+        bad = self.check(address, size, need)
+        if bad is not None:
+            raise GuestFault(bad, 1)
+        self._code_changes(address, address + size)
+        self.view[address : address + size] = data
+
+    def readable(self, address: int, size: int) -> memoryview:
+        """The guest's own bytes, checked for reading, without a copy.  Release it before the memory is closed."""
+        bad = self.check(address, size, PAGE_READ)
+        if bad is not None:
+            raise GuestFault(bad, 0)
+        return self.view[address : address + size]
+
+    def writable(self, address: int, size: int) -> memoryview:
+        """The guest's own bytes, checked for writing, to be filled in at once (for readv, recv_into ...)."""
+        bad = self.check(address, size, PAGE_WRITE)
+        if bad is not None:
+            raise GuestFault(bad, 1)
+        self._code_changes(address, address + size)
+        return self.view[address : address + size]
+
+    def read_string(self, address: int, limit: int = 1 << 20) -> bytes:
+        """The bytes at `address` up to, not including, the first NUL; GuestFault when they run into a bad page.
+
+        At most `limit` bytes are looked at: a longer string comes back cut, `limit` bytes long.
+        """
+        parts = []
+        while limit > 0:
+            size = min(limit, PAGE_SIZE - (address & PAGE_MASK))
+            part = self.read(address, size)
+            nul = part.find(0)
+            if nul >= 0:
+                parts.append(part[:nul])
+                break
+            parts.append(part)
+            address += size
+            limit -= size
+        return b"".join(parts)
+
+    # ------------------------------------------------------------ inside
+
+    def _check_range(self, what: str, address: int, size: int) -> None:
+        if (address | size) & PAGE_MASK:
+            raise GuestRangeError(f"cannot {what} {size:#x} bytes at {address:#x}: not whole {PAGE_SIZE}-byte pages")
+        if size <= 0:
+            raise GuestRangeError(f"cannot {what} {size:#x} bytes at {address:#x}: the size is not positive")
+        if address < 0 or address + size > self.size:
+            raise GuestRangeError(
+                f"cannot {what} {size:#x} bytes at {address:#x}: the guest's address space ends at {self.size:#x}"
+            )
+
+    @staticmethod
+    def _check_permissions(permissions: int) -> None:
+        if permissions & ~_PERMISSIONS:
+            raise ValueError(f"permissions {permissions:#x}: only read (1), write (2) and execute (4) can be given")
+
+    def _code_changes(self, start: int, end: int) -> None:
+        """Have the blocks translated from pages of [start, end) dropped before the pages change."""
+        if self.on_code_change is None or start >= end:
+            return
+        first, last = start >> PAGE_BITS, (end - 1) >> PAGE_BITS
+        if first == last:
+            if self.table[first] & PAGE_CODE:
+                self.on_code_change(first, last)
+            return
+        for chunk in range(first, last + 1, _CHUNK):
+            pages = self.table[chunk : min(chunk + _CHUNK, last + 1)].translate(_HOLDS_CODE)
+            if 1 in pages:
+                self.on_code_change(chunk + pages.find(1), chunk + pages.rfind(1))
+
+    def _fill(self, start: int, end: int, permissions: int) -> None:
+        """Set the permission bytes of a range."""
+        first, last = start >> PAGE_BITS, end >> PAGE_BITS
+        for chunk in range(first, last, _CHUNK):
+            stop = min(chunk + _CHUNK, last)
+            self.table[chunk:stop] = bytes((permissions,)) * (stop - chunk)
+
+    def _overlapping(self, start: int, end: int) -> Iterator[Region]:
+        index = max(bisect_right(self._starts, start) - 1, 0)
+        while index < len(self._regions) and self._regions[index].start < end:
+            if self._regions[index].end > start:
+                yield self._regions[index]
+            index += 1
+
+    def _carve(self, start: int, end: int) -> list[Region]:
+        """Take [start, end) out of the list of regions; what was there, cut to size, by address."""
+        taken: list[Region] = []
+        kept: list[Region] = []
+        first = index = max(bisect_right(self._starts, start) - 1, 0)
+        while index < len(self._regions) and self._regions[index].start < end:
+            region = self._regions[index]
+            index += 1
+            if region.end <= start:
+                kept.append(region)
+                continue
+            if region.start < start:
+                kept.append(replace(region, end=start))
+            if region.end > end:
+                kept.append(_from(region, end))
+            inside = _from(region, start) if region.start < start else region
+            taken.append(replace(inside, end=end) if inside.end > end else inside)
+        if index > first:
+            self._regions[first:index] = kept
+            self._starts[first:index] = [region.start for region in kept]
+        return taken
+
+    def _insert(self, region: Region) -> None:
+        """Add a region where none is, joined with its neighbours where they are alike."""
+        index = bisect_left(self._starts, region.start)
+        first = last = index
+        if index and _continues(self._regions[index - 1], region):
+            first = index - 1
+            region = replace(self._regions[first], end=region.end)
+        if index < len(self._regions) and _continues(region, self._regions[index]):
+            last = index + 1
+            region = replace(region, end=self._regions[index].end)
+        self._regions[first:last] = [region]
+        self._starts[first:last] = [region.start]
+
+
+def _from(region: Region, start: int) -> Region:
+    """The part of a region at and above `start`."""
+    offset = region.offset + (start - region.start) if region.name[:1] == "/" else region.offset
+    return replace(region, start=start, offset=offset)
+
+
+def _continues(left: Region, right: Region) -> bool:
+    """Whether two regions are one for anybody who looks."""
+    return (
+        left.end == right.start
+        and (left.permissions, left.name, left.shared) == (right.permissions, right.name, right.shared)
+        and _from(left, right.start).offset == right.offset
+    )

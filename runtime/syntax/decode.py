@@ -1,0 +1,174 @@
+"""Which form a fetched word is, for the disassembler and for the assembler's check of its own work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from runtime.syntax.tables import NEXT_PC, PC, Encoding, Form, Operand, Row, Space, Syntax, Values
+
+__all__ = ["BoundRow", "Decoded", "Decoder"]
+
+
+@dataclass(frozen=True, slots=True)
+class BoundRow:
+    """The row an operand took, with the values of its fields and of its own operands."""
+
+    row: Row
+    values: dict[str, int]
+    operands: dict[str, BoundRow]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A form with the values of its fields; `length` is in bytes and counts the operands' own words."""
+
+    form: Form
+    values: dict[str, int]
+    operands: dict[str, BoundRow]
+    length: int
+
+
+class _Bucket:
+    """Forms by the bits that most of them fix, so that few are tried on a word."""
+
+    def __init__(self, forms: Sequence[Form], tested: int = 0) -> None:
+        self.forms = forms
+        self.mask = 0
+        self.cases: dict[int, _Bucket] = {}
+        self.loose: _Bucket | None = None
+        if len(forms) <= 4:
+            return
+        shortest = min(form.encoding.length for form in forms)
+        mask = ((1 << shortest) - 1) & ~tested
+        for form in forms:
+            mask &= form.encoding.mask
+        if not mask:
+            mask = self._majority(forms, tested, shortest)
+        if not mask:
+            return
+        values = {form.encoding.value & mask for form in forms if form.encoding.mask & mask == mask}
+        loose = [form for form in forms if form.encoding.mask & mask != mask]
+        if len(values) < 2 and not loose:
+            # All agree: nothing is learnt from these bits, others may tell them apart.
+            inner = _Bucket(forms, tested | mask)
+            self.mask, self.cases, self.loose = inner.mask, inner.cases, inner.loose
+            return
+        self.mask = mask
+        for value in values:
+            case = [form for form in forms if not (form.encoding.value ^ value) & form.encoding.mask & mask]
+            self.cases[value] = _Bucket(case, tested | mask)
+        if loose:
+            self.loose = _Bucket(loose, tested | mask)
+
+    @staticmethod
+    def _majority(forms: Sequence[Form], tested: int, shortest: int) -> int:
+        """A bit that more than half of the forms fix."""
+        best, most = 0, len(forms) // 2
+        for bit in range(shortest):
+            if not tested >> bit & 1:
+                count = sum(form.encoding.mask >> bit & 1 for form in forms)
+                if count > most:
+                    best, most = 1 << bit, count
+        return best
+
+    def candidates(self, fetch: int) -> Sequence[Form]:
+        bucket = self
+        while bucket.mask:
+            found = bucket.cases.get(fetch & bucket.mask, bucket.loose)
+            if found is None:
+                return ()
+            bucket = found
+        return bucket.forms
+
+
+class Decoder:
+    """Decodes words in the space that the modes make active."""
+
+    def __init__(self, syntax: Syntax, modes: Mapping[str, int] | None = None) -> None:
+        self.syntax = syntax
+        self.modes = {**syntax.modes, **(modes or {})}
+        self.space: Space = next(
+            (space for space in syntax.spaces if space.when is None or space.when(self.modes)), syntax.spaces[0]
+        )
+        forms = [form for form in syntax.forms if form.space == self.space.name]
+        self.buckets = _Bucket(forms)
+        self.common = _common_bits(forms)
+
+    def decode(self, data: bytes, pc: int) -> Decoded | None:
+        """The instruction at the start of `data`, or None."""
+        fetch = int.from_bytes(data[: self.space.max_bytes], "little")
+        available = 8 * min(len(data), self.space.max_bytes)
+        for form in self.buckets.candidates(fetch):
+            encoding = form.encoding
+            if fetch & encoding.mask == encoding.value and encoding.length <= available:
+                found = self._take(form, fetch, available, pc)
+                if found is not None:
+                    return found
+        return None
+
+    def _take(self, form: Form, fetch: int, available: int, pc: int) -> Decoded | None:
+        values = {**self.modes, **form.encoding.extract(fetch), PC: pc}
+        if form.guard is not None and not form.guard(values):
+            return None
+        operands: dict[str, BoundRow] = {}
+        at = form.encoding.length
+        for operand in form.operands:
+            bound = self._bind(operand, values, fetch, at, available)
+            if bound is None:
+                return None
+            operands[operand.name], at = bound
+        values[NEXT_PC] = (pc + at // 8) & ((1 << self.syntax.pc_width) - 1)
+        _finish(operands, values[NEXT_PC])
+        return Decoded(form, values, operands, at // 8)
+
+    def _bind(
+        self, operand: Operand, values: Values, fetch: int, at: int, available: int
+    ) -> tuple[BoundRow, int] | None:
+        """The first row that matches, and where the fetch goes on after it."""
+        head = 0
+        for argument in operand.arguments:
+            head = head << argument.width | argument.evaluate(values)
+        for row in operand.rows:
+            rest = fetch >> at
+            if not row.head.matches(head) or not row.rest.matches(rest) or at + row.rest.length > available:
+                continue
+            inner = {**self.modes, PC: values[PC], **row.head.extract(head), **row.rest.extract(rest)}
+            if row.guard is not None and not row.guard(inner):
+                continue
+            after = at + row.rest.length
+            operands: dict[str, BoundRow] = {}
+            for nested in row.operands:
+                bound = self._bind(nested, inner, fetch, after, available)
+                if bound is None:
+                    break
+                operands[nested.name], after = bound
+            else:
+                return BoundRow(row, inner, operands), after
+        return None
+
+    def length_of_undefined(self, data: bytes) -> int:
+        """Bytes of a word that no form takes: as long as the longest forms whose common bits it has."""
+        fetch = int.from_bytes(data[: self.space.max_bytes], "little")
+        for length, encoding in self.common.items():
+            if encoding.mask and encoding.matches(fetch) and 8 * len(data) >= length:
+                return length // 8
+        return min(len(data), self.space.units[0] // 8)
+
+
+def _finish(operands: Mapping[str, BoundRow], next_pc: int) -> None:
+    for bound in operands.values():
+        bound.values[NEXT_PC] = next_pc
+        _finish(bound.operands, next_pc)
+
+
+def _common_bits(forms: Sequence[Form]) -> dict[int, Encoding]:
+    """For each length, longest first, the fixed bits all its forms share."""
+    common: dict[int, Encoding] = {}
+    for length in sorted({form.encoding.length for form in forms}, reverse=True):
+        same = [form.encoding for form in forms if form.encoding.length == length]
+        mask = same[0].mask
+        for encoding in same:
+            mask &= encoding.mask & ~(encoding.value ^ same[0].value)
+        common[length] = Encoding(length, mask, same[0].value & mask)
+    return common

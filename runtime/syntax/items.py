@@ -1,0 +1,74 @@
+"""What sections are made of: one item for each statement that takes space, names a place or sets a symbol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from runtime.syntax.encode import Candidate
+from runtime.syntax.expressions import Expression
+from runtime.syntax.statements import Statement
+
+__all__ = ["Align", "Assignment", "Bytes", "Code", "Data", "Fault", "Item", "Label", "Space"]
+
+
+class Fault(Exception):
+    """An error at 0-based places of a statement's text."""
+
+    def __init__(self, message: str, start: int = 0, end: int | None = None, notes: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.message, self.start, self.end, self.notes = message, start, end, tuple(notes)
+
+
+@dataclass(slots=True)
+class Item:
+    """One statement in a section; `locals` counts the numbered labels before it."""
+
+    statement: Statement
+    locals: Mapping[str, int]
+
+
+@dataclass(slots=True)
+class Label(Item):
+    name: str
+
+
+@dataclass(slots=True)
+class Assignment(Item):
+    name: str
+    value: Expression
+
+
+@dataclass(slots=True)
+class Data(Item):
+    size: int
+    values: list[tuple[Expression, int, int]]
+
+
+@dataclass(slots=True)
+class Bytes(Item):
+    data: bytes
+
+
+@dataclass(slots=True)
+class Space(Item):
+    """`.space count, fill`."""
+
+    count: Expression
+    fill: Expression
+
+
+@dataclass(slots=True)
+class Align(Item):
+    """Up to a multiple of a number, given itself or as a power of two."""
+
+    boundary: Expression
+    power: bool
+    fill: Expression | None
+
+
+@dataclass(slots=True)
+class Code(Item):
+    candidates: list[Candidate]
+    chosen: int = 0
+    size: int = 0

@@ -1,0 +1,293 @@
+"""The types of build/<isa>/syntax.py: encodings and their assembly syntax as tables, read in both directions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+__all__ = [
+    "NEXT_PC",
+    "PC",
+    "Alias",
+    "AliasHole",
+    "Argument",
+    "Binding",
+    "Encoding",
+    "Evaluate",
+    "Field",
+    "Form",
+    "Hole",
+    "Names",
+    "Operand",
+    "Piece",
+    "Row",
+    "Space",
+    "Step",
+    "Syntax",
+    "Values",
+    "mode_key",
+]
+
+#: what expressions read: fields by name, the two addresses below, and modes under `mode_key`
+Values = Mapping[str, int]
+Evaluate = Callable[[Values], int]
+PC = "."
+NEXT_PC = ".next"
+
+
+def mode_key(name: str) -> str:
+    """The key of a mode in Values; no field can have it."""
+    return f"mode.{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of an encoding: bits field_low .. +width-1 stand at bits low .. of the fetch integer, slice by slice."""
+
+    name: str
+    width: int
+    slices: tuple[tuple[int, int, int], ...]  # (field_low, low, width)
+
+    def extract(self, fetch: int) -> int:
+        value = 0
+        for field_low, low, width in self.slices:
+            value |= (fetch >> low & ((1 << width) - 1)) << field_low
+        return value
+
+    def insert(self, value: int) -> int:
+        """The fetch bits of a value; bits that the encoding has no place for are 0 in it."""
+        fetch = 0
+        for field_low, low, width in self.slices:
+            fetch |= (value >> field_low & ((1 << width) - 1)) << low
+        return fetch
+
+    @property
+    def bits(self) -> tuple[int, ...]:
+        """The field's bits that the encoding has a place for, ascending."""
+        return tuple(field_low + bit for field_low, _, width in self.slices for bit in range(width))
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """Fixed bits and fields; bit 8*i + j of a fetch integer is bit j of the i-th byte fetched."""
+
+    length: int
+    mask: int
+    value: int
+    fields: tuple[Field, ...] = ()
+
+    def matches(self, fetch: int) -> bool:
+        return fetch & self.mask == self.value
+
+    def extract(self, fetch: int) -> dict[str, int]:
+        return {part.name: part.extract(fetch) for part in self.fields}
+
+    def insert(self, values: Values) -> int:
+        fetch = self.value
+        for part in self.fields:
+            fetch |= part.insert(values.get(part.name, 0))
+        return fetch
+
+
+@dataclass(frozen=True)
+class Names:
+    """Names for the values 0, 1, …, separated by blanks: the first spelling is printed, all are read.
+
+    "_" marks a reserved value, "-" one that prints nothing.
+    """
+
+    name: str
+    texts: tuple[str, ...]
+
+    @cached_property
+    def spellings(self) -> tuple[tuple[str, ...], ...]:
+        """The names of each spelling; "" where nothing is printed."""
+        return tuple(tuple("" if name == "-" else name for name in text.split()) for text in self.texts)
+
+    def show(self, value: int) -> str | None:
+        """None for a reserved value, or one that has no name."""
+        names = self.spellings[0]
+        return None if value >= len(names) or names[value] == "_" else names[value]
+
+    @cached_property
+    def by_name(self) -> dict[str, int]:
+        """Lower-case spelling -> value; a name that stands for two values is the lower one's."""
+        found: dict[str, int] = {}
+        for names in self.spellings:
+            for value, name in enumerate(names):
+                if name != "_":
+                    found.setdefault(name.lower(), value)
+        return found
+
+    @cached_property
+    def lengths(self) -> tuple[int, ...]:
+        """Lengths of names, longest first: the order in which to try them, since one name may begin another."""
+        return tuple(sorted({len(name) for name in self.by_name}, reverse=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """A hole of a template: the value of `field`, or what `value` computes from `fields`.
+
+    kind: 'number', 'hex', 'plus' (a number with its sign), 'names', 'address', 'optional' (shows `text` unless the
+    value is 0), 'operand' (a sub-table).  With `names` but of another kind, names are preferred to numbers.
+    """
+
+    kind: str
+    width: int
+    field: str = ""
+    value: Evaluate | None = None
+    fields: tuple[str, ...] = ()
+    signed: bool = False
+    names: Names | None = None
+    numbers: Mapping[int, str] | None = None  # named numbers, such as system registers
+    text: str = ""
+    operand: str = ""
+
+    @property
+    def depends(self) -> tuple[str, ...]:
+        """The fields that decide its value."""
+        return (self.field,) if self.field else self.fields
+
+    def evaluate(self, values: Values) -> int:
+        return values[self.field] if self.value is None else self.value(values)
+
+
+Piece = str | Hole
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """What an operand's rows match their head bits against: a field of the outer encoding, or an expression."""
+
+    width: int
+    field: str = ""
+    value: Evaluate | None = None
+    fields: tuple[str, ...] = ()
+
+    def evaluate(self, values: Values) -> int:
+        return values[self.field] if self.value is None else self.value(values)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of an operand: `head` is matched against the arguments, `rest` against what follows in the fetch."""
+
+    head: Encoding
+    rest: Encoding
+    pieces: tuple[Piece, ...]
+    guard: Evaluate | None = None
+    operands: tuple[Operand, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A sub-table bound in an encoding; rows are tried top-down."""
+
+    name: str
+    arguments: tuple[Argument, ...]
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One encoding with its syntax; `source` is its line in the spec."""
+
+    name: str
+    source: str
+    space: str
+    encoding: Encoding
+    pieces: tuple[Piece, ...]
+    guard: Evaluate | None = None
+    operands: tuple[Operand, ...] = ()
+
+    @property
+    def holes(self) -> tuple[Hole, ...]:
+        return tuple(piece for piece in self.pieces if isinstance(piece, Hole))
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What a hole of an alias's instruction gets: a number, the alias's hole `name`, or an expression over those."""
+
+    value: int | None = None
+    name: str = ""
+    expression: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One instruction an alias stands for; bindings are in the order of the form's holes."""
+
+    form: str
+    bindings: tuple[Binding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AliasHole:
+    """A hole of an alias, read as `hole` would be.
+
+    With a `limit` the alias applies only to values of so many bits: 's32' signed, 'u32' unsigned, '32' either.
+    """
+
+    name: str
+    hole: Hole
+    limit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """A pseudo-instruction; `printed` if the disassembler shows it instead of its one instruction."""
+
+    source: str
+    pieces: tuple[str | AliasHole, ...]
+    steps: tuple[Step, ...]
+    printed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """An instruction space: unit sizes in bits, byte order, and when it is the active one."""
+
+    name: str
+    units: tuple[int, ...]
+    big: bool
+    max_bytes: int
+    when: Evaluate | None = None
+
+    def word(self, code: bytes) -> int:
+        """An instruction as the number people write: the first unit fetched is the most significant."""
+        if self.big or self.units[0] == 8:
+            return int.from_bytes(code, "big")
+        size = len(code) if 8 * len(code) in self.units else self.units[0] // 8
+        word = 0
+        for at in range(0, len(code), size):
+            word = word << 8 * size | int.from_bytes(code[at : at + size], "little")
+        return word
+
+
+@dataclass(frozen=True)
+class Syntax:
+    """Everything the assembler and the disassembler know of an ISA.
+
+    `forms` are in the order in which a word is tried on them: special cases first.  `big` is the byte order of data.
+    """
+
+    isa: str
+    pc_width: int
+    big: bool
+    modes: Mapping[str, int]  # mode_key -> reset value
+    spaces: tuple[Space, ...]
+    forms: tuple[Form, ...]
+    aliases: tuple[Alias, ...] = ()
+    registers: tuple[Names, ...] = field(default=())  # whose names are no symbols
+
+    @cached_property
+    def by_name(self) -> dict[str, Form]:
+        return {form.name: form for form in self.forms}
+
+    @cached_property
+    def register_names(self) -> frozenset[str]:
+        """Names a symbol may not have, lower case."""
+        return frozenset(name for names in self.registers for name in names.by_name if name.isidentifier())

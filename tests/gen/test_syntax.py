@@ -1,0 +1,183 @@
+"""Reading syntax templates, and the pseudo-instructions made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from gen import model
+from gen.elaborate import check
+from gen.errors import Diagnostics, SpecError
+from gen.model import Binary, Const, FieldRef, Literal, OperandRead, PcRead, Slice, Slot
+from gen.syntax import Format, enum_format, parse_template
+from gen.syntax_tables import module_source
+from gen.tree import Text
+
+FILE = Format("file", table=(("zero", "ra", "sp", "gp"), ("x0", "x1", "x2", "x3")))
+FIELDS = {"rd": FILE, "imm": Format("number", signed=True), "rm": enum_format(1, (",rne", "-"))}
+EXPRESSIONS: dict[str, model.Expr] = {
+    "rd": FieldRef(2, "rd"),
+    "imm": FieldRef(12, "imm"),
+    "rm": FieldRef(1, "rm"),
+    "u": FieldRef(5, "u"),
+    "imm[11:4]": Slice(8, FieldRef(12, "imm"), 4),
+    "e": OperandRead(32, "e"),
+    "R": model.RegRead(32, "R"),
+    "PC + imm": Binary(32, "add", PcRead(32), model.Extend(32, "sext", FieldRef(12, "imm"))),
+    "imm ++ 0": model.Cat(13, (FieldRef(12, "imm"), Const(1, 0))),
+}
+
+
+def read(parts: Any, text: str, name: str = "beq_l") -> model.Template | None:
+    def resolve(inner: Text) -> model.Expr | None:
+        found = EXPRESSIONS.get(inner.value.strip())
+        if found is None:
+            parts.diagnostics.error(inner.pos, f"unknown '{inner.value}'")
+        return found
+
+    return parse_template(
+        parts.text(text),
+        name,
+        resolve,
+        FIELDS,
+        {"X": FILE, "rm": FIELDS["rm"]},
+        parts.diagnostics,
+        {"suffix": "w", "k": 3},
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("{name} {rd}", (Literal("beq_l "), Slot(EXPRESSIONS["rd"], "file", table=FILE.table))),
+        ("{name:.}.{suffix}{k} {imm}", (Literal("beq.l.w3 "), Slot(EXPRESSIONS["imm"], "number", signed=True))),
+        ("j {PC + imm}", (Literal("j "), Slot(EXPRESSIONS["PC + imm"], "address"))),
+        ("j {imm ++ 0}", (Literal("j "), Slot(EXPRESSIONS["imm ++ 0"], "number", signed=True))),
+        ("lui {imm[11:4]:x}", (Literal("lui "), Slot(EXPRESSIONS["imm[11:4]"], "hex"))),
+        (
+            "a{u:X}{imm:+}{imm:d}",
+            (
+                Literal("a"),
+                Slot(EXPRESSIONS["u"], "file", table=FILE.table),
+                Slot(EXPRESSIONS["imm"], "plus", signed=True),
+                Slot(EXPRESSIONS["imm"], "number", signed=True),
+            ),
+        ),
+        ("f{rm}", (Literal("f"), Slot(EXPRESSIONS["rm"], "enum", table=((",rne", ""),)))),
+        ("b{u?,a}", (Literal("b"), Slot(EXPRESSIONS["u"], "optional", text=",a"))),
+        ("add {e}", (Literal("add "), Slot(EXPRESSIONS["e"], "operand", operand="e"))),
+        ("ldm {{{u}}}", (Literal("ldm {"), Slot(EXPRESSIONS["u"], "number"), Literal("}"))),
+    ],
+)
+def test_templates(parts: Any, text: str, pieces: tuple[object, ...]) -> None:
+    assert read(parts, text) == pieces
+    assert not parts.diagnostics
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "column"),
+    [
+        ("add {rd, {imm}", "unknown 'rd, {imm'", 6),
+        ("add {rd", "this hole is not closed", 6),
+        ("add rd}", "'}' without '{'", 8),
+        ("add {}", "an empty hole", 6),
+        ("add {rd:}", "no format after ':'", 10),
+        ("add {rd:Y}", "'Y' is no format", 10),
+        ("add {rd:4}", "'4' is no format", 10),
+        ("add {u?}", "no text after '?'", 6),
+        ("add {nobody}", "unknown 'nobody'", 6),
+        ("add {R}", "the syntax depends on register 'R', which is only known when the program runs", 6),
+        ("add {e:x}", "operand 'e' has a syntax of its own", 9),
+        ("{name:x}", "'x' is no format of a name", 8),
+        ("{u:rm}", "2 names for a value of 5 bits", 2),
+        ("", "the syntax is empty", 1),
+    ],
+)
+def test_mistakes(parts: Any, text: str, message: str, column: int) -> None:
+    assert read(parts, text) is None
+    found = parts.diagnostics.found[0]
+    assert (found.message, found.pos.column) == (message, column)
+
+
+def test_an_expression_stands_where_it_was_written(parts: Any) -> None:
+    seen: list[Text] = []
+
+    def resolve(inner: Text) -> model.Expr | None:
+        seen.append(inner)
+        return EXPRESSIONS["rd"]
+
+    parse_template(parts.text("add {rd}, {u:X}"), "add", resolve, FIELDS, {"X": FILE}, Diagnostics())
+    # Column of the character after the quote, as for any Text.
+    assert [(text.value, text.pos.column + 1) for text in seen] == [("rd", 7), ("u", 13)]
+
+
+# ---------------------------------------------------------------- pseudo-instructions
+
+HEADER = """isa toy
+pc     PC : bits(32)
+regs   X[4] : bits(32)  zero 0  names "zero ra sp gp"
+memory M : bits(32)  endian little
+exception Illegal = 0
+decode S : 16 little
+field  rd, rs : X
+field  imm : signed
+insn addi "imm[7:0] rd rs 0000" "addi {rd}, {rs}, {imm}" : X[rd] = X[rs] + sext(imm)
+insn jump "imm[8:1] rd 00 0001" "jump {rd}, {PC + imm}" : X[rd] = NEXT; goto PC + sext(imm)
+"""
+
+
+def tables(folder: Path, text: str) -> Any:
+    (folder / "toy.isa").write_text(HEADER + text)
+    module = ModuleType("toy")
+    exec(module_source(check(folder / "toy.isa")), module.__dict__)
+    return module.SYNTAX
+
+
+def test_what_an_alias_stands_for(tmp_path: Path) -> None:
+    syntax = tables(
+        tmp_path,
+        'asm "nop" = "addi zero, zero, 0"\nasm "mv {rd}, {rs}" = "addi {rd}, {rs}, 0"\n'
+        'asm "far {t:s16}" = "addi sp, zero, {t[7:0]}; jump ra, {t}"\n'
+        'asm "add {rs}, {rd}" = "addi {rd}, {rs}, {rd - 1}"\n',
+    )
+    nop, move, far, _ = syntax.aliases
+    assert [binding.value for binding in nop.steps[0].bindings] == [0, 0, 0]
+    bindings = move.steps[0].bindings
+    assert [(binding.name, binding.value) for binding in bindings] == [("rd", None), ("rs", None), ("", 0)]
+    assert (nop.printed, move.printed, far.printed) == (True, True, False)
+    assert [step.form for step in far.steps] == ["addi", "jump"]
+    assert far.pieces[1].limit == "s16"
+    assert far.steps[0].bindings[2].expression == "t[7:0]"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('asm "nop" = "addi zero, zero"', "'addi zero, zero' is no instruction of toy"),
+        ('asm "nop" = "addi zero, zero, 300"', "300 does not fit 'addi': -128..127"),
+        ('asm "nop" = "addi zero, {rs}, 0"', "'{rs}' is no hole of the pseudo-instruction"),
+        ('asm "nop {rs}" = "addi zero, zero, 0"', "what stands for '{rs}' is not used"),
+        ('asm "mv {rd}, {rd}" = "addi {rd}, {rd}, 0"', "a hole of the pseudo-instruction is written twice"),
+        (
+            'asm "nop {rs" = "addi zero, zero, 0"',
+            "'{rs': a hole is a name in braces, {rd}, perhaps with a limit, {imm:s32}",
+        ),
+        ('asm "li {k}" = "addi zero, zero, {k[0:7]}"', "in 'k[0:7]': [0:7] is the wrong way round"),
+        ('asm "li {k}" = "addi zero, zero, {q + k}"', "'q' is no hole of the pseudo-instruction"),
+        ('asm "li {k}" = "addi zero, zero, k"', "'k' is neither a register nor a number"),
+    ],
+)
+def test_wrong_aliases(tmp_path: Path, line: str, message: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        tables(tmp_path, line + "\n")
+    assert caught.value.diagnostics[0].message == message
+    assert caught.value.diagnostics[0].pos.line == HEADER.count("\n") + 1
+
+
+def test_generated_tables_name_their_lines(tmp_path: Path, new_parts: Callable[[], Any]) -> None:
+    syntax = tables(tmp_path, "")
+    assert [form.source.rpartition("/")[2] for form in syntax.forms] == ["toy.isa:10", "toy.isa:9"]
