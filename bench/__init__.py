@@ -1,0 +1,1 @@
+"""Speed measured side by side: the native program, qemu-user and isomorph, in one run."""

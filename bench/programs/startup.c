@@ -1,0 +1,3 @@
+/* Nothing but starting and stopping. */
+#include <stdio.h>
+int main(void) { puts("hello"); }

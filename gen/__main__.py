@@ -1,0 +1,72 @@
+"""`python -m gen [ISA…]`: generate build/<isa>/ for the instruction sets whose specs changed.
+
+Nothing slow is imported before it is known that there is something to do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from gen import stamp
+from gen.guests import guests
+
+SPECS = stamp.ROOT / "specs"
+
+
+def arguments(argv: list[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m gen",
+        description="Generate decoder, translator, handlers and syntax of instruction sets from specs/*.isa.",
+        epilog="Without names: every spec that no other spec extends or includes.",
+    )
+    parser.add_argument("isa", nargs="*", metavar="ISA", help="a spec's name in specs/, or the path of an .isa file")
+    build = Path(os.environ.get("ISOMORPH_BUILD") or stamp.ROOT / "build")
+    parser.add_argument("--build", type=Path, default=build, metavar="DIR", help="default: $ISOMORPH_BUILD, or build")
+    parser.add_argument("--jobs", type=int, default=0, metavar="N", help="worker processes; default: one a CPU")
+    parser.add_argument("--force", action="store_true", help="generate even what has not changed")
+    parser.add_argument("--list", action="store_true", help="list the instruction sets, and stop")
+    parser.add_argument("--verbose", action="store_true", help="say how long each phase took")
+    options = parser.parse_args(argv)
+    if options.jobs < 0:
+        parser.error("--jobs must be at least 1")
+    return options
+
+
+def find_specs(names: list[str]) -> list[Path]:
+    """The spec files meant; ends the process with a message if one does not exist."""
+    if not names:
+        return guests(SPECS)
+    found = []
+    for name in names:
+        path = Path(name) if name.endswith(".isa") else SPECS / f"{name}.isa"
+        if not path.is_file():
+            known = ", ".join(spec.stem for spec in guests(SPECS)) or "none"
+            sys.exit(f"gen: there is no spec '{name}' (looked for {path}); instruction sets: {known}")
+        found.append(path)
+    return found
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0, or 1 if a spec has errors."""
+    options = arguments(argv)
+    specs = find_specs(options.isa)
+    stale = [spec for spec in specs if options.force or not stamp.up_to_date(options.build / spec.stem, spec, {})]
+    if options.list:
+        for spec in specs:
+            print(f"{spec.stem:16} {'to be generated' if spec in stale else 'up to date'}")
+        return 0
+    if not stale:
+        if options.verbose:
+            print("gen: everything is up to date")
+        return 0
+    from gen.schedule import run
+
+    return run(stale, options.build, options.jobs or os.cpu_count() or 1, options.verbose)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

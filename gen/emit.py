@@ -1,0 +1,134 @@
+"""Writing build/<isa>/: Python modules first, then handlers and decoder compiled shard by shard, then STAMP.
+
+The three stages are functions of paths, so that worker processes can run them: `prepare` (spec to Python modules and
+LLVM IR), `compile_shard` (one IR file to one object), `finish` (objects to native.blob, and everything into place).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gen import model, stamp
+
+#: where an ISA's files are made before they are moved into place
+WORK = ".work"
+MODULES = ("state.py", "translate.py", "syntax.py")
+BLOB = "native.blob"
+IR_FOLDER = "ir"
+
+
+@dataclass(slots=True)
+class Report:
+    """What a stage made and how long its parts took."""
+
+    shards: list[Path] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+class _Clock:
+    """Adds the time since the last call to a phase."""
+
+    def __init__(self, seconds: dict[str, float]) -> None:
+        self._seconds = seconds
+        self._last = time.monotonic()
+
+    def phase(self, name: str) -> None:
+        now = time.monotonic()
+        self._seconds[name] = self._seconds.get(name, 0.0) + now - self._last
+        self._last = now
+
+
+def prepare(path: Path, search: tuple[Path, ...], parameters: Mapping[str, int], out: Path) -> Report:
+    """Check a spec and print everything of it but machine code into the work folder of `out`."""
+    stamp.generator_digest()  # now: a generator edited from here on is not the one that ran
+    from gen.elaborate import check
+
+    report = Report()
+    clock = _Clock(report.seconds)
+    spec = check(path, search, parameters)
+    clock.phase("check")
+    return prepare_spec(spec, parameters, out, report, clock)
+
+
+def prepare_spec(
+    spec: model.Spec,
+    parameters: Mapping[str, int],
+    out: Path,
+    report: Report | None = None,
+    clock: _Clock | None = None,
+) -> Report:
+    """`prepare` for a spec already checked."""
+    from gen import python_emitter, state, syntax_tables
+    from gen.loading import load_source
+    from gen.native import generate_ir
+
+    report = report or Report()
+    clock = clock or _Clock(report.seconds)
+    work = out / WORK
+    shutil.rmtree(work, ignore_errors=True)
+    (work / IR_FOLDER).mkdir(parents=True)
+    layout = state.layout_of(spec)
+    texts = {
+        "state.py": state.source(layout),
+        "translate.py": python_emitter.module_source(spec),
+        "syntax.py": syntax_tables.module_source(spec),
+    }
+    for name, text in texts.items():
+        (work / name).write_text(text, encoding="utf-8")
+    (work / stamp.STAMP).write_text(stamp.write(spec.sources, parameters), encoding="utf-8")
+    clock.phase("print")
+    module = load_source(work / "translate.py")
+    clock.phase("load")
+    for name, text in generate_ir(spec, layout, module, report.counts):
+        path = work / IR_FOLDER / f"{name}.ll"
+        path.write_text(text, encoding="utf-8")
+        report.shards.append(path)
+    clock.phase("handlers")
+    report.warnings = spec.warnings
+    return report
+
+
+def compile_shard(path: Path) -> float:
+    """One IR file to the object beside it; gives the seconds it took."""
+    from runtime.tcg.llvm import compile_ir
+
+    start = time.monotonic()
+    path.with_suffix(".o").write_bytes(compile_ir(path.read_text(encoding="utf-8")))
+    return time.monotonic() - start
+
+
+def finish(out: Path, shards: list[Path]) -> float:
+    """Link the objects and move everything into place, STAMP last; gives the seconds it took."""
+    from runtime.tcg import link
+
+    start = time.monotonic()
+    work = out / WORK
+    objects = [path.with_suffix(".o") for path in shards]
+    code, symbols = link.link([path.read_bytes() for path in objects])
+    link.write_blob(work / BLOB, code, symbols, {"isa": out.name})
+    for path in objects:
+        path.unlink()
+    (out / stamp.STAMP).unlink(missing_ok=True)
+    for name in (*MODULES, BLOB):
+        if (work / name).exists():
+            os.replace(work / name, out / name)
+    shutil.rmtree(out / IR_FOLDER, ignore_errors=True)
+    os.replace(work / IR_FOLDER, out / IR_FOLDER)
+    os.replace(work / stamp.STAMP, out / stamp.STAMP)
+    shutil.rmtree(work)
+    return time.monotonic() - start
+
+
+def generate(spec: model.Spec, out: Path, parameters: Mapping[str, int] | None = None) -> Report:
+    """Everything of a checked spec into `out`, in this process."""
+    report = prepare_spec(spec, parameters or {}, out)
+    report.seconds["compile"] = sum(compile_shard(path) for path in report.shards)
+    report.seconds["link"] = finish(out, report.shards)
+    return report

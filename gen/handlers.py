@@ -1,0 +1,365 @@
+"""Native handlers: an instruction's emitter run with fields that only the decoder will know.
+
+What an emitter computes from fields alone becomes a DecodeValue.  Where one meets a run-time value it becomes an
+operand of the op record (a slot); where the emitter branches on one, it is run once for each answer, and each way
+through it is a *variant*: a handler of its own that the decoder chooses.  Handlers that come out alike are one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gen import model
+from gen.decode_values import FIELD, INDEX, MODE, PC, DecodeValue, Facts, Part, Pool
+from gen.source import identifier
+from runtime.core.env import ENV
+from runtime.core.layout import Layout, RegisterLayout
+from runtime.tcg.builder import Builder
+from runtime.tcg.instructions import Instruction
+from runtime.tcg.ir import Deferred, Function, InternalError, Operand, Temp, Value, format_op
+from runtime.tcg.optimize import optimize
+from runtime.tcg.tb import JUMP_SLOT, RECORD_MAX_BYTES
+
+#: ways through one instruction that get handlers of their own; past it, only the first decisions do
+MOST_VARIANTS = 64
+FIRST_DECISIONS = 3
+RECORD_HEAD = 8  # the handler's address
+
+Decision = tuple[DecodeValue, bool]
+BadAddress = Callable[[Builder, Value, Value], object]
+
+
+@dataclass(slots=True)
+class Slot:
+    """An operand of an op record: the low `bits` of `value`, sign-extended into them if `signed`."""
+
+    value: DecodeValue
+    bits: int
+    signed: bool
+    offset: int = 0
+    in_jump_slot: bool = False  # it stands there anyway
+
+
+@dataclass(slots=True)
+class Variant:
+    """One way through an instruction: the handler, and what the decoder must put into its record."""
+
+    handler: str
+    decisions: tuple[Decision, ...]
+    slots: tuple[Slot, ...]
+    jump_targets: tuple[Part, ...]
+    record_bytes: int
+    ends_block: bool
+    new_flags: bool
+
+
+class HandlerBuilder(Builder):
+    """Builds one variant.  `answers` are the decisions to take first; later ones are taken as true and recorded."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        function: Function,
+        bad_address: BadAddress | None,
+        pool: Pool,
+        facts: Facts,
+        answers: tuple[bool, ...] = (),
+        most_decisions: int = MOST_VARIANTS,
+    ) -> None:
+        super().__init__(layout, function, bad_address)
+        self.pool = pool
+        self.facts = facts
+        self.decisions: list[Decision] = []
+        self.slots: list[Slot] = []
+        self.jump_targets: list[Part] = []
+        self.new_flags = False
+        self._answers = answers
+        self._most_decisions = most_decisions
+        self._slot_numbers: dict[tuple[DecodeValue, int, bool, bool], int] = {}
+        #: a register's offset for writing has a slot of its own even where it equals one for reading: so an encoding
+        #: that names a register once, as source and destination, shares the handler of one that names two
+        self._writing = False
+        self._offset_bits = 16 if layout.size <= 1 << 16 else 32
+        self.modes = {mode.name: pool.leaf(MODE, mode.width, mode.name) for mode in layout.modes}
+
+    # ------------------------------------------------------------ values the decoder computes
+
+    def _now(self, value: Value) -> Value:
+        """A decode value as a number, if this path has settled it."""
+        if isinstance(value, DecodeValue) and (number := self.facts.value(value)) is not None:
+            return number
+        return value
+
+    def pure(self, name: str, width: int, args: tuple[Value, ...], widths: tuple[int, ...], offset: int = 0) -> Value:
+        return super().pure(name, width, tuple([self._now(value) for value in args]), widths, offset)
+
+    def defer(
+        self, name: str, width: int, args: tuple[Value, ...], widths: tuple[int, ...], offset: int
+    ) -> Value | None:
+        return self.pool.op(name, width, args, widths, offset)  # type: ignore[arg-type]  # none is a Temp
+
+    def select(self, w: int, c: Value, a: Value, b: Value) -> Value:
+        """A choice between decode values is one, and no reason for a variant."""
+        c = self._now(c)
+        if isinstance(c, Deferred) and not isinstance(a, Temp) and not isinstance(b, Temp):
+            return self._deferred_select(w, c, a, b)
+        return super().select(w, c, a, b)
+
+    def _deferred_select(self, w: int, c: Deferred, a: Value, b: Value) -> Value:
+        if a is b or (isinstance(a, int) and a == b):
+            return a
+        if w == 1 and isinstance(a, int) and isinstance(b, int):
+            return c if a else self.not_(1, c)
+        return self.pure("select", w, (c, a, b), (1, w, w))
+
+    def decide(self, condition: Deferred) -> bool | None:
+        if not isinstance(condition, DecodeValue):
+            raise InternalError(f"{condition!r} is no decode value")
+        known = self.facts.value(condition)
+        if known is not None:
+            return bool(known)
+        if self.dead:
+            return True
+        taken = len(self.decisions)
+        if taken >= self._most_decisions:
+            return None
+        answer = self._answers[taken] if taken < len(self._answers) else True
+        self.decisions.append((condition, answer))
+        self.facts.assume(condition, answer)
+        return answer
+
+    def materialise(self, value: Deferred, width: int) -> Operand:
+        if not isinstance(value, DecodeValue):
+            raise InternalError(f"{value!r} is no decode value")
+        known = self.facts.value(value)
+        if known is not None:
+            return known
+        core, signed = value, False
+        if value.name in {"sext", "zext"} and value.widths[0] <= 64 and isinstance(value.args[0], DecodeValue):
+            core, signed = value.args[0], value.name == "sext"
+        bits = _slot_bits(core)
+        if core is not value and core.width < bits:
+            # Zero-extended into the slot, it may as well be sign-extended out of it: more handlers come out alike.
+            stored_signed, signed = signed, True
+        else:
+            stored_signed = False
+        key = (core, bits, stored_signed, self._writing)
+        number = self._slot_numbers.get(key)
+        if number is None:
+            number = self._slot_numbers[key] = len(self.slots)
+            self.slots.append(Slot(core, bits, stored_signed))
+        return self._load_slot(number, width, signed)
+
+    def _load_slot(self, number: int, width: int, signed: bool = False) -> Temp:
+        """Read an operand; `lay_out` replaces its number by its offset."""
+        return self.emit1("ld_slot", (), (), width, offset=number, size=self.slots[number].bits, flag=signed)
+
+    # ------------------------------------------------------------ register files
+
+    def get_regfile(self, name: str, index: Value) -> Value:
+        return super().get_regfile(name, self._now(index))
+
+    def set_regfile(self, name: str, index: Value, value: Value) -> None:
+        value = self.operand(value, self.layout.by_name[name].width)
+        self._writing = True
+        super().set_regfile(name, self._now(index), value)
+        self._writing = False
+
+    def regfile_offset(self, file: RegisterLayout, index: Value) -> Value:
+        if not isinstance(index, Deferred):
+            return super().regfile_offset(file, index)
+        w = self._offset_bits
+        wide = self.zext(index, index.width, w) if index.width <= w else self.slice(index, index.width, 0, w)
+        return self.add(w, self.mul(w, wide, file.stride), file.offset)
+
+    def regfile_write_offset(self, file: RegisterLayout, index: Value) -> Value:
+        if not isinstance(index, Deferred):
+            return super().regfile_write_offset(file, index)
+        offset = self.regfile_offset(file, index)
+        if file.zero is None:
+            return offset
+        return self.select(self._offset_bits, self.eq(index.width, index, file.zero), ENV["sink"], offset)
+
+    # ------------------------------------------------------------ the ends of an instruction
+
+    def set_mode(self, name: str, value: Value) -> None:
+        super().set_mode(name, self._now(value))
+        self.new_flags = self.new_flags or not self.layout.mode(name).prefix
+
+    def slot_offset(self, slot: int) -> int:
+        return RECORD_HEAD + JUMP_SLOT["bytes"] * slot
+
+    def finish_next(self) -> None:
+        if self.ends_block:
+            super().finish_next()
+        else:
+            self.emit("next", (self.budget(),), (64,))
+
+    def finish_goto(self, slot: int, target: Value) -> None:
+        if isinstance(target, Temp):
+            raise InternalError("a jump slot to a run-time target")
+        reached = len(self.jump_targets)  # numbered as they are reached: not every goto noted is
+        self.jump_targets.append(target)
+        if isinstance(target, DecodeValue):
+            place = self.slot_offset(reached) + JUMP_SLOT["pc"]
+            self.slots.append(Slot(target, 64, False, place, in_jump_slot=True))
+            target = self._load_slot(len(self.slots) - 1, self.layout.pc_width)
+        super().finish_goto(reached, target)
+
+    # ------------------------------------------------------------ the op record
+
+    def lay_out(self) -> int:
+        """Give the slots still used their places, largest first, after the jump slots; gives the record's size."""
+        used = {op.offset for op in self.ops if op.name == "ld_slot"}
+        own = [number for number in used if not self.slots[number].in_jump_slot]
+        kept = sorted(own, key=lambda number: (-self.slots[number].bits, number))
+        at = self.slot_offset(len(self.jump_targets))
+        for number in kept:
+            self.slots[number].offset = at
+            at += self.slots[number].bits // 8
+        size = -(-at // 8) * 8
+        if size > RECORD_MAX_BYTES:
+            raise InternalError(f"{self.function.name}: an op record of {size} bytes")
+        for op in self.ops:
+            if op.name == "ld_slot":
+                op.offset = self.slots[op.offset].offset
+            elif op.name == "next":
+                op.size = size
+        self.slots = [self.slots[number] for number in kept]
+        return size
+
+
+@dataclass(slots=True)
+class InstructionHandlers:
+    """What the decoder needs of one instruction."""
+
+    name: str  # an identifier
+    instruction: model.Instruction
+    variants: list[Variant]
+
+
+@dataclass(slots=True)
+class HandlerSet:
+    """All handlers of an ISA, each distinct one once."""
+
+    layout: Layout
+    bad_address: BadAddress | None
+    functions: list[Function] = field(default_factory=list)
+    _by_text: dict[str, str] = field(default_factory=dict)
+
+    def handler(self, function: Function) -> str:
+        """Enter a finished handler; gives the name of its equal if there is one."""
+        text = "\n".join(format_op(op) for op in function.ops if op.name != "insn_start")
+        known = self._by_text.setdefault(text, function.name)
+        if known == function.name:
+            self.functions.append(function)
+        return known
+
+    # ------------------------------------------------------------ one instruction
+
+    def instruction(
+        self, insn: model.Instruction, name: str, entry: Instruction, fields: Callable[..., Any]
+    ) -> InstructionHandlers:
+        """Run the emitter along every way through it."""
+        pool = Pool()
+        operands = fields(**field_values(insn, pool))
+        known = Facts()
+        if entry.guard is not None:
+            scratch = HandlerBuilder(self.layout, Function("guard"), None, pool, Facts(), most_decisions=0)
+            condition = entry.guard(scratch, operands)
+            if isinstance(condition, DecodeValue):
+                known.assume(condition, True)
+
+        def emit(b: HandlerBuilder) -> None:
+            entry.emit(b, operands)
+
+        length = insn.pattern.length // 8
+        for most in (MOST_VARIANTS, FIRST_DECISIONS, 0):
+            variants = self._variants(name, emit, length, entry.source, pool, known, most, insn.restartable)
+            if variants is not None:
+                return InstructionHandlers(name, insn, variants)
+        raise AssertionError("without decisions there is one variant")
+
+    def _variants(
+        self,
+        name: str,
+        emit: Callable[[HandlerBuilder], None],
+        length: int,
+        source: str,
+        pool: Pool,
+        known: Facts,
+        most_decisions: int,
+        restartable: bool,
+    ) -> list[Variant] | None:
+        """Every way through an emitter, or None if there are too many."""
+        pending: list[tuple[bool, ...]] = [()]
+        built: list[tuple[HandlerBuilder, int]] = []
+        while pending:
+            answers = pending.pop()
+            if len(built) + len(pending) >= MOST_VARIANTS:
+                return None
+            function = Function(f"h_{name}_{len(built)}")
+            b = HandlerBuilder(self.layout, function, self.bad_address, pool, Facts(known), answers, most_decisions)
+            self.run(b, emit, length, f"{name} {source}", restartable)
+            optimize(function)
+            built.append((b, b.lay_out()))
+            pending += [
+                (*[truth for _, truth in b.decisions[:at]], not b.decisions[at][1])
+                for at in range(len(answers), len(b.decisions))
+            ]
+        return [self._variant(b, size) for b, size in built]
+
+    def run(
+        self,
+        b: HandlerBuilder,
+        emit: Callable[[HandlerBuilder], None],
+        length: int,
+        line: str,
+        restartable: bool = False,
+    ) -> None:
+        """One instruction through a builder."""
+        pc = b.pool.leaf(PC, self.layout.pc_width)
+        next_pc = b.add(self.layout.pc_width, pc, length)
+        b.begin_instruction(pc, next_pc, b.pool.leaf(INDEX, 32), line, restartable)
+        emit(b)
+        b.end_instruction()
+
+    def _variant(self, b: HandlerBuilder, size: int) -> Variant:
+        targets = tuple(b.jump_targets)
+        return Variant(
+            self.handler(b.function), tuple(b.decisions), tuple(b.slots), targets, size, b.ends_block, b.new_flags
+        )
+
+    def fixed(self, name: str, emit: Callable[[HandlerBuilder], None], length: int) -> Variant:
+        """A handler that belongs to no instruction: for undecodable words, for blocks cut short."""
+        b = HandlerBuilder(self.layout, Function(f"h_{name}"), self.bad_address, Pool(), Facts(), most_decisions=0)
+        self.run(b, emit, length, name)
+        optimize(b.function)
+        return self._variant(b, b.lay_out())
+
+
+def _slot_bits(value: DecodeValue) -> int:
+    """Storage of an operand: 16 or 32 bits, or a multiple of 64."""
+    counted = value.args[0] if value.name == "add" and isinstance(value.args[1], int) else value
+    if isinstance(counted, DecodeValue) and counted.name == INDEX:
+        return 16  # an index or a little more: no block has that many instructions
+    if value.width <= 32:
+        return 16 if value.width <= 16 else 32
+    return -(-value.width // 64) * 64
+
+
+def field_values(insn: model.Instruction, pool: Pool) -> dict[str, DecodeValue]:
+    """The fields of an encoding, as the dataclass in translate.py names them."""
+    return {identifier(f.name): pool.leaf(FIELD, f.width, f.name) for f in insn.pattern.fields}
+
+
+def identifiers(instructions: Mapping[str, Instruction]) -> dict[str, str]:
+    """A distinct identifier for each instruction, for symbols."""
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in instructions:
+        found[name] = identifier(name, frozenset(taken))
+        taken.add(found[name])
+    return found

@@ -1,0 +1,162 @@
+"""Everything native of an ISA as LLVM IR: handlers, decoder, helpers and the engine, in modules of similar size.
+
+Several modules instead of one, so that several processes can compile them and none of them needs much memory; they
+find each other's hidden symbols when runtime/tcg/link.py joins the objects.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from gen import model, native_decoder
+from gen.fusion import plan
+from gen.handlers import HandlerBuilder, HandlerSet, InstructionHandlers, identifiers
+from gen.source import identifier
+from runtime import tcg
+from runtime.core.layout import Layout
+from runtime.tcg.builder import Builder
+from runtime.tcg.engine import engine_ir
+from runtime.tcg.instructions import Helper, Instruction
+from runtime.tcg.ir import Function, Value, plain_function
+from runtime.tcg.lower import lower_module
+
+#: TCG ops a module should have at least, if there are that many
+SHARD_OPS = 1500
+FETCH_ACCESS = 2  # what `on badaddr` is told for an instruction fetch
+
+
+def helper_function(layout: Layout, helper: Helper) -> Function:
+    """A helper's body as a function of its own."""
+    function = plain_function(helper.name, helper.parameters, helper.results)
+    b = Builder(layout, function)
+    result = helper.body(b, *function.parameters)
+    b.ret(result if isinstance(result, tuple) else () if result is None else (result,))
+    return function
+
+
+class _FaultBuilder(Builder):
+    """Runs a hook outside any instruction: what it raises is noted in env, and the function returns."""
+
+    def exit_here(self, reason: object) -> None:
+        self.ret(())
+
+
+def fetch_fault(layout: Layout, bad_address: Callable[[Builder, Value, Value], object] | None) -> Function:
+    """`@fetch_fault(env, address)`: notes the exception for an address without code."""
+    function = plain_function("fetch_fault", (64,), (), ("env",))
+    b = _FaultBuilder(layout, function)
+    if bad_address is not None:
+        address = b.slice(function.parameters[0], 64, 0, layout.memories[0].address_width)
+        bad_address(b, FETCH_ACCESS, address)
+    if not b.dead:
+        b.ret(())
+    return function
+
+
+def sync_state(layout: Layout) -> Function:
+    """`@sync_state(env)`: folds the host's accrued FP flags into the guest's."""
+    function = plain_function("sync_state", (), (), ("env",))
+    b = Builder(layout, function)
+    b.sync_state()
+    b.ret(())
+    return function
+
+
+class _Native:
+    """Collects the functions of one ISA."""
+
+    def __init__(self, spec: model.Spec, layout: Layout, module: ModuleType) -> None:
+        self.spec = spec
+        self.layout = layout
+        self.module = module
+        hook = module.HOOKS.get("badaddr")
+        self.bad_address = hook.body if hook else None
+        self.handlers = HandlerSet(layout, self.bad_address)
+        self.entries: dict[str, Instruction] = module.INSTRUCTIONS
+        self.names = identifiers(self.entries)
+
+    def _fields_class(self, entry: Instruction) -> Callable[..., Any]:
+        """The dataclass an extraction function makes."""
+        found: Callable[..., Any] = inspect.get_annotations(entry.fields, eval_str=True)["return"]
+        return found
+
+    def instructions(self) -> list[InstructionHandlers]:
+        """Handlers of all instructions."""
+        built = []
+        for insn in self.spec.instructions:
+            entry = self.entries[insn.name]
+            built.append(self.handlers.instruction(insn, self.names[insn.name], entry, self._fields_class(entry)))
+        return built
+
+    def decoders(self, built: list[InstructionHandlers], fusible: Mapping[str, int]) -> list[Function]:
+        """The functions the decision tree calls."""
+        illegal_code = next(e.code for e in self.spec.exceptions if e.name == self.spec.illegal)
+
+        def raise_illegal(b: HandlerBuilder) -> None:
+            b.raise_(illegal_code)
+
+        def end_block(b: HandlerBuilder) -> None:
+            b.goto(b.pc())
+
+        illegal = self.handlers.fixed(native_decoder.ILLEGAL, raise_illegal, self.layout.unit_bytes)
+        cut = self.handlers.fixed("goto_next", end_block, 0)
+        functions = [
+            native_decoder.illegal_decoder(self.layout, illegal),
+            native_decoder.goto_decoder(self.layout, cut),
+        ]
+        for space in self.spec.spaces:
+            if space.when is not None:
+                name = identifier(space.name)
+                when = getattr(self.module, f"when_{name}")
+                functions.append(native_decoder.space_test(self.layout, name, when))
+        for handlers in built:
+            entry = self.entries[handlers.instruction.name]
+            fields = self._fields_class(entry)
+            functions.append(native_decoder.instruction_decoder(self.layout, handlers, entry, fields, fusible))
+        return functions
+
+    def support(self) -> list[Function]:
+        """Helpers, and what the engine asks of every ISA."""
+        helpers = [helper_function(self.layout, helper) for helper in self.module.HELPERS.values()]
+        return [*helpers, fetch_fault(self.layout, self.bad_address), sync_state(self.layout)]
+
+
+def _shards(functions: list[Function]) -> Iterator[list[Function]]:
+    shard: list[Function] = []
+    ops = 0
+    for function in functions:
+        shard.append(function)
+        ops += len(function.ops)
+        if ops >= SHARD_OPS:
+            yield shard
+            shard, ops = [], 0
+    if shard:
+        yield shard
+
+
+def generate_ir(
+    spec: model.Spec, layout: Layout, module: ModuleType, counts: MutableMapping[str, int]
+) -> Iterator[tuple[str, str]]:
+    """(name, text) of each module; `counts` says how much there is."""
+    native = _Native(spec, layout, module)
+    built = native.instructions()
+    fusion = plan(spec.fused, built, native.handlers.functions)
+    decoders = native.decoders(built, fusion.numbers)
+    support = native.support()
+    handlers = native.handlers.functions
+    counts["instructions"] = len(built)
+    counts["variants"] = sum(len(entry.variants) for entry in built)
+    counts["handlers"] = len(handlers)
+    counts["fused pairs"] = len(fusion.pairs)
+    counts["helpers"] = len(module.HELPERS)
+    yield "engine", engine_ir(layout)
+    yield "libcalls", (Path(tcg.__file__).parent / "libcalls.ll").read_text(encoding="ascii")
+    yield "decode", native_decoder.tree_ir(spec, native.names)
+    yield from fusion.modules()
+    for kind, functions in (("handlers", handlers), ("records", decoders), ("support", support)):
+        for number, shard in enumerate(_shards(functions)):
+            yield f"{kind}_{number}", lower_module(shard)

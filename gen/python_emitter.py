@@ -1,0 +1,280 @@
+"""build/<isa>/translate.py: decoder, emitters, functions and hooks of an ISA as Python source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import PurePath
+
+from gen import decisions, model
+from gen.bodies import BodyPrinter, Context, not_generated
+from gen.effects import Effects
+from gen.python_decoder import DecoderPrinter, extraction_function
+from gen.source import Doc, Group, call, class_name, hexadecimal, identifier, quoted, statement, tuple_of
+from gen.templates import render
+from gen.tree import Pos
+from gen.walk import nodes
+
+
+def emitter_name(instruction: model.Instruction) -> str:
+    """The name of an instruction's emitter function."""
+    return f"emit_{identifier(instruction.name)}"
+
+
+def source_line(pos: Pos) -> str:
+    """`specs/base.isa:31`, wherever the tree lies."""
+    return f"{'/'.join(PurePath(pos.file).parts[-2:])}:{pos.line}"
+
+
+def refuse_what_is_not_generated(spec: model.Spec) -> None:
+    """Raise for constructs that pass the checker but have no code yet."""
+    for prefix in spec.prefixes:
+        raise not_generated("instruction prefixes", prefix.pos)
+    for instruction in spec.instructions:
+        if instruction.operands:
+            raise not_generated(f"'{instruction.name}' takes an operand of a sub-table (`with`)", instruction.pos)
+        if instruction.delayed:
+            raise not_generated(f"'{instruction.name}' is `delayed`", instruction.pos)
+
+
+class ModulePrinter:
+    """Prints one spec's translate.py."""
+
+    def __init__(self, spec: model.Spec) -> None:
+        self.spec = spec
+        self.effects = Effects(spec.functions)
+        constants: dict[str, str] = {}
+        for exception in spec.exceptions:
+            constants[exception.name] = identifier(exception.name.upper(), frozenset(constants.values()))
+        self.context = Context(spec.functions, {m.name: m for m in spec.memories}, constants, self.effects)
+        self._classes: dict[tuple[str, ...], str] = {}
+        self._extractions: dict[tuple[str, tuple[model.FieldLayout, ...]], str] = {}
+        self._extraction_lines: list[list[str]] = []
+        self._guards: dict[object, str] = {}
+        self._guard_lines: list[list[str]] = []
+        self._predicates = {space.name: space.predicate for space in spec.spaces}
+        self._next_modes = [mode for mode in spec.modes if mode.next is not None]
+
+    # ------------------------------------------------------------ fields and guards
+
+    def fields_class(self, instruction: model.Instruction) -> str:
+        """The dataclass for an encoding's fields: one for each set of names."""
+        names = tuple(identifier(layout.name) for layout in instruction.pattern.fields)
+        if names not in self._classes:
+            wanted = class_name(names) or "NoFields"
+            while wanted in self._classes.values() or wanted in {"Builder", "Decoded", "Helper", "Hook", "Instruction"}:
+                wanted += "_"
+            self._classes[names] = wanted
+        return self._classes[names]
+
+    def fields_function(self, instruction: model.Instruction) -> str:
+        """The extraction function, shared by encodings whose fields lie alike."""
+        kind = self.fields_class(instruction)
+        key = (kind, instruction.pattern.fields)
+        if key not in self._extractions:
+            name = identifier(instruction.name)
+            self._extractions[key] = f"fields_{name}"
+            self._extraction_lines.append(extraction_function(name, kind, instruction.pattern.fields))
+        return self._extractions[key]
+
+    def guard_function(self, instruction: model.Instruction) -> str | None:
+        """The function for `where` and `when`, if the encoding has them; shared by encodings that say the same."""
+        conditions = [c for c in (instruction.where, instruction.when) if c is not None]
+        if not conditions:
+            return None
+        kind = self.fields_class(instruction)
+        key = (kind, tuple(conditions))
+        if key not in self._guards:
+            name = f"guard_{identifier(instruction.name)}"
+            self._guards[key] = name
+            value = conditions[0]
+            for condition in conditions[1:]:
+                value = model.Binary(1, "and", value, condition)
+            self._guard_lines.append(
+                [
+                    f"def {name}(b: Builder, f: {kind}) -> Value:",
+                    *self._doc(f"{instruction.name}  {source_line(instruction.pos)}"),
+                    *self._lines([model.Return((value,), instruction.pos)], (1,), instruction.pos),
+                ]
+            )
+        return self._guards[key]
+
+    # ------------------------------------------------------------ bodies
+
+    def _doc(self, text: str) -> list[str]:
+        return [f'    """{text}"""']
+
+    def _lines(
+        self,
+        body: Sequence[model.Stmt],
+        results: Sequence[int],
+        pos: Pos,
+        parameters: Callable[[BodyPrinter], None] | None = None,
+    ) -> list[str]:
+        printer = BodyPrinter(self.context, pos)
+        if parameters:
+            parameters(printer)
+        printer.function(body, results)
+        return printer.lines
+
+    def _definition(
+        self, prefix: str, owner: model.Function | model.HookFn, results: Sequence[int], doc: str
+    ) -> list[str]:
+        """`def fn_jump(b: Builder, t: Value) -> None:` and its body."""
+        printer = BodyPrinter(self.context, owner.pos)
+        names = [printer.declare(name) for name, _ in owner.params]
+        printer.function(owner.body, results)
+        return [*self._head(prefix, owner.name, names, results), *self._doc(doc), *printer.lines]
+
+    def function(self, function: model.Function) -> list[str]:
+        """A function to inline; for a helper, its body and the function that calls it."""
+        doc = f"{function.source}  {source_line(function.pos)}"
+        if not function.helper:
+            return self._definition("fn", function, function.results, doc)
+        return [*self._definition("body", function, function.results, doc), "", "", *self._helper_call(function)]
+
+    def _helper_call(self, function: model.Function) -> list[str]:
+        """`def fn_f32_add(b: Builder, a: Value, c: Value) -> tuple[Value, ...]:` around `b.call`."""
+        printer = BodyPrinter(self.context, function.pos)
+        names = [printer.declare(name) for name, _ in function.params]
+        sized = tuple_of(tuple_of((name, str(w))) for name, (_, w) in zip(names, function.params, strict=True))
+        value = call("b.call", quoted(function.name), sized, tuple_of(map(str, function.results)))
+        wrapped = call("one" if len(function.results) == 1 else "several", value)
+        return [
+            *self._head("fn", function.name, names, function.results),
+            *self._doc(f"{function.source}: calls what body_{function.name} is compiled to"),
+            *statement("return ", wrapped, depth=1),
+        ]
+
+    def _head(self, prefix: str, name: str, parameters: Sequence[str], results: Sequence[int]) -> list[str]:
+        answer = {0: "None", 1: "Value"}.get(len(results), "tuple[Value, ...]")
+        head = call(f"def {prefix}_{name}", "b: Builder", *(f"{parameter}: Value" for parameter in parameters))
+        return statement("", head, f" -> {answer}:")
+
+    def emitter(self, instruction: model.Instruction) -> list[str]:
+        """`def emit_add(b: Builder, f: RdRs1Rs2) -> None:`"""
+        body = instruction.body
+        predicate = self._predicates.get(instruction.space)
+        if predicate is not None and self._has_fields(instruction, predicate):
+            body = (model.If(predicate, body, (), instruction.pos),)
+        written = self.effects.modes_written(body)
+        for mode in self._next_modes:
+            if mode.name not in written and mode.next is not None:
+                body = (*body, model.Assign(model.ToMode(mode.width, mode.name), mode.next, instruction.pos))
+        return [
+            f"def {emitter_name(instruction)}(b: Builder, f: {self.fields_class(instruction)}) -> None:",
+            *self._doc(f"{instruction.name}  {source_line(instruction.pos)}"),
+            *self._lines(body, (), instruction.pos),
+        ]
+
+    @staticmethod
+    def _has_fields(instruction: model.Instruction, predicate: model.Expr) -> bool:
+        """A space's predicate is for encodings that have the fields it names; others are unconditional."""
+        own = {layout.name for layout in instruction.pattern.fields}
+        return all(node.name in own for node in nodes(predicate) if isinstance(node, model.FieldRef))
+
+    # ------------------------------------------------------------ tables
+
+    def _instruction_row(self, instruction: model.Instruction) -> list[str]:
+        arguments: list[Doc] = [
+            quoted(instruction.name),
+            quoted(instruction.mnemonic),
+            quoted(source_line(instruction.pos)),
+            quoted(instruction.space),
+            str(instruction.pattern.length // 8),
+            emitter_name(instruction),
+            self.fields_function(instruction),
+        ]
+        guard = self.guard_function(instruction)
+        if guard:
+            arguments.append(guard)
+        return statement(f"{quoted(instruction.name)}: ", call("Instruction", *arguments), ",", 1)
+
+    def _table(self, name: str, rows: Iterable[tuple[str, Group]]) -> list[str]:
+        lines = [line for key, row in rows for line in statement(f"{quoted(key)}: ", row, ",", 1)]
+        return [f"{name} = {{", *lines, "}"] if lines else [f"{name} = {{}}"]
+
+    def _space_test(self, space: model.Space) -> list[str] | None:
+        """`def when_T32(b: Builder) -> Value:`"""
+        if space.when is None:
+            return None
+        return [
+            f"def when_{identifier(space.name)}(b: Builder) -> Value:",
+            *self._doc(f"{space.name}  {source_line(space.pos)}"),
+            *self._lines([model.Return((space.when,), space.pos)], (1,), space.pos),
+        ]
+
+    def _decode(self) -> list[str]:
+        lines = []
+        for space in self.spec.spaces:
+            found = f"return _decode_{identifier(space.name)}(fetch, b)"
+            if space.when is None:
+                lines.append(f"    {found}")
+                break
+            lines += [f"    if when_{identifier(space.name)}(b):", f"        {found}"]
+        else:
+            lines.append("    return None")
+        return lines
+
+    def module(self) -> str:
+        """The whole text."""
+        spec = self.spec
+        refuse_what_is_not_generated(spec)
+        rows = [self._instruction_row(instruction) for instruction in spec.instructions]
+        decoders: list[list[str]] = []
+        for space in spec.spaces:
+            printer = DecoderPrinter(identifier(space.name), self.fields_function, self.guard_function)
+            decoders += printer.functions(decisions.build(space, spec.instructions, spec.prefixes))
+        classes = [
+            ["@dataclass(frozen=True, slots=True)", f"class {name}:"]
+            + ([f"    {field}: Value" for field in names] or ["    pass"])
+            for names, name in sorted(self._classes.items(), key=lambda item: item[1])
+        ]
+        helpers = [f for f in spec.functions.values() if f.helper]
+        hooks = list(spec.hooks.values())
+        space_tests = [test for test in map(self._space_test, spec.spaces) if test]
+        return render(
+            "translate.py.j2",
+            isa=spec.name,
+            wrappers=sorted({"one" if len(f.results) == 1 else "several" for f in helpers}),
+            exceptions=[(self.context.exceptions[e.name], hexadecimal(e.code)) for e in spec.exceptions],
+            classes=classes,
+            functions=[self.function(f) for f in spec.functions.values()],
+            hooks=[self._definition("hook", h, (), f"on {h.name}  {source_line(h.pos)}") for h in hooks],
+            emitters=[self.emitter(instruction) for instruction in spec.instructions],
+            extractions=self._extraction_lines,
+            guards=[*self._guard_lines, *space_tests],
+            instructions=["INSTRUCTIONS: dict[str, Instruction] = {", *(line for row in rows for line in row), "}"],
+            helper_table=self._table(
+                "HELPERS: dict[str, Helper]",
+                (
+                    (
+                        f.name,
+                        call(
+                            "Helper",
+                            quoted(f.name),
+                            f"body_{f.name}",
+                            tuple_of(str(width) for _, width in f.params),
+                            tuple_of(map(str, f.results)),
+                        ),
+                    )
+                    for f in helpers
+                ),
+            ),
+            hook_table=self._table(
+                "HOOKS: dict[str, Hook]",
+                (
+                    (
+                        h.name,
+                        call("Hook", quoted(h.name), f"hook_{h.name}", tuple_of(str(width) for _, width in h.params)),
+                    )
+                    for h in hooks
+                ),
+            ),
+            decoders=decoders,
+            decode=self._decode(),
+        )
+
+
+def module_source(spec: model.Spec) -> str:
+    """The text of translate.py."""
+    return ModulePrinter(spec).module()

@@ -1,0 +1,71 @@
+"""The `isomorph` command: finds the subcommand and hands over, importing nothing else, so that `run` starts at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+from isomorph import __version__
+
+#: subcommand -> what help says of it; each is a module of this package with `main(arguments) -> exit status`
+COMMANDS: dict[str, str] = {
+    "run": "run a static Linux program of another machine",
+    "list": "list the instruction sets, their extensions and whether they are generated",
+    "gen": "generate instruction sets from specs/*.isa",
+    "asm": "assemble a program",
+    "disasm": "disassemble a program, or instructions in hexadecimal",
+}
+
+_EXAMPLES = """\
+examples:
+  isomorph gen riscv64                      generate one instruction set
+  isomorph run ./hello                      run a program; its machine is read from its header
+  isomorph run -strace ./hello              ... printing its system calls
+  isomorph run -d in_asm -D log ./hello     ... writing the guest code of each block to a file
+  isomorph asm examples/hello.s -o hello    make a program without a cross-compiler
+  isomorph disasm hello                     show its instructions
+
+`isomorph COMMAND --help` tells of one command.
+"""
+
+
+def usage() -> str:
+    """What `isomorph --help` prints."""
+    lines = ["usage: isomorph COMMAND [options]", "       isomorph --version", "", "commands:"]
+    lines += [f"  {name:8} {text}" for name, text in COMMANDS.items()]
+    return "\n".join(lines) + "\n\n" + _EXAMPLES
+
+
+def complain(message: str) -> None:
+    """A message on stderr, in the command's name."""
+    print(f"isomorph: {message}", file=sys.stderr)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; its exit status (2: the command line is wrong)."""
+    words = sys.argv[1:] if arguments is None else arguments
+    if not words:
+        sys.stderr.write(usage())
+        return 2
+    name, *rest = words
+    if name in ("-h", "--help", "help"):
+        print(usage(), end="")
+        return 0
+    if name in ("-V", "--version"):
+        print(f"isomorph {__version__}")
+        return 0
+    if name not in COMMANDS:
+        complain(f"there is no command {name!r}{_suggest(name)}; `isomorph --help` lists them")
+        return 2
+    status: int = import_module(f"isomorph.cli.{name}").main(rest)
+    return status
+
+
+def _suggest(name: str) -> str:
+    if os.path.isfile(name):
+        return f" (to run a program: isomorph run {name})"
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, COMMANDS, 1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -1,0 +1,1 @@
+"""User-mode Linux: ELF images, system calls, signals."""

@@ -1,0 +1,55 @@
+"""One table per guest: registers of a system call, numbers, structures, exceptions that become signals. Data only."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.linux.abi.model import Abi
+
+#: (e_machine, bits, big-endian) of an ELF header -> the module here that describes that guest
+MACHINES: dict[tuple[int, int, bool], str] = {
+    (243, 32, False): "riscv32",
+    (243, 64, False): "riscv64",
+}
+
+#: names for e_machine, to say what a file is when it cannot be run (ELF specification and its registry)
+MACHINE_NAMES: dict[int, str] = {
+    2: "sparc",
+    3: "i386",
+    4: "m68k",
+    8: "mips",
+    20: "ppc",
+    21: "ppc64",
+    22: "s390x",
+    40: "arm",
+    42: "sh4",
+    43: "sparc64",
+    62: "x86_64",
+    76: "cris",
+    183: "aarch64",
+    189: "microblaze",
+    243: "riscv",
+    258: "loongarch",
+    0x9026: "alpha",
+}
+
+
+def machine_name(machine: int, bits: int, big_endian: bool) -> str:
+    """How to call an ELF file's machine in a message: the guest's name, or the number if nobody knows it."""
+    known = MACHINES.get((machine, bits, big_endian))
+    if known is not None:
+        return known
+    name = MACHINE_NAMES.get(machine)
+    if name is None:
+        return f"unknown machine {machine}"
+    return f"{name}, {bits}-bit, {'big' if big_endian else 'little'}-endian"
+
+
+def load(name: str) -> Abi:
+    """The table called `name`; LookupError if there is none."""
+    if name not in MACHINES.values():
+        raise LookupError(name)
+    abi: Abi = import_module(f"runtime.linux.abi.{name}").ABI
+    return abi

@@ -1,0 +1,129 @@
+"""What the Linux layer must be told about a guest: the type of every table in this package."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from runtime.core.record import computed, record
+from runtime.linux.structs import Struct
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
+
+#: a register or mode of the spec: its name and, for a register file, which entry; ("pc", 0) is the program counter
+Register = tuple[str, int]
+
+
+@record
+class SystemCall:
+    """A spec exception that asks the kernel for a service; the guest goes on `length` bytes further."""
+
+    length: int
+
+
+@record
+class Fault:
+    """A spec exception that Linux turns into a signal.
+
+    `code` is a constant's name; "SEGV" stands for SEGV_MAPERR or SEGV_ACCERR, as the address is mapped or not.
+    `address` says what si_addr holds: "pc", or the exception's argument "arg0" .. "arg2".
+    """
+
+    signal: str
+    code: str
+    address: str = "pc"
+
+
+@record
+class SignalFrame:
+    """What the kernel pushes before it enters a signal handler: siginfo (128 bytes), then ucontext."""
+
+    context_bytes: int
+    stack_offset: int  # of uc_stack in ucontext
+    mask_offset: int  # of uc_sigmask
+    #: (register, offset in ucontext, bytes of the integer there, the register's lowest bit in it, its bits)
+    registers: tuple[tuple[Register, int, int, int, int], ...]
+    #: handler(signal, siginfo, ucontext): where its arguments and its return address go
+    arguments: tuple[Register, Register, Register]
+    return_address: Register
+    #: code that calls rt_sigreturn, for guests without SA_RESTORER
+    trampoline: bytes
+    align: int = 16
+
+
+@record
+class Abi:
+    """A guest's Linux ABI."""
+
+    name: str
+    isa: str  # the build that runs it, unless the user names another
+    elf_machine: int
+    bits: int
+    big_endian: bool
+    uname_machine: str
+    address_top: int  # first guest address beyond the stack
+    number: Register
+    arguments: tuple[Register, ...]
+    result: Register
+    stack: Register
+    thread_pointer: Register
+    exceptions: Mapping[str, SystemCall | Fault]
+    signal_frame: SignalFrame
+    numbers: Mapping[str, int]  # system call name -> number
+    constants: Mapping[str, int]  # O_*, MAP_*, SIG* ...: the guest's values
+    definitions: Mapping[str, str]  # structure name -> definition (see Struct)
+    platform: str | None = None  # AT_PLATFORM
+    hardware_capabilities: int = 0  # AT_HWCAP
+    page_bytes: int = 4096
+    clock_ticks: int = 100
+    #: 64-bit arguments of a 32-bit guest begin at an even register
+    aligned_pairs: bool = False
+    errors: Mapping[int, int] = MappingProxyType({})  # asm-generic errno -> the guest's, where it differs
+    structs: dict[str, Struct] = computed()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "structs", {})
+
+    @property
+    def long_bytes(self) -> int:
+        """Bytes of a C long and of a pointer."""
+        return self.bits // 8
+
+    @property
+    def byte_order(self) -> Literal["little", "big"]:
+        """The guest's byte order as Python's int.to_bytes names it."""
+        return "big" if self.big_endian else "little"
+
+    def struct(self, name: str) -> Struct:
+        """The layout of structure `name`."""
+        found = self.structs.get(name)
+        if found is None:
+            found = self.structs[name] = Struct(self.definitions[name], self.long_bytes, self.big_endian)
+        return found
+
+    def host_struct(self, name: str) -> Struct:
+        """The same structure on the host: 64-bit and little-endian, as every host this runs on is."""
+        return Struct(self.definitions[name], 8, False)
+
+
+def table(*parts: Mapping[str, int]) -> Mapping[str, int]:
+    """Tables merged, later ones winning, as a read-only mapping."""
+    merged: dict[str, int] = {}
+    for part in parts:
+        merged.update(part)
+    return MappingProxyType(merged)
+
+
+def numbered(text: str) -> Mapping[str, int]:
+    """A table written as words: a number sets the count, a name takes it and counts on."""
+    found: dict[str, int] = {}
+    count = 0
+    for word in text.split():
+        if word.isdecimal():
+            count = int(word)
+        else:
+            found[word] = count
+            count += 1
+    return MappingProxyType(found)

@@ -1,0 +1,118 @@
+"""A guest's file descriptors: its own numbers over host descriptors it never sees.
+
+The host process's descriptors other than 0, 1 and 2 (logs, mapped code) have no guest number.  What the guest opens is
+kept above the host's 2, so that the emulator's messages cannot end up in a guest's file when the guest closes its
+stderr.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+
+from runtime.linux.syscalls.table import fail
+
+#: more descriptors than this no guest gets, whatever its rlimit
+MAX_DESCRIPTORS = 1 << 16
+_FIRST_HOST = 3
+
+
+class Descriptor:
+    """A guest descriptor: the host's number and close-on-exec."""
+
+    __slots__ = ("close_on_exec", "host", "path")
+
+    def __init__(self, host: int, close_on_exec: bool = False, path: bytes | None = None) -> None:
+        self.host = host
+        self.close_on_exec = close_on_exec
+        self.path = path  # what /proc/self/fd says, where the host's own answer would be wrong
+
+
+class DescriptorTable:
+    """The open descriptors of a process."""
+
+    def __init__(self, limit: int = 1024) -> None:
+        self.limit = 0
+        self.set_limit(limit)
+        self._open: dict[int, Descriptor] = {}
+
+    def set_limit(self, limit: int) -> None:
+        """RLIMIT_NOFILE: numbers from `limit` on are not given out."""
+        self.limit = min(limit, MAX_DESCRIPTORS)
+
+    def inherit(self) -> None:
+        """Hand the guest the host's 0, 1 and 2, those that are open."""
+        for number in range(_FIRST_HOST):
+            try:
+                os.fstat(number)
+            except OSError:
+                continue
+            self._open[number] = Descriptor(number)
+
+    def get(self, number: int) -> Descriptor:
+        """Descriptor `number`, or EBADF."""
+        found = self._open.get(number)
+        if found is None:
+            raise fail(errno.EBADF)
+        return found
+
+    def host(self, number: int) -> int:
+        """The host's number behind guest descriptor `number`, or EBADF."""
+        found = self._open.get(number)
+        if found is None:
+            raise fail(errno.EBADF)
+        return found.host
+
+    def add(self, host: int, close_on_exec: bool = False, path: bytes | None = None, lowest: int = 0) -> int:
+        """Give a host descriptor, which the table owns from now on, the lowest free guest number from `lowest` on."""
+        number = lowest
+        while number in self._open:
+            number += 1
+        if number >= self.limit:
+            os.close(host)
+            raise fail(errno.EMFILE)
+        self._open[number] = Descriptor(_lift(host), close_on_exec, path)
+        return number
+
+    def duplicate(self, number: int, lowest: int = 0, close_on_exec: bool = False) -> int:
+        """dup, F_DUPFD: another number for the same open file."""
+        source = self.get(number)
+        if not 0 <= lowest < self.limit:
+            raise fail(errno.EINVAL)
+        return self.add(_copy(source.host), close_on_exec, source.path, lowest)
+
+    def replace(self, number: int, target: int, close_on_exec: bool = False) -> int:
+        """dup3: make `target` the same open file as `number`."""
+        source = self.get(number)
+        if not 0 <= target < self.limit:
+            raise fail(errno.EBADF)
+        host = _copy(source.host)
+        if target in self._open:
+            self.close(target)
+        self._open[target] = Descriptor(host, close_on_exec, source.path)
+        return target
+
+    def close(self, number: int) -> None:
+        """Close a descriptor; EBADF when it is not open."""
+        found = self.get(number)
+        del self._open[number]
+        os.close(found.host)
+
+    def numbers(self) -> list[int]:
+        """Every open descriptor, in order."""
+        return sorted(self._open)
+
+
+def _copy(host: int) -> int:
+    copy: int = fcntl.fcntl(host, fcntl.F_DUPFD_CLOEXEC, _FIRST_HOST)
+    return copy
+
+
+def _lift(host: int) -> int:
+    """The same open file at a number above the host's standard descriptors."""
+    if host >= _FIRST_HOST:
+        return host
+    copy = _copy(host)
+    os.close(host)
+    return copy

@@ -1,0 +1,154 @@
+"""Paths as the guest means them: relative to its descriptors and directory, with /proc/self answered for the guest.
+
+/proc/self of the host process tells of the emulator: its executable, its mappings, its memory.  What a guest may ask
+about itself is made up here; the files that describe the process as the host runs it (status, limits ...) are let
+through; the rest, above all mem, is refused.  Opened files are checked by their canonical name too, so that a symbolic
+link or a directory descriptor leads to nothing else.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from runtime.core.env import PAGE_EXEC, PAGE_READ, PAGE_WRITE
+from runtime.linux.syscalls.table import fail
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.linux.process import Process
+
+AT_FDCWD = -100
+PATH_MAX = 4096
+
+#: files of /proc/self that are as true of the guest as of the process that runs it, and can be read
+_HONEST = frozenset(
+    b"cgroup comm cpuset io limits loginuid mountinfo mounts mountstats oom_adj oom_score oom_score_adj sched "
+    b"schedstat sessionid stat statm status timerslack_ns".split()
+)
+
+
+def read_path(process: Process, address: int) -> bytes:
+    """The path at a guest address: EFAULT, ENAMETOOLONG as Linux's getname says."""
+    path = process.memory.read_string(address, PATH_MAX)
+    if len(path) >= PATH_MAX:
+        raise fail(errno.ENAMETOOLONG)
+    return path
+
+
+def locate(process: Process, dirfd: int, path: bytes, follow: bool = True) -> tuple[bytes, int | None]:
+    """The host's path and directory descriptor (None: the working directory) for a guest's; ENOENT when it is empty.
+
+    With `follow`, a path in /proc/self is taken to where it leads for the guest: its descriptors are not the host's.
+    """
+    if not path:
+        raise fail(errno.ENOENT)
+    if path.startswith(b"/"):
+        name = own_file(process, path) if follow else None
+        return path if name is None else _lead(process, name), None
+    if dirfd == AT_FDCWD:
+        return path, process.directory
+    return path, process.descriptors.host(dirfd)
+
+
+def _lead(process: Process, name: bytes) -> bytes:
+    """The host's path of what /proc/self/<name> means to the guest."""
+    host = descriptor_of(process, name)
+    if host is not None:
+        return b"/proc/self/fd/%d" % host
+    target = read_link(process, name)
+    if target is None:
+        check_own(name)
+        target = b"/proc/self/" + name
+    return target
+
+
+def canonical(host: int) -> bytes:
+    """The host's name for an open descriptor; nothing where /proc is not mounted, and so holds no secrets either."""
+    try:
+        return os.readlink(b"/proc/self/fd/%d" % host)
+    except FileNotFoundError:
+        return b""
+
+
+def own_file(process: Process, path: bytes) -> bytes | None:
+    """The part of an absolute path below this process's /proc directory: b"maps", b"fd/3", b"" - or None."""
+    if not path.startswith((b"/proc/", b"/dev/fd", b"/dev/std")):
+        return None
+    path = os.path.normpath(path)
+    if path.startswith(b"/dev/"):
+        number = {b"/dev/stdin": b"0", b"/dev/stdout": b"1", b"/dev/stderr": b"2"}.get(path)
+        if number is not None:
+            return b"fd/" + number
+        return b"fd" + path[len(b"/dev/fd") :] if path == b"/dev/fd" or path.startswith(b"/dev/fd/") else None
+    _, _, pid, *rest = path.split(b"/")
+    if pid not in (b"self", b"thread-self", b"%d" % process.pid):
+        return None
+    if rest[:1] == [b"task"] and len(rest) > 1:
+        rest = rest[2:]
+    return b"/".join(rest)
+
+
+def answer(process: Process, name: bytes) -> bytes | None:
+    """The contents of /proc/self/<name>, where they are the guest's and not the host's."""
+    if name == b"maps":
+        return maps(process)
+    if name == b"cmdline":
+        return b"".join(word + b"\0" for word in process.arguments)
+    if name == b"environ":
+        return b"".join(word + b"\0" for word in process.environment)
+    if name == b"auxv":
+        return process.auxiliary
+    return None
+
+
+def check_own(name: bytes) -> None:
+    """EACCES for what /proc/self/<name> would tell of the emulator rather than of the guest."""
+    if name not in _HONEST and not name.startswith(b"net/"):
+        raise fail(errno.EACCES)
+
+
+def read_link(process: Process, name: bytes) -> bytes | None:
+    """The target of the symbolic link /proc/self/<name>, where it is the guest's; None when it is no such link."""
+    if name == b"exe":
+        return process.executable
+    if name.startswith(b"fd/") and name[3:].isdigit():
+        descriptor = process.descriptors.get(_number(name))
+        return descriptor.path or canonical(descriptor.host)
+    if name in (b"cwd", b"root"):
+        return working_directory(process) if name == b"cwd" else b"/"
+    return None
+
+
+def descriptor_of(process: Process, name: bytes) -> int | None:
+    """The host descriptor that /proc/self/fd/N names, or None when `name` is something else."""
+    if name.startswith(b"fd/") and name[3:].isdigit():
+        try:
+            return process.descriptors.host(_number(name))
+        except OSError:
+            raise fail(errno.ENOENT) from None
+    return None
+
+
+def working_directory(process: Process) -> bytes:
+    """The guest's working directory."""
+    return os.getcwdb() if process.directory is None else canonical(process.directory)
+
+
+def _number(name: bytes) -> int:
+    digits = name[3:]
+    return int(digits) if len(digits) < 10 else -1
+
+
+def maps(process: Process) -> bytes:
+    """/proc/self/maps: one line a region, as proc(5) lays it out."""
+    lines = []
+    for region in process.memory.regions():
+        permissions = "".join(
+            letter if region.permissions & bit else "-"
+            for letter, bit in (("r", PAGE_READ), ("w", PAGE_WRITE), ("x", PAGE_EXEC))
+        )
+        permissions += "s" if region.shared else "p"
+        line = f"{region.start:08x}-{region.end:08x} {permissions} {region.offset:08x} 00:00 0"
+        lines.append(f"{line:<73}{region.name}" if region.name else f"{line} ")
+    return "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")

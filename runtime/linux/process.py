@@ -1,0 +1,276 @@
+"""A guest process: loaded from an executable, run until it exits, with a thread's registers as the kernel sees them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+from runtime.core.cpu import Vcpu
+from runtime.core.env import Exit
+from runtime.core.memory import GuestMemory
+from runtime.linux import signals
+from runtime.linux.abi.model import Abi, Fault, Register, SystemCall
+from runtime.linux.descriptors import DescriptorTable
+from runtime.linux.mm import AddressSpace
+from runtime.linux.signals import CODES, Action, SignalInfo, SignalTable
+from runtime.linux.syscalls.process import RLIM_INFINITY, host_limits
+from runtime.linux.syscalls.table import Bound, SystemCalls, fail
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.linux.strace import Strace
+
+for _name in ("files", "memory", "paths", "signals", "time"):
+    import_module(f"runtime.linux.syscalls.{_name}")
+
+#: what F_GETFL answers for it on x86-64; Python says 0, for opening with it changes nothing there
+_O_LARGEFILE = 0o100000
+
+#: runs a thread's vCPU until an exception, a wait or a stop: runtime.tcg.loop.cpu_exec of it
+Execute = Callable[[], Exit]
+
+
+class Thread:
+    """A guest thread: its vCPU and what the kernel keeps for it."""
+
+    def __init__(self, process: Process, vcpu: Vcpu, tid: int) -> None:
+        self.process = process
+        self.memory = process.memory
+        self.vcpu = vcpu
+        self.tid = tid
+        self.blocked = 0  # signals, as a sigset
+        self.pending: dict[int, SignalInfo] = {}
+        self.alternate_stack = 0
+        self.alternate_size = 0
+        self.clear_child_tid = 0
+        self.robust_list = 0
+        # Views of the register files: reading seven registers by name for every system call would take half its time.
+        files = {name: vcpu.file(name) for name, _ in (process.abi.number, *process.abi.arguments)}
+        self._arguments = [(files[name], index) for name, index in process.abi.arguments]
+        self._number = (files[process.abi.number[0]], process.abi.number[1])
+        modes = {mode.name for mode in vcpu.layout.modes}
+        #: what a signal frame saves, as far as this instruction set has it
+        self.saved = [
+            place
+            for place in process.abi.signal_frame.registers
+            if place[0][0] == "pc" or place[0][0] in vcpu.layout.by_name or place[0][0] in modes
+        ]
+
+    def get(self, register: Register) -> int:
+        """A register the ABI's tables name."""
+        name, index = register
+        if name in self.vcpu.layout.by_name:
+            return self.vcpu.get(name, index)
+        return self.vcpu.pc if name == "pc" else self.vcpu.get_mode(name)
+
+    def set(self, register: Register, value: int) -> None:
+        name, index = register
+        if name in self.vcpu.layout.by_name:
+            self.vcpu.set(name, value, index)
+        elif name == "pc":
+            self.vcpu.pc = value
+        else:
+            self.vcpu.set_mode(name, value)
+
+    def system_call(self) -> tuple[int, list[int]]:
+        """Number and argument registers of the system call the thread asks for."""
+        file, index = self._number
+        return file[index], [file[index] for file, index in self._arguments]
+
+    def on_alternate_stack(self, stack: int) -> bool:
+        """Whether a stack pointer lies in the alternate signal stack."""
+        return 0 < stack - self.alternate_stack <= self.alternate_size
+
+
+class Process:
+    """A guest process; `load` (runtime/linux/loader.py) fills its memory, `run` runs it.
+
+    own_signals   let the guest's signal actions become the host process's: for a process that is nothing but this guest
+    """
+
+    def __init__(self, abi: Abi, memory: GuestMemory, own_signals: bool = False) -> None:
+        self.abi = abi
+        self.memory = memory
+        self.own_signals = own_signals
+        self.space = AddressSpace(memory, abi.address_top)
+        self.signals = SignalTable(abi.constants)
+        self.calls = SystemCalls(abi)
+        self.limit_names = {number: name for name, number in abi.constants.items() if name.startswith("RLIMIT_")}
+        self.limits = host_limits(self.limit_names)
+        self.descriptors = DescriptorTable(min(self.limits["RLIMIT_NOFILE"][0], 1 << 16))
+        self.pid = os.getpid()
+        self.threads: list[Thread] = []
+        self.directory: int | None = None  # host descriptor of the working directory; None: the host process's own
+        self.executable = b""
+        self.comm = b""
+        self.arguments: list[bytes] = []
+        self.environment: list[bytes] = []
+        self.auxiliary = b""
+        self.trampoline = 0  # address of code that calls rt_sigreturn
+        self.strace: Strace | None = None
+        self.system_calls = 0
+        self.recent: deque[tuple[Bound, list[int], int]] = deque(maxlen=8)  # the last calls, for a crash report
+        self.ioctl_names = {number: name for name, number in abi.constants.items() if name[:2] in ("TC", "TI", "FI")}
+        host_flags = {name: value for name, value in vars(os).items() if name.startswith("O_")}
+        host_flags["O_LARGEFILE"] = _O_LARGEFILE
+        self._open_flags = [
+            (guest, host_flags.get(name, 0)) for name, guest in abi.constants.items() if name[:2] == "O_" and guest > 3
+        ]
+        self._access_mode = abi.constants["O_ACCMODE"]
+        self._traps: dict[int, SystemCall | Fault] = {}
+
+    # ------------------------------------------------------------ running
+
+    def add_thread(self, vcpu: Vcpu) -> Thread:
+        """The process's first thread, on `vcpu`."""
+        thread = Thread(self, vcpu, self.pid)
+        self.threads.append(thread)
+        for name, code in vcpu.layout.exceptions:
+            if name in self.abi.exceptions:
+                self._traps[code] = self.abi.exceptions[name]
+        return thread
+
+    def run(self, thread: Thread, execute: Execute) -> None:
+        """Run a thread for ever: GuestExit or GuestKilled ends it."""
+        vcpu = thread.vcpu
+        while True:
+            if thread.pending:
+                signals.deliver(thread)
+            reason = execute()
+            if reason == Exit.EXCEPTION:
+                trap = self._traps.get(vcpu.exception)
+                if isinstance(trap, SystemCall):
+                    # First, for rt_sigreturn sets the pc.
+                    vcpu.pc += trap.length
+                    self.answer(thread)
+                else:
+                    signals.force(thread, self._signal(thread, trap))
+            elif reason == Exit.BUDGET:
+                vcpu.stop_requested = False
+
+    def answer(self, thread: Thread) -> None:
+        """Make the system call whose number and arguments stand in the thread's registers."""
+        number, registers = thread.system_call()
+        self.system_calls += 1
+        bound = self.calls.find(number)
+        if bound is None:
+            result = -self.abi.errors.get(errno.ENOSYS, errno.ENOSYS)
+            if self.strace is not None:
+                self.strace.unknown(number, registers, result)
+        else:
+            arguments = bound.arguments(registers, self.abi)
+            if self.strace is None:
+                result = self.calls.answer(thread, bound, arguments)
+            else:
+                result = self.strace.traced(thread, bound, arguments)
+            self.recent.append((bound, arguments, result))
+        thread.set(self.abi.result, result)
+
+    def _signal(self, thread: Thread, trap: Fault | SystemCall | None) -> SignalInfo:
+        """The signal an exception becomes; one the table does not name is an illegal instruction."""
+        vcpu, constants = thread.vcpu, self.abi.constants
+        if not isinstance(trap, Fault):
+            return SignalInfo(constants["SIGILL"], CODES["ILL_ILLTRP"], vcpu.pc)
+        address = vcpu.pc if trap.address == "pc" else vcpu.arguments[int(trap.address[3:])]
+        code = trap.code
+        if code == "SEGV":
+            code = "SEGV_ACCERR" if self.memory.region_at(address) else "SEGV_MAPERR"
+        return SignalInfo(constants[trap.signal], CODES[code], address)
+
+    # ------------------------------------------------------------ signals and limits
+
+    def set_action(self, number: int, action: Action) -> None:
+        """sigaction: remember what the guest wants, and have the host do the like when the process is the guest's."""
+        self.signals.actions[number] = action
+        for thread in self.threads:
+            if number in thread.pending and self.signals.ignored(number):
+                del thread.pending[number]
+        name = self.signals.names.get(number)
+        # A synchronous fault of the host process would be the emulator's own.
+        if not self.own_signals or name is None or (self.signals.dumps_core(number) and name != "SIGQUIT"):
+            return
+        host = self.host_signal(number)
+        if action.handler == signals.SIG_DFL:
+            signal.signal(host, signal.SIG_DFL)
+        elif action.handler == signals.SIG_IGN:
+            signal.signal(host, signal.SIG_IGN)
+        else:
+            signal.signal(host, lambda _number, _frame: self.interrupt(number))
+
+    def interrupt(self, number: int) -> None:
+        """Somebody outside sent the process a signal."""
+        thread = self.threads[0]
+        signals.post(thread, SignalInfo(number, CODES["SI_USER"]))
+        thread.vcpu.stop_requested = True
+
+    def host_signal(self, number: int) -> int:
+        """The host's number of a guest signal; EINVAL when it has none."""
+        name = self.signals.names.get(number)
+        host = getattr(signal, name, None) if name else None
+        if host is None:
+            raise fail(errno.EINVAL)
+        return int(host)
+
+    def set_limit(self, name: str, soft: int, hard: int) -> None:
+        """setrlimit: limits are the guest's; those that matter here are obeyed here."""
+        self.limits[name] = soft, hard
+        if name == "RLIMIT_NOFILE":
+            self.descriptors.set_limit(soft)
+        elif name == "RLIMIT_DATA":
+            self.space.heap_limit = None if soft == RLIM_INFINITY else soft
+
+    # ------------------------------------------------------------ values in guest form
+
+    def host_open_flags(self, flags: int) -> int:
+        """O_* flags of the guest as the host numbers them; bits nobody knows are dropped, as open does."""
+        found = flags & self._access_mode
+        for guest, host in self._open_flags:
+            if flags & guest == guest:
+                found |= host
+        return found
+
+    def guest_open_flags(self, flags: int) -> int:
+        """The opposite of host_open_flags."""
+        found = flags & os.O_ACCMODE
+        for guest, host in self._open_flags:
+            if host and flags & host == host:
+                found |= guest
+        return found
+
+    def read_timespec_fields(self, address: int) -> tuple[int, int]:
+        """Seconds and nanoseconds of a guest's timespec, as they stand there."""
+        layout = self.abi.struct("timespec")
+        fields = layout.unpack(self.memory.read(address, layout.size))
+        return fields["sec"], fields["nsec"]
+
+    def read_timespec(self, address: int) -> int:
+        """A guest's timespec in nanoseconds; EINVAL when it is no proper span of time."""
+        seconds, nanoseconds = self.read_timespec_fields(address)
+        if seconds < 0 or not 0 <= nanoseconds < 1_000_000_000:
+            raise fail(errno.EINVAL)
+        return seconds * 1_000_000_000 + nanoseconds
+
+    def write_timespec(self, address: int, nanoseconds: int) -> None:
+        seconds, rest = divmod(nanoseconds, 1_000_000_000)
+        self.memory.write(address, self.abi.struct("timespec").pack({"sec": seconds, "nsec": rest}))
+
+    def change_directory(self, host: int) -> None:
+        """chdir to an open directory, whose descriptor this takes over."""
+        old, self.directory = self.directory, host
+        if old is not None:
+            os.close(old)
+
+
+def host_environment(settings: Sequence[str] = (), removals: Sequence[str] = ()) -> list[bytes]:
+    """The host's environment for a guest: VAR=value of `settings` put in, the names in `removals` taken out."""
+    environment = dict(os.environb)
+    for name in removals:
+        environment.pop(os.fsencode(name), None)
+    for setting in settings:
+        variable, _, value = setting.partition("=")
+        environment[os.fsencode(variable)] = os.fsencode(value)
+    return [variable + b"=" + value for variable, value in environment.items()]

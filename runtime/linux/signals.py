@@ -1,0 +1,265 @@
+"""Signals: their table, who handles them, and the frame a handler runs on.
+
+A guest exception becomes a signal through the ABI's table; kill and raise post one.  A signal is delivered when the
+guest is about to go on: its default action ends the process (GuestKilled), or a frame is pushed as Linux's
+arch/*/kernel/signal.c does and the guest enters its handler.  Layouts are data (abi/model.py's SignalFrame).
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping
+
+from runtime.core.memory import GuestFault
+from runtime.linux.syscalls.table import fail
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.linux.process import Process, Thread
+
+#: what each signal's default action is, by name (signal(7)); those not named end the process
+_IGNORED = frozenset(("SIGCHLD", "SIGURG", "SIGWINCH"))
+_STOPS = frozenset(("SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU"))
+_CORE = frozenset(
+    ("SIGQUIT", "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGSEGV", "SIGXCPU", "SIGXFSZ", "SIGSYS")
+)
+
+DESCRIPTIONS: dict[str, str] = {
+    "SIGHUP": "Hangup",
+    "SIGINT": "Interrupt",
+    "SIGQUIT": "Quit",
+    "SIGILL": "Illegal instruction",
+    "SIGTRAP": "Trace/breakpoint trap",
+    "SIGABRT": "Aborted",
+    "SIGBUS": "Bus error",
+    "SIGFPE": "Floating point exception",
+    "SIGKILL": "Killed",
+    "SIGSEGV": "Segmentation fault",
+    "SIGPIPE": "Broken pipe",
+    "SIGALRM": "Alarm clock",
+    "SIGTERM": "Terminated",
+    "SIGXCPU": "CPU time limit exceeded",
+    "SIGXFSZ": "File size limit exceeded",
+    "SIGSYS": "Bad system call",
+}
+
+#: si_code values (asm-generic/siginfo.h)
+CODES: dict[str, int] = {
+    "SI_USER": 0,
+    "SI_KERNEL": 0x80,
+    "SI_TKILL": -6,
+    "ILL_ILLOPC": 1,
+    "ILL_ILLOPN": 2,
+    "ILL_ILLADR": 3,
+    "ILL_ILLTRP": 4,
+    "ILL_PRVOPC": 5,
+    "FPE_INTDIV": 1,
+    "FPE_INTOVF": 2,
+    "FPE_FLTINV": 7,
+    "SEGV_MAPERR": 1,
+    "SEGV_ACCERR": 2,
+    "BUS_ADRALN": 1,
+    "BUS_ADRERR": 2,
+    "TRAP_BRKPT": 1,
+    "TRAP_TRACE": 2,
+}
+
+SIG_DFL, SIG_IGN = 0, 1
+LAST_SIGNAL = 64
+SIGINFO_BYTES = 128
+SS_ONSTACK, SS_DISABLE = 1, 2
+
+
+class SignalInfo:
+    """A signal on its way: siginfo_t as far as it is used."""
+
+    __slots__ = ("address", "code", "number", "pid", "uid")
+
+    def __init__(self, number: int, code: int, address: int | None = None, pid: int = 0, uid: int = 0) -> None:
+        self.number = number
+        self.code = code
+        self.address = address  # of a fault; None for a signal somebody sent
+        self.pid = pid
+        self.uid = uid
+
+
+class GuestKilled(Exception):
+    """A signal ended the guest."""
+
+    def __init__(self, info: SignalInfo, core: bool) -> None:
+        super().__init__(info.number)
+        self.info = info
+        self.core = core  # one of those that dump core: worth a report
+
+
+class Action:
+    """What a guest wants done about a signal: struct sigaction."""
+
+    __slots__ = ("flags", "handler", "mask", "restorer")
+
+    def __init__(self, handler: int = SIG_DFL, flags: int = 0, mask: int = 0, restorer: int = 0) -> None:
+        self.handler = handler
+        self.flags = flags
+        self.mask = mask
+        self.restorer = restorer
+
+
+class SignalTable:
+    """The signals of one ABI by number, and a process's actions."""
+
+    def __init__(self, constants: Mapping[str, int]) -> None:
+        self.constants = constants
+        self.names = {number: name for name, number in constants.items() if name[:3] == "SIG" and name[3:4] != "_"}
+        self.actions = [Action() for _ in range(LAST_SIGNAL + 1)]
+        self.unblockable = bit(constants["SIGKILL"]) | bit(constants["SIGSTOP"])
+
+    def name(self, number: int) -> str:
+        """SIGSEGV, or SIGRT_3 as strace calls those without a name of their own."""
+        return self.names.get(number) or (f"SIGRT_{number - 32}" if 32 <= number <= LAST_SIGNAL else f"SIG{number}")
+
+    def describe(self, number: int) -> str:
+        """What strsignal says."""
+        name = self.name(number)
+        return DESCRIPTIONS.get(name, name)
+
+    def ignored(self, number: int) -> bool:
+        """Whether posting the signal does nothing."""
+        handler = self.actions[number].handler
+        return handler == SIG_IGN or (handler == SIG_DFL and self.name(number) in _IGNORED | _STOPS | {"SIGCONT"})
+
+    def dumps_core(self, number: int) -> bool:
+        return self.name(number) in _CORE
+
+
+def bit(number: int) -> int:
+    """The signal's bit in a sigset."""
+    return 1 << number - 1
+
+
+def check(number: int) -> int:
+    """A signal number that exists, or EINVAL."""
+    if not 1 <= number <= LAST_SIGNAL:
+        raise fail(errno.EINVAL)
+    return number
+
+
+def post(thread: Thread, info: SignalInfo) -> None:
+    """Send a signal to a thread: it is delivered, unless blocked or ignored, before the guest goes on."""
+    table = thread.process.signals
+    if not table.ignored(info.number) or thread.blocked & bit(info.number):
+        thread.pending.setdefault(info.number, info)
+
+
+def force(thread: Thread, info: SignalInfo) -> None:
+    """Send a fault of the thread's own making: where it is blocked or ignored it ends the process (force_sig_fault)."""
+    action = thread.process.signals.actions[info.number]
+    if thread.blocked & bit(info.number) or action.handler == SIG_IGN:
+        action.handler = SIG_DFL
+        thread.blocked &= ~bit(info.number)
+    thread.pending[info.number] = info
+
+
+def deliver(thread: Thread) -> None:
+    """Deliver what is pending and not blocked: enter a handler, or raise GuestKilled."""
+    process = thread.process
+    for number in sorted(thread.pending):
+        if thread.blocked & bit(number) & ~process.signals.unblockable:
+            continue
+        info = thread.pending.pop(number)
+        if process.signals.ignored(number):
+            continue
+        action = process.signals.actions[number]
+        if action.handler == SIG_DFL:
+            raise GuestKilled(info, process.signals.dumps_core(number))
+        if process.strace is not None:
+            process.strace.signal(thread, info)
+        _enter(thread, info, action)
+
+
+def _enter(thread: Thread, info: SignalInfo, action: Action) -> None:
+    """Push a frame and point the thread at its handler."""
+    process = thread.process
+    abi, frame, constants = process.abi, process.abi.signal_frame, process.signals.constants
+    context_bytes = -(-frame.context_bytes // frame.align) * frame.align
+    stack = thread.get(abi.stack)
+    if action.flags & constants["SA_ONSTACK"] and thread.alternate_size and not thread.on_alternate_stack(stack):
+        stack = thread.alternate_stack + thread.alternate_size
+    base = (stack - context_bytes - SIGINFO_BYTES) & -frame.align
+    context = base + SIGINFO_BYTES
+    try:
+        process.memory.write(base, pack_info(process, info) + pack_context(thread).ljust(context_bytes, b"\0"))
+    except GuestFault:
+        # Nowhere to put the frame: Linux ends the process with SIGSEGV (force_sigsegv).
+        number = constants["SIGSEGV"]
+        raise GuestKilled(SignalInfo(number, CODES["SI_KERNEL"], base), True) from None
+    if action.flags & constants["SA_RESETHAND"]:
+        process.signals.actions[info.number] = Action()
+    else:
+        handled = action.mask | (0 if action.flags & constants["SA_NODEFER"] else bit(info.number))
+        thread.blocked = (thread.blocked | handled) & ~process.signals.unblockable
+    for register, value in zip(frame.arguments, (info.number, base, context), strict=True):
+        thread.set(register, value)
+    restorer = action.restorer if action.flags & constants.get("SA_RESTORER", 0) else process.trampoline
+    thread.set(frame.return_address, restorer)
+    thread.set(abi.stack, base)
+    thread.vcpu.pc = action.handler
+
+
+def leave(thread: Thread) -> None:
+    """rt_sigreturn: take registers and mask back from the frame at the stack pointer."""
+    process = thread.process
+    frame, order = process.abi.signal_frame, process.abi.byte_order
+    base = thread.get(process.abi.stack)
+    try:
+        context = process.memory.read(base + SIGINFO_BYTES, frame.context_bytes)
+    except GuestFault:
+        number = process.signals.constants["SIGSEGV"]
+        raise GuestKilled(SignalInfo(number, CODES["SI_KERNEL"], base), True) from None
+    for register, offset, size, low, bits in thread.saved:
+        value = int.from_bytes(context[offset : offset + size], order)
+        thread.set(register, value >> low & ((1 << bits) - 1))
+    stack = process.abi.struct("stack")
+    fields = stack.unpack(context[frame.stack_offset : frame.stack_offset + stack.size])
+    thread.alternate_stack, thread.alternate_size = fields["sp"], 0 if fields["flags"] & SS_DISABLE else fields["size"]
+    mask = process.abi.struct("sigset")
+    thread.blocked = read_mask(process, context[frame.mask_offset : frame.mask_offset + mask.size])
+    thread.blocked &= ~process.signals.unblockable
+
+
+def pack_info(process: Process, info: SignalInfo) -> bytes:
+    """siginfo_t, 128 bytes."""
+    if info.address is not None:
+        name, fields = "siginfo_fault", {"address": info.address}
+    else:
+        name, fields = "siginfo_kill", {"pid": info.pid, "uid": info.uid}
+    data = process.abi.struct(name).pack({"signo": info.number, "code": info.code, **fields})
+    return data.ljust(SIGINFO_BYTES, b"\0")
+
+
+def pack_context(thread: Thread) -> bytes:
+    """The thread's state as a struct ucontext."""
+    process = thread.process
+    frame, order = process.abi.signal_frame, process.abi.byte_order
+    data = bytearray(frame.context_bytes)
+    stack = process.abi.struct("stack")
+    fields = {"sp": thread.alternate_stack, "size": thread.alternate_size}
+    fields["flags"] = 0 if thread.alternate_size else SS_DISABLE
+    data[frame.stack_offset : frame.stack_offset + stack.size] = stack.pack(fields)
+    mask = write_mask(process, thread.blocked)
+    data[frame.mask_offset : frame.mask_offset + len(mask)] = mask
+    for register, offset, size, low, _ in thread.saved:
+        value = int.from_bytes(data[offset : offset + size], order) | thread.get(register) << low
+        data[offset : offset + size] = value.to_bytes(size, order)
+    return bytes(data)
+
+
+def read_mask(process: Process, data: bytes) -> int:
+    """A sigset's bytes as an integer, signal n at bit n - 1."""
+    fields = process.abi.struct("sigset").unpack(data)
+    return fields["mask"] | fields.get("mask_high", 0) << 32
+
+
+def write_mask(process: Process, mask: int) -> bytes:
+    """The opposite of read_mask."""
+    low = mask & 0xFFFFFFFF if process.abi.bits == 32 else mask
+    return process.abi.struct("sigset").pack({"mask": low, "mask_high": mask >> 32})

@@ -1,0 +1,385 @@
+"""System calls on open files: read, write, seek, duplicate, control."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import select
+
+from runtime.core.env import PAGE_READ, PAGE_WRITE
+from runtime.core.memory import GuestFault
+from runtime.linux.abi import generic
+from runtime.linux.syscalls.table import fail, system_call
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.linux.process import Thread
+    from runtime.linux.structs import Struct
+
+#: Linux cuts every transfer to this (MAX_RW_COUNT), and a vector to UIO_MAXIOV parts
+MAX_TRANSFER = 0x7FFFF000
+MAX_VECTOR = 1024
+
+F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK, F_SETLKW, F_SETOWN, F_GETOWN = range(10)
+F_DUPFD_CLOEXEC, F_SETPIPE_SZ, F_GETPIPE_SZ = 1030, 1031, 1032
+FD_CLOEXEC = 1
+
+#: ioctls that fill in or take one structure: name -> (structure, whether the call reads it)
+_IOCTLS: dict[str, tuple[str, bool]] = {
+    "TCGETS": ("termios", False),
+    "TCSETS": ("termios", True),
+    "TCSETSW": ("termios", True),
+    "TCSETSF": ("termios", True),
+    "TIOCGWINSZ": ("winsize", False),
+    "TIOCSWINSZ": ("winsize", True),
+    "TIOCGPGRP": ("int", False),
+    "TIOCSPGRP": ("int", True),
+    "FIONREAD": ("int", False),
+    "FIONBIO": ("int", True),
+}
+
+
+def reachable(thread: Thread, address: int, count: int, need: int) -> int:
+    """How many of `count` bytes at `address` the guest may touch; EFAULT when there is not one.
+
+    Linux copies until it meets a bad page, so a buffer may be smaller than the count if the data ends before it.
+    """
+    if count < 0:
+        raise fail(errno.EINVAL)
+    count = min(count, MAX_TRANSFER)
+    bad = thread.memory.check(address, count, need)
+    if bad is None:
+        return count
+    if bad == address:
+        raise GuestFault(address, need == PAGE_WRITE)
+    return bad - address
+
+
+def input_of(thread: Thread, address: int, count: int) -> memoryview:
+    """The guest's bytes that a call is to send."""
+    return thread.memory.readable(address, reachable(thread, address, count, PAGE_READ))
+
+
+def output_of(thread: Thread, address: int, count: int) -> memoryview:
+    """The guest's bytes that a call is to fill in."""
+    return thread.memory.writable(address, reachable(thread, address, count, PAGE_WRITE))
+
+
+def vector(thread: Thread, address: int, count: int, write: bool) -> list[memoryview]:
+    """The buffers of an iovec array, cut where the guest may not touch them."""
+    if not 0 <= count <= MAX_VECTOR:
+        raise fail(errno.EINVAL)
+    layout = thread.process.abi.struct("iovec")
+    table = thread.memory.read(address, layout.size * count)
+    buffers: list[memoryview] = []
+    room = MAX_TRANSFER
+    longest = 1 << thread.process.abi.bits - 1
+    for at in range(0, len(table), layout.size):
+        part = layout.unpack(table[at : at + layout.size])
+        if part["len"] >= longest:
+            raise fail(errno.EINVAL)
+        size = min(part["len"], room)
+        if not size:
+            continue
+        try:
+            buffer = (output_of if write else input_of)(thread, part["base"], size)
+        except GuestFault:
+            if buffers:
+                break
+            raise
+        buffers.append(buffer)
+        room -= size
+        if len(buffer) < size:
+            break
+    return buffers
+
+
+def _offset(value: int) -> int:
+    if value < 0:
+        raise fail(errno.EINVAL)
+    return value
+
+
+@system_call("fd output size")
+def read(thread: Thread, fd: int, address: int, count: int) -> int:
+    return os.readv(thread.process.descriptors.host(fd), [output_of(thread, address, count)])
+
+
+@system_call("fd input size")
+def write(thread: Thread, fd: int, address: int, count: int) -> int:
+    return os.write(thread.process.descriptors.host(fd), input_of(thread, address, count))
+
+
+@system_call("fd output size offset")
+def pread64(thread: Thread, fd: int, address: int, count: int, offset: int) -> int:
+    return os.preadv(thread.process.descriptors.host(fd), [output_of(thread, address, count)], _offset(offset))
+
+
+@system_call("fd input size offset")
+def pwrite64(thread: Thread, fd: int, address: int, count: int, offset: int) -> int:
+    return os.pwrite(thread.process.descriptors.host(fd), input_of(thread, address, count), _offset(offset))
+
+
+@system_call("fd pointer int")
+def readv(thread: Thread, fd: int, address: int, count: int) -> int:
+    return os.readv(thread.process.descriptors.host(fd), vector(thread, address, count, True))
+
+
+@system_call("fd pointer int")
+def writev(thread: Thread, fd: int, address: int, count: int) -> int:
+    return os.writev(thread.process.descriptors.host(fd), vector(thread, address, count, False))
+
+
+# The kernel passes the position of preadv and pwritev as two longs on every guest, the low one first.
+def _position(thread: Thread, low: int, high: int) -> int:
+    bits = thread.process.abi.bits
+    return _offset(low if bits == 64 else ((low | high << bits) ^ 1 << 63) - (1 << 63))
+
+
+@system_call("fd pointer int word word")
+def preadv(thread: Thread, fd: int, address: int, count: int, low: int, high: int) -> int:
+    host = thread.process.descriptors.host(fd)
+    return os.preadv(host, vector(thread, address, count, True), _position(thread, low, high))
+
+
+@system_call("fd pointer int word word")
+def pwritev(thread: Thread, fd: int, address: int, count: int, low: int, high: int) -> int:
+    host = thread.process.descriptors.host(fd)
+    return os.pwritev(host, vector(thread, address, count, False), _position(thread, low, high))
+
+
+@system_call("fd offset whence")
+def lseek(thread: Thread, fd: int, offset: int, whence: int) -> int:
+    return os.lseek(thread.process.descriptors.host(fd), offset, whence)
+
+
+@system_call("fd word word pointer whence", "_llseek")
+def _llseek(thread: Thread, fd: int, high: int, low: int, result: int, whence: int) -> int:
+    """A 32-bit guest's lseek: the offset in two words, the position through a pointer."""
+    offset = ((high << 32 | low & 0xFFFFFFFF) ^ 1 << 63) - (1 << 63)
+    position = os.lseek(thread.process.descriptors.host(fd), offset, whence)
+    thread.memory.write(result, position.to_bytes(8, thread.process.abi.byte_order))
+    return 0
+
+
+@system_call("fd fd pointer size", "sendfile", "sendfile64")
+def sendfile(thread: Thread, target: int, source: int, offset: int, count: int) -> int:
+    descriptors, order = thread.process.descriptors, thread.process.abi.byte_order
+    hosts = descriptors.host(target), descriptors.host(source)
+    count = min(count, MAX_TRANSFER)
+    if not offset:
+        # os.sendfile insists on an offset; copying keeps the source's own.
+        data = os.read(hosts[1], min(count, 1 << 20))
+        return os.write(hosts[0], data)
+    position = int.from_bytes(thread.memory.read(offset, 8), order, signed=True)
+    sent = os.sendfile(*hosts, _offset(position), count)
+    thread.memory.write(offset, (position + sent).to_bytes(8, order))
+    return sent
+
+
+@system_call("fd")
+def close(thread: Thread, fd: int) -> int:
+    thread.process.descriptors.close(fd)
+    return 0
+
+
+@system_call("unsigned unsigned flags")
+def close_range(thread: Thread, first: int, last: int, flags: int) -> int:
+    if first > last or flags & ~6:
+        raise fail(errno.EINVAL)
+    for number in thread.process.descriptors.numbers():
+        if first <= number <= last:
+            if flags & 4:  # CLOSE_RANGE_CLOEXEC
+                thread.process.descriptors.get(number).close_on_exec = True
+            else:
+                thread.process.descriptors.close(number)
+    return 0
+
+
+@system_call("fd")
+def dup(thread: Thread, fd: int) -> int:
+    return thread.process.descriptors.duplicate(fd)
+
+
+@system_call("fd fd open_flags")
+def dup3(thread: Thread, fd: int, target: int, flags: int) -> int:
+    close_on_exec = thread.process.abi.constants["O_CLOEXEC"]
+    if fd == target or flags & ~close_on_exec:
+        raise fail(errno.EINVAL)
+    return thread.process.descriptors.replace(fd, target, bool(flags & close_on_exec))
+
+
+@system_call("pointer open_flags")
+def pipe2(thread: Thread, address: int, flags: int) -> int:
+    process = thread.process
+    constants = process.abi.constants
+    if flags & ~(constants["O_CLOEXEC"] | constants["O_NONBLOCK"] | constants["O_DIRECT"]):
+        raise fail(errno.EINVAL)
+    close_on_exec = bool(flags & constants["O_CLOEXEC"])
+    process.memory.writable(address, 8)
+    reader, writer = os.pipe2(process.host_open_flags(flags) | os.O_CLOEXEC)
+    try:
+        first = process.descriptors.add(reader, close_on_exec)
+    except OSError:
+        os.close(writer)
+        raise
+    try:
+        second = process.descriptors.add(writer, close_on_exec)
+    except OSError:
+        process.descriptors.close(first)
+        raise
+    order = process.abi.byte_order
+    process.memory.write(address, first.to_bytes(4, order) + second.to_bytes(4, order))
+    return 0
+
+
+@system_call("fd command word", "fcntl", "fcntl64")
+def fcntl_(thread: Thread, fd: int, command: int, argument: int) -> int:
+    process = thread.process
+    descriptor = process.descriptors.get(fd)
+    number = (argument & 0xFFFFFFFF ^ 0x80000000) - 0x80000000
+    if command in (F_DUPFD, F_DUPFD_CLOEXEC):
+        return process.descriptors.duplicate(fd, number, command == F_DUPFD_CLOEXEC)
+    if command == F_GETFD:
+        return FD_CLOEXEC if descriptor.close_on_exec else 0
+    if command == F_SETFD:
+        descriptor.close_on_exec = bool(argument & FD_CLOEXEC)
+        return 0
+    if command == F_GETFL:
+        return process.guest_open_flags(fcntl.fcntl(descriptor.host, fcntl.F_GETFL))
+    if command == F_SETFL:
+        fcntl.fcntl(descriptor.host, fcntl.F_SETFL, process.host_open_flags(number))
+        return 0
+    if command in (F_GETLK, F_SETLK, F_SETLKW):
+        return _lock(thread, descriptor.host, command, argument)
+    if command in (F_SETPIPE_SZ, F_GETPIPE_SZ):
+        return int(fcntl.fcntl(descriptor.host, command, number))
+    if command == F_GETOWN:
+        return 0
+    raise fail(errno.EINVAL)
+
+
+def _lock(thread: Thread, host: int, command: int, address: int) -> int:
+    """Record locks: struct flock, with 64-bit offsets on every guest served here."""
+    abi, memory = thread.process.abi, thread.memory
+    layout = abi.struct("flock")
+    fields = layout.unpack(memory.read(address, layout.size))
+    commands = {F_GETLK: fcntl.F_GETLK, F_SETLK: fcntl.F_SETLK, F_SETLKW: fcntl.F_SETLKW}
+    host_layout = abi.host_struct("flock")
+    answer = fcntl.fcntl(host, commands[command], host_layout.pack(fields))
+    if command == F_GETLK:
+        memory.write(address, layout.pack(host_layout.unpack(answer)))
+    return 0
+
+
+@system_call("fd int")
+def flock(thread: Thread, fd: int, operation: int) -> int:
+    fcntl.flock(thread.process.descriptors.host(fd), operation)
+    return 0
+
+
+@system_call("fd command pointer")
+def ioctl(thread: Thread, fd: int, request: int, address: int) -> int:
+    process = thread.process
+    descriptor = process.descriptors.get(fd)
+    name = process.ioctl_names.get(request)
+    if name in ("FIOCLEX", "FIONCLEX"):
+        descriptor.close_on_exec = name == "FIOCLEX"
+        return 0
+    if name is None or name not in _IOCTLS:
+        raise fail(errno.ENOTTY)
+    structure, reads = _IOCTLS[name]
+    guest = process.abi.struct(structure)
+    host = process.abi.host_struct(structure)  # its ioctls are asm-generic, too
+    if reads:
+        argument = _translate(guest, host, thread.memory.read(address, guest.size))
+    else:
+        argument = bytes(host.size)
+    answer = fcntl.ioctl(descriptor.host, generic.CONSTANTS[name], argument)
+    if not reads:
+        thread.memory.write(address, _translate(host, guest, answer))
+    return 0
+
+
+def _translate(source: Struct, target: Struct, data: bytes) -> bytes:
+    """A structure in another ABI's layout; its one array of characters, at the end, goes over as it is."""
+    if source.offsets == target.offsets and source.big_endian == target.big_endian:
+        return data
+    values: dict[str, int | bytes] = dict(source.unpack(data))
+    if "cc" in source.offsets:
+        values["cc"] = data[source.offsets["cc"] :][:19]
+    return target.pack(values)
+
+
+@system_call("fd offset", "ftruncate", "ftruncate64")
+def ftruncate(thread: Thread, fd: int, length: int) -> int:
+    os.ftruncate(thread.process.descriptors.host(fd), length)
+    return 0
+
+
+@system_call("fd int offset offset")
+def fallocate(thread: Thread, fd: int, mode: int, offset: int, length: int) -> int:
+    host = thread.process.descriptors.host(fd)
+    if mode:
+        raise fail(errno.EOPNOTSUPP)
+    os.posix_fallocate(host, offset, length)
+    return 0
+
+
+@system_call("fd")
+def fsync(thread: Thread, fd: int) -> int:
+    os.fsync(thread.process.descriptors.host(fd))
+    return 0
+
+
+@system_call("fd")
+def fdatasync(thread: Thread, fd: int) -> int:
+    os.fdatasync(thread.process.descriptors.host(fd))
+    return 0
+
+
+@system_call()
+def sync(thread: Thread) -> int:
+    os.sync()
+    return 0
+
+
+@system_call("fd offset offset int", "fadvise64", "fadvise64_64")
+def fadvise64(thread: Thread, fd: int, offset: int, length: int, advice: int) -> int:
+    thread.process.descriptors.host(fd)
+    return 0
+
+
+@system_call("pointer unsigned pointer pointer size", "ppoll", "ppoll_time64")
+def ppoll(thread: Thread, address: int, count: int, timeout: int, mask: int, mask_bytes: int) -> int:
+    process, memory = thread.process, thread.memory
+    if count > process.descriptors.limit:
+        raise fail(errno.EINVAL)
+    layout = process.abi.struct("pollfd")
+    table = memory.read(address, layout.size * count)
+    entries = [layout.unpack(table[at : at + layout.size]) for at in range(0, len(table), layout.size)]
+    milliseconds = None if not timeout else min(-(-process.read_timespec(timeout) // 1_000_000), 0x7FFFFFFF)
+    poll = select.poll()
+    events: dict[int, int] = {}
+    for entry in entries:
+        entry["revents"] = 0
+        if entry["fd"] < 0:
+            continue
+        try:
+            host = process.descriptors.host(entry["fd"])
+        except OSError:
+            entry["revents"] = select.POLLNVAL
+            milliseconds = 0
+            continue
+        events[host] = events.get(host, 0) | entry["events"] & 0xFFFF
+    for host, wanted in events.items():
+        poll.register(host, wanted)
+    ready = dict(poll.poll(milliseconds))
+    for entry in entries:
+        if entry["fd"] >= 0 and not entry["revents"]:
+            happened = ready.get(process.descriptors.host(entry["fd"]), 0)
+            always = select.POLLERR | select.POLLHUP | select.POLLNVAL
+            entry["revents"] = happened & (entry["events"] & 0xFFFF | always)
+    memory.write(address, b"".join(layout.pack(entry) for entry in entries))
+    return sum(1 for entry in entries if entry["revents"])

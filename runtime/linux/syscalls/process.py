@@ -1,0 +1,344 @@
+"""System calls about the process itself: who it is, what it may use, how it ends, what it waits for."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+import time as host_time
+
+from runtime.linux.syscalls.table import fail, system_call
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.linux.process import Thread
+
+FUTEX_WAIT, FUTEX_WAKE, FUTEX_REQUEUE, FUTEX_CMP_REQUEUE = 0, 1, 3, 4
+FUTEX_WAIT_BITSET, FUTEX_WAKE_BITSET = 9, 10
+FUTEX_PRIVATE, FUTEX_CLOCK_REALTIME = 128, 256
+PR_GET_DUMPABLE, PR_SET_DUMPABLE, PR_SET_NAME, PR_GET_NAME = 3, 4, 15, 16
+RLIM_INFINITY = (1 << 64) - 1
+_RANDOM_MOST = 33554431  # what one getrandom gives
+
+
+class GuestExit(Exception):
+    """The guest asked to end with this status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+@system_call("int", "exit", "exit_group")
+def exit_group(thread: Thread, status: int) -> int:
+    raise GuestExit(status & 0xFF)
+
+
+@system_call()
+def getpid(thread: Thread) -> int:
+    return thread.process.pid
+
+
+@system_call()
+def gettid(thread: Thread) -> int:
+    return thread.tid
+
+
+@system_call()
+def getppid(thread: Thread) -> int:
+    return os.getppid()
+
+
+@system_call()
+def getuid(thread: Thread) -> int:
+    return os.getuid()
+
+
+@system_call()
+def geteuid(thread: Thread) -> int:
+    return os.geteuid()
+
+
+@system_call()
+def getgid(thread: Thread) -> int:
+    return os.getgid()
+
+
+@system_call()
+def getegid(thread: Thread) -> int:
+    return os.getegid()
+
+
+def _write_ids(thread: Thread, addresses: tuple[int, int, int], ids: tuple[int, int, int]) -> int:
+    for address, number in zip(addresses, ids, strict=True):
+        thread.memory.write(address, number.to_bytes(4, thread.process.abi.byte_order))
+    return 0
+
+
+@system_call("pointer pointer pointer")
+def getresuid(thread: Thread, real: int, effective: int, saved: int) -> int:
+    return _write_ids(thread, (real, effective, saved), os.getresuid())
+
+
+@system_call("pointer pointer pointer")
+def getresgid(thread: Thread, real: int, effective: int, saved: int) -> int:
+    return _write_ids(thread, (real, effective, saved), os.getresgid())
+
+
+@system_call("int pointer")
+def getgroups(thread: Thread, count: int, address: int) -> int:
+    groups = os.getgroups()
+    if count < 0 or 0 < count < len(groups):
+        raise fail(errno.EINVAL)
+    if count:
+        order = thread.process.abi.byte_order
+        thread.memory.write(address, b"".join(group.to_bytes(4, order) for group in groups))
+    return len(groups)
+
+
+@system_call("int")
+def getpgid(thread: Thread, pid: int) -> int:
+    return os.getpgid(pid)
+
+
+@system_call("int")
+def getsid(thread: Thread, pid: int) -> int:
+    return os.getsid(pid)
+
+
+@system_call("int int")
+def setpgid(thread: Thread, pid: int, group: int) -> int:
+    os.setpgid(pid, group)
+    return 0
+
+
+@system_call()
+def setsid(thread: Thread) -> int:
+    os.setsid()
+    return os.getsid(0)
+
+
+@system_call("pointer")
+def set_tid_address(thread: Thread, address: int) -> int:
+    thread.clear_child_tid = address
+    return thread.tid
+
+
+@system_call("pointer size")
+def set_robust_list(thread: Thread, head: int, size: int) -> int:
+    if size != 3 * thread.process.abi.long_bytes:
+        raise fail(errno.EINVAL)
+    thread.robust_list = head
+    return 0
+
+
+@system_call("pointer")
+def uname(thread: Thread, address: int) -> int:
+    abi = thread.process.abi
+    host = os.uname()
+    fields = {
+        "sysname": host.sysname.encode(),
+        "nodename": host.nodename.encode()[:64],
+        "release": host.release.encode()[:64],
+        "version": host.version.encode()[:64],
+        "machine": abi.uname_machine.encode(),
+        "domainname": b"(none)",
+    }
+    thread.memory.write(address, abi.struct("utsname").pack(fields))
+    return 0
+
+
+@system_call("pointer")
+def sysinfo(thread: Thread, address: int) -> int:
+    page = os.sysconf("SC_PAGE_SIZE")
+    total, free = os.sysconf("SC_PHYS_PAGES") * page, os.sysconf("SC_AVPHYS_PAGES") * page
+    unit = 1 if thread.process.abi.bits == 64 else page
+    fields: dict[str, int | bytes] = {
+        "uptime": int(host_time.clock_gettime(host_time.CLOCK_BOOTTIME)),
+        "totalram": total // unit,
+        "freeram": free // unit,
+        "procs": 1,
+        "mem_unit": unit,
+    }
+    for name, load in zip(("load1", "load5", "load15"), os.getloadavg(), strict=True):
+        fields[name] = int(load * 65536)
+    thread.memory.write(address, thread.process.abi.struct("sysinfo").pack(fields))
+    return 0
+
+
+@system_call("output size flags")
+def getrandom(thread: Thread, address: int, count: int, flags: int) -> int:
+    if flags & ~7:
+        raise fail(errno.EINVAL)
+    count = min(count, _RANDOM_MOST)
+    thread.memory.writable(address, count)
+    for at in range(0, count, 65536):
+        thread.memory.write(address + at, os.urandom(min(count - at, 65536)))
+    return count
+
+
+# ------------------------------------------------------------ limits
+
+
+def _limit_name(thread: Thread, number: int) -> str:
+    name = thread.process.limit_names.get(number)
+    if name is None:
+        raise fail(errno.EINVAL)
+    return name
+
+
+def _limit_fields(thread: Thread, number: int) -> dict[str, int]:
+    soft, hard = thread.process.limits[_limit_name(thread, number)]
+    return {"cur": soft, "max": hard}
+
+
+def _set_limit(thread: Thread, number: int, soft: int, hard: int) -> None:
+    name = _limit_name(thread, number)
+    if soft > hard:
+        raise fail(errno.EINVAL)
+    if hard > thread.process.limits[name][1]:
+        raise fail(errno.EPERM)
+    thread.process.set_limit(name, soft, hard)
+
+
+@system_call("int int pointer pointer")
+def prlimit64(thread: Thread, pid: int, number: int, new: int, old: int) -> int:
+    process = thread.process
+    if pid not in (0, process.pid):
+        raise fail(errno.ESRCH)
+    layout = process.abi.struct("rlimit64")
+    before = _limit_fields(thread, number)
+    if new:
+        fields = layout.unpack(process.memory.read(new, layout.size))
+        _set_limit(thread, number, fields["cur"], fields["max"])
+    if old:
+        process.memory.write(old, layout.pack(before))
+    return 0
+
+
+@system_call("int pointer")
+def getrlimit(thread: Thread, number: int, address: int) -> int:
+    layout = thread.process.abi.struct("rlimit")
+    thread.memory.write(address, layout.pack(_limit_fields(thread, number)))
+    return 0
+
+
+@system_call("int pointer")
+def setrlimit(thread: Thread, number: int, address: int) -> int:
+    layout = thread.process.abi.struct("rlimit")
+    fields = layout.unpack(thread.memory.read(address, layout.size))
+    _set_limit(thread, number, fields["cur"], fields["max"])
+    return 0
+
+
+def host_limits(names: dict[int, str]) -> dict[str, tuple[int, int]]:
+    """The host's limits under Linux's names, infinity as all ones."""
+    limits = {}
+    for name in names.values():
+        number = getattr(resource, name, None)
+        pair = (-1, -1) if number is None else resource.getrlimit(number)
+        soft, hard = (RLIM_INFINITY if value == resource.RLIM_INFINITY else value for value in pair)
+        limits[name] = soft, hard
+    return limits
+
+
+# ------------------------------------------------------------ scheduling
+
+
+@system_call()
+def sched_yield(thread: Thread) -> int:
+    os.sched_yield()
+    return 0
+
+
+@system_call("int size pointer")
+def sched_getaffinity(thread: Thread, pid: int, size: int, address: int) -> int:
+    process = thread.process
+    long_bytes = process.abi.long_bytes
+    mask = sum(1 << cpu for cpu in os.sched_getaffinity(0 if pid == process.pid else pid))
+    needed = -(-mask.bit_length() // (8 * long_bytes)) * long_bytes
+    if size < needed or size % long_bytes:
+        raise fail(errno.EINVAL)
+    words = (mask >> shift & ((1 << 8 * long_bytes) - 1) for shift in range(0, 8 * needed, 8 * long_bytes))
+    process.memory.write(address, b"".join(word.to_bytes(long_bytes, process.abi.byte_order) for word in words))
+    return needed
+
+
+@system_call("pointer pointer pointer")
+def getcpu(thread: Thread, cpu: int, node: int, cache: int) -> int:
+    for address in (cpu, node):
+        if address:
+            thread.memory.write(address, bytes(4))
+    return 0
+
+
+# ------------------------------------------------------------ futexes
+
+
+@system_call("pointer int unsigned pointer pointer unsigned", "futex", "futex_time64")
+def futex(thread: Thread, address: int, operation: int, value: int, timeout: int, second: int, mask: int) -> int:
+    """With one thread nobody ever wakes anybody: a wait whose value still stands lasts until its timeout."""
+    process = thread.process
+    command = operation & ~(FUTEX_PRIVATE | FUTEX_CLOCK_REALTIME)
+    if address & 3:
+        raise fail(errno.EINVAL)
+    if command in (FUTEX_WAKE, FUTEX_WAKE_BITSET, FUTEX_REQUEUE, FUTEX_CMP_REQUEUE):
+        process.memory.readable(address, 4)
+        return 0
+    if command not in (FUTEX_WAIT, FUTEX_WAIT_BITSET):
+        raise fail(errno.ENOSYS)
+    if command == FUTEX_WAIT_BITSET and not mask:
+        raise fail(errno.EINVAL)
+    clock = host_time.CLOCK_REALTIME if operation & FUTEX_CLOCK_REALTIME else host_time.CLOCK_MONOTONIC
+    until = None
+    if timeout:
+        until = process.read_timespec(timeout)
+        if command == FUTEX_WAIT:  # relative
+            until += host_time.clock_gettime_ns(clock)
+    if int.from_bytes(process.memory.read(address, 4), process.abi.byte_order) != value:
+        raise fail(errno.EAGAIN)
+    if until is None:
+        while not thread.pending:
+            signal.pause()
+        raise fail(errno.EINTR)
+    while (left := until - host_time.clock_gettime_ns(clock)) > 0:
+        host_time.sleep(min(left / 1e9, 1 << 24))
+    raise fail(errno.ETIMEDOUT)
+
+
+# ------------------------------------------------------------ the rest
+
+
+@system_call("int word word word word")
+def prctl(thread: Thread, option: int, first: int, second: int, third: int, fourth: int) -> int:
+    process = thread.process
+    if option == PR_SET_NAME:
+        process.comm = process.memory.read_string(first, 15)
+        return 0
+    if option == PR_GET_NAME:
+        process.memory.write(first, process.comm[:15].ljust(16, b"\0"))
+        return 0
+    if option in (PR_GET_DUMPABLE, PR_SET_DUMPABLE):
+        return 1 if option == PR_GET_DUMPABLE else 0
+    raise fail(errno.EINVAL)
+
+
+@system_call("int pointer flags pointer")
+def wait4(thread: Thread, pid: int, status: int, options: int, usage: int) -> int:
+    raise fail(errno.ECHILD)
+
+
+@system_call("pointer pointer flags")
+def riscv_flush_icache(thread: Thread, start: int, end: int, flags: int) -> int:
+    """Stores into translated code are caught as they happen: there is nothing left to flush."""
+    return 0
+
+
+@system_call("path unsigned")
+def memfd_create(thread: Thread, name: int, flags: int) -> int:
+    process = thread.process
+    if flags & ~3:
+        raise fail(errno.EINVAL)
+    host = os.memfd_create(os.fsdecode(process.memory.read_string(name, 249)), flags | os.MFD_CLOEXEC)
+    return process.descriptors.add(host, bool(flags & 1))

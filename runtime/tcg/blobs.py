@@ -1,0 +1,95 @@
+"""Maps blob files (link.py writes them): position-independent native code, executable and never writable."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import mmap
+import os
+import struct
+import zlib
+from functools import cache
+
+TYPE_CHECKING = False  # typing's own takes long to import
+if TYPE_CHECKING:
+    from os import PathLike
+
+MAGIC = b"ISOBLOB1"
+#: magic, bytes of description, file offset of the code, bytes of code, CRC-32 of description and code
+HEADER = struct.Struct("<8sIIQI")
+PAGE = 4096
+_FAILED = ctypes.c_void_p(-1).value
+
+
+class BlobError(Exception):
+    """A blob file that cannot be used."""
+
+
+class Blob:
+    """Mapped code; it stays mapped until `close`, which nothing may run in."""
+
+    def __init__(
+        self, path: str | PathLike[str], base: int, size: int, symbols: dict[str, int], meta: dict[str, object]
+    ) -> None:
+        self.path = path
+        self.base = base
+        self.size = size
+        #: name -> offset in the code
+        self.symbols = symbols
+        self.meta = meta
+
+    def address(self, name: str) -> int:
+        """Host address of a function."""
+        try:
+            return self.base + self.symbols[name]
+        except KeyError:
+            raise BlobError(f"{self.path}: no function {name}") from None
+
+    def code(self, name: str, size: int) -> bytes:
+        """`size` bytes of a function's code."""
+        return ctypes.string_at(self.address(name), size)
+
+    def close(self) -> None:
+        """Unmap."""
+        if self.base:
+            _libc().munmap(ctypes.c_void_p(self.base), ctypes.c_size_t(self.size))
+            self.base = 0
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = (
+        ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long,
+    )  # fmt: skip
+    return libc
+
+
+def map_blob(path: str | PathLike[str]) -> Blob:
+    """Map a blob file; BlobError says what is wrong with it."""
+    try:
+        with open(path, "rb") as file:
+            return _map(path, file.fileno())
+    except OSError as error:
+        raise BlobError(f"{path}: {error.strerror}") from error
+
+
+def _map(path: str | PathLike[str], fd: int) -> Blob:
+    length = os.fstat(fd).st_size
+    head = os.pread(fd, HEADER.size, 0)
+    if len(head) < HEADER.size or not head.startswith(MAGIC):
+        raise BlobError(f"{path}: not a blob of native code (run `make gen`)")
+    _, described, start, size, checksum = HEADER.unpack(head)
+    if not size or start % PAGE or start < HEADER.size + described or start + size != length:
+        raise BlobError(f"{path}: truncated or damaged: {length} bytes, {start + size} expected (run `make gen`)")
+    description = os.pread(fd, described, HEADER.size)
+    base = _libc().mmap(None, size, mmap.PROT_READ | mmap.PROT_EXEC, mmap.MAP_PRIVATE, fd, start)
+    if base == _FAILED:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    code = (ctypes.c_char * size).from_address(base)
+    if zlib.crc32(code, zlib.crc32(description)) != checksum:
+        _libc().munmap(ctypes.c_void_p(base), ctypes.c_size_t(size))
+        raise BlobError(f"{path}: damaged: the checksum does not match (run `make gen`)")
+    content = json.loads(description)
+    return Blob(path, base, size, content["symbols"], content["meta"])

@@ -1,0 +1,385 @@
+"""The TCG builder generated emitters are written against: guest state, control transfer, instruction boundaries.
+
+A driver makes one for a function, then for each guest instruction calls begin_instruction, the instruction's emitter
+with its decoded fields, and end_instruction.  With fields that are ints that translates a block; with fields that are
+Deferreds and the hooks overridden (regfile_offset, defer, materialise, decide, finish_*), it makes a native handler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from runtime.core.env import ENV, Exit
+from runtime.core.layout import Layout, ModeLayout, RegisterLayout
+from runtime.tcg.control import SELDOM
+from runtime.tcg.ir import Deferred, Function, InternalError, Operand, Temp, Value
+from runtime.tcg.memory import MemoryBuilder
+from runtime.tcg.ops import mask
+from runtime.tcg.transaction import FLAGS_SYMBOL, sink_writes
+from runtime.tcg.values import same, width_of
+
+__all__ = ["Builder", "Value"]
+
+# What becomes of control at the end of the instruction; a static goto's kind is its slot number + 1.
+NEXT, WAIT, RUN_TIME = 0, 254, 255
+
+
+class Builder(MemoryBuilder):
+    """See the module; `bad_address(builder, access, address)` is the spec's `on badaddr`."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        function: Function,
+        bad_address: Callable[[Builder, Value, Value], object] | None = None,
+    ) -> None:
+        super().__init__(layout, function, bad_address)  # type: ignore[arg-type]  # it is only ever called with self
+        # Per instruction, set by the driver (begin_instruction's arguments):
+        self.pc_value: Value = 0
+        self.next_pc_value: Value = 0
+        self.index_value: Value = 0
+        #: whether the instruction just built (or being built) ends its TB
+        self.ends_block = False
+        #: static targets of this instruction's gotos, by slot number
+        self.targets: list[Value] = []
+        self._kinds_used: set[int] = set()
+        self._kind = self.var(8, NEXT)
+        self._target = self.var(layout.pc_width, 0)
+        self._annulled = self.var(1, 0)
+        self.implicit = (self._kind, self._target, self._annulled)
+        self._start = 0
+        self._restartable = False
+
+    # ------------------------------------------------------------ what drivers override
+
+    def regfile_offset(self, file: RegisterLayout, index: Value) -> Value:
+        """Byte offset in env of the entry to read."""
+        width = max(1, (file.count - 1).bit_length(), width_of(index, 1))
+        wide = self.zext(index, width, 64)
+        return self.add(64, self.mul(64, wide, file.stride), file.offset)
+
+    def regfile_write_offset(self, file: RegisterLayout, index: Value) -> Value:
+        """Byte offset in env of the entry to write: the sink for the hard-wired one."""
+        offset = self.regfile_offset(file, index)
+        if file.zero is None:
+            return offset
+        return self.select(64, self.eq(64, offset, file.offset + file.zero * file.stride), ENV["sink"], offset)
+
+    def initial_mode(self, name: str) -> Value:
+        """A mode this instruction has not written and `modes` does not know."""
+        return self._mode_in_flags(name)
+
+    def budget(self) -> Operand:
+        """Instructions left to run when the TB was entered."""
+        return self.emit1("ld_budget", (), (), 64)
+
+    def slot_offset(self, slot: int) -> int:
+        """Where in the op record the jump slot stands; 48 bytes each, after the handler's address."""
+        return 8 + 48 * slot
+
+    def finish_next(self) -> None:
+        """The instruction is over and control goes on to the next: in this TB, or by a jump slot if it ends here."""
+        if self.ends_block:
+            self.finish_goto(len(self.targets), self.next_pc_value)
+
+    def finish_goto(self, slot: int, target: Value) -> None:
+        """The TB ends with a jump to a target known at translation time."""
+        left = self.spend(target)
+        self.emit("goto_tb", (left,), (64,), offset=self.slot_offset(slot))
+
+    def finish_goto_ptr(self, target: Value) -> None:
+        """The TB ends with a jump to a run-time target."""
+        left = self.spend(target)
+        self.emit("goto_ptr", (target, left), (self.layout.pc_width, 64))
+
+    def finish_wait(self) -> None:
+        """The TB ends and the vCPU sleeps."""
+        self.emit("exit", (self.next_pc_value, self.budget_after()), (self.layout.pc_width, 64), offset=Exit.WAIT)
+
+    # ------------------------------------------------------------ registers
+
+    def _register(self, name: str) -> RegisterLayout:
+        return self.layout.by_name[name]
+
+    def _raw(self, register: RegisterLayout) -> Temp:
+        return self.emit1("ld_env", (), (), register.width, offset=register.offset, symbol=register.name)
+
+    def get_reg(self, name: str) -> Value:
+        """A register; one with sticky bits includes what the host's FP unit has accrued."""
+        register = self._register(name)
+        value: Value = self._raw(register)
+        sticky = self.layout.sticky
+        if sticky is not None and sticky.register == name:
+            flags = self.emit1("fpflags_get", (), (), 5)
+            wide = self.zext(self.slice(flags, 5, 0, sticky.width), sticky.width, register.width)
+            value = self.or_(register.width, value, self.shl(register.width, wide, sticky.low, 8))
+        return value
+
+    def set_reg(self, name: str, value: Value) -> None:
+        """Write a register; one with sticky bits takes over from the host's FP unit."""
+        register = self._register(name)
+        self.emit("st_env", (value,), (register.width,), offset=register.offset, symbol=name)
+        if self.layout.sticky is not None and self.layout.sticky.register == name:
+            self.emit("fpflags_clear")
+
+    def accrue(self, name: str, low: int, width: int, value: Value) -> None:
+        """Or `value` into a register's sticky bits; what the host accrued stays where it is."""
+        if isinstance(value, int) and value == 0:
+            return
+        register = self._register(name)
+        shifted = self.shl(register.width, self.zext(value, width, register.width), low, 16)
+        merged = self.or_(register.width, self._raw(register), shifted)
+        self.emit("st_env", (merged,), (register.width,), offset=register.offset, symbol=name)
+
+    def get_regfile(self, name: str, index: Value) -> Value:
+        """An entry of a register file."""
+        file = self._register(name)
+        if isinstance(index, int):
+            if index == file.zero:
+                return 0
+            return self.emit1("ld_env", (), (), file.width, offset=file.offset + index * file.stride, symbol=name)
+        offset = self.regfile_offset(file, index)
+        if isinstance(offset, int):
+            return self.emit1("ld_env", (), (), file.width, offset=offset, symbol=name)
+        return self.emit1("ld_envx", (offset,), (width_of(offset, 64),), file.width, symbol=name)
+
+    def set_regfile(self, name: str, index: Value, value: Value) -> None:
+        """Write an entry of a register file; nothing for the hard-wired one."""
+        file = self._register(name)
+        if isinstance(index, int):
+            if index != file.zero:
+                offset = file.offset + index * file.stride
+                self.emit("st_env", (value,), (file.width,), offset=offset, symbol=name)
+            return
+        at = self.regfile_write_offset(file, index)
+        if isinstance(at, int):
+            if at != ENV["sink"]:
+                self.emit("st_env", (value,), (file.width,), offset=at, symbol=name)
+        else:
+            self.emit("st_envx", (at, value), (width_of(at, 64), file.width), symbol=name)
+
+    def get_input(self, name: str) -> Value:
+        """A wire from the platform."""
+        for wire, width, offset in self.layout.inputs:
+            if wire == name:
+                return self.emit1("ld_env", (), (), width, offset=offset)
+        raise KeyError(name)
+
+    def sync_state(self) -> None:
+        """Fold what the host's FP unit has accrued into the sticky register."""
+        if self.layout.sticky is not None:
+            name = self.layout.sticky.register
+            self.set_reg(name, self.get_reg(name))
+
+    # ------------------------------------------------------------ modes
+
+    def get_mode(self, name: str) -> Value:
+        """A mode's value for this instruction, or as just written."""
+        if name not in self.modes:
+            return self.initial_mode(name)
+        known = self.modes[name]
+        return self._mode_in_flags(name) if known is None else known
+
+    def _mode_in_flags(self, name: str) -> Value:
+        mode = self.layout.mode(name)
+        flags = self.emit1("ld_env", (), (), 64, offset=ENV["flags"], symbol=FLAGS_SYMBOL)
+        return self.slice(flags, 64, mode.shift, mode.width)
+
+    def set_mode(self, name: str, value: Value) -> None:
+        """Write a mode.  Unless the new value is known at translation time the TB ends with this instruction."""
+        if self.dead:
+            return
+        mode = self.layout.mode(name)
+        if mode.prefix:
+            self.modes[name] = value
+            return
+        self._store_mode(mode, value)
+        self.modes[name] = None if isinstance(value, Temp) else value
+
+    def _store_mode(self, mode: ModeLayout, value: Value) -> None:
+        flags = self.emit1("ld_env", (), (), 64, offset=ENV["flags"], symbol=FLAGS_SYMBOL)
+        others = self.and_(64, flags, mask(64) ^ mask(mode.width) << mode.shift)
+        shifted = self.shl(64, self.zext(value, mode.width, 64), mode.shift, 8)
+        self.emit("st_env", (self.or_(64, others, shifted),), (64,), offset=ENV["flags"], symbol=FLAGS_SYMBOL)
+
+    def store_flags(self, flags: Value) -> None:
+        """Set all modes at once, to a value known at translation time."""
+        self.emit("st_env", (flags,), (64,), offset=ENV["flags"], symbol=FLAGS_SYMBOL)
+
+    # ------------------------------------------------------------ pc, clocks, helpers
+
+    def pc(self) -> Value:
+        """Address of this instruction."""
+        return self.pc_value
+
+    def next_pc(self) -> Value:
+        """Address of the next instruction."""
+        return self.next_pc_value
+
+    def instret(self) -> Value:
+        """Instructions executed so far, this one excluded."""
+        base = self.emit1("ld_env", (), (), 64, offset=ENV["budget_base"])
+        return self.sub(64, base, self.budget_here())
+
+    def time(self) -> Value:
+        """The host's clock, in its ticks."""
+        return self.emit1("host_time", (), (), 64)
+
+    def call(
+        self, helper: str, args: tuple[tuple[Value, int], ...], results: tuple[int, ...], pure: bool = True
+    ) -> Value | tuple[Value, ...]:
+        """Call a helper; gives its value, or a tuple of them."""
+        values = tuple([value for value, _ in args])
+        widths = tuple([width for _, width in args])
+        temps = self.emit("call", values, widths, results, symbol=helper, flag=pure)
+        return temps if len(temps) != 1 else temps[0]
+
+    def ret(self, values: tuple[Value, ...]) -> None:
+        """Return from a plain function."""
+        self.emit("ret", values, self.function.results)
+
+    # ------------------------------------------------------------ leaving
+
+    def goto(self, target: Value) -> None:
+        """The next pc; the rest of the instruction still happens."""
+        if self.dead:
+            return
+        if isinstance(target, Temp):
+            self._leave_by(RUN_TIME, target)
+            return
+        slot = next((number for number, known in enumerate(self.targets) if same(known, target)), len(self.targets))
+        if slot == len(self.targets):
+            self.targets.append(target)
+        self._leave_by(slot + 1, 0)
+
+    def _leave_by(self, kind: int, target: Value) -> None:
+        if not self.dead:
+            self._kind.value = kind
+            self._target.value = target
+            self._kinds_used.add(kind)
+
+    def flush_icache(self) -> None:
+        """Instructions stored before are seen from the next one on: stores into translated code invalidate it as they
+        happen, so all there is to do is to end the TB."""
+        if isinstance(self._kind.value, int) and self._kind.value == NEXT:
+            self._leave_by(RUN_TIME, self.next_pc_value)
+
+    def wait(self) -> None:
+        """Sleep until an interrupt, once the instruction is over."""
+        self._leave_by(WAIT, 0)
+
+    def annul(self) -> None:
+        """Skip the instruction in the delay slot."""
+        if not self.dead:
+            self._annulled.value = 1
+
+    def raise_(self, code: Value, *args: Value) -> None:
+        """Raise an exception: this instruction has no effect, and ends here."""
+        if self.dead:
+            return
+        if len(args) > 3:
+            raise InternalError("an exception has three arguments at most")
+        for number, value in enumerate(args):
+            wide = self.zext(value, width_of(value, 64), 64)
+            self.emit("st_env", (wide,), (64,), offset=ENV[f"arg{number}"])
+        self.emit("st_env", (self.zext(code, width_of(code, 64), 64),), (64,), offset=ENV["exception"])
+        self.exit_here(Exit.EXCEPTION)
+
+    def exit_here(self, reason: Exit) -> None:
+        """Leave native code at this instruction, which counts as not executed."""
+        self.emit("exit", (self.pc_value, self.budget_here()), (self.layout.pc_width, 64), offset=reason)
+
+    def budget_here(self) -> Value:
+        """Instructions left to run before this one."""
+        return self.sub(64, self.budget(), self.zext(self.index_value, 32, 64))
+
+    def budget_after(self) -> Value:
+        """Instructions left to run after this one."""
+        return self.sub(64, self.budget(), self.zext(self.add(32, self.index_value, 1), 32, 64))
+
+    def spend(self, target: Value) -> Value:
+        """Count the instructions up to here; exit with pc = target if the budget is overdrawn."""
+        left = self.budget_after()
+        for over in self.If(self.slt(64, left, 0), weight=SELDOM):
+            if over:
+                self.emit("exit", (target, left), (self.layout.pc_width, 64), offset=Exit.BUDGET)
+        return left
+
+    # ------------------------------------------------------------ instruction boundaries
+
+    def begin_instruction(
+        self, pc: Value, next_pc: Value, index: Value, line: str = "", restartable: bool = False
+    ) -> None:
+        """From here to end_instruction everything belongs to one guest instruction, which happens wholly or not at all.
+
+        index: instructions of the TB before it.  restartable: its body commits as it goes (LANGUAGE §4).
+        """
+        if self.dead:
+            raise InternalError("an instruction where control does not come")
+        self.pc_value, self.next_pc_value, self.index_value = pc, next_pc, index
+        self.ends_block = False
+        self.targets = []
+        self._kinds_used = set()
+        self._kind.value, self._target.value, self._annulled.value = NEXT, 0, 0
+        self._restartable = restartable
+        where = f"{pc:#x}" if isinstance(pc, int) else "pc"
+        self.emit("insn_start", symbol=f"{where} {line}".rstrip(), offset=index if isinstance(index, int) else 0)
+        self._start = len(self.ops)
+
+    def end_instruction(self) -> None:
+        """Commit the instruction and go where it says; `dead` tells whether control goes on in this function."""
+        self.ends_block = self.dead or bool(self._kinds_used) or self._run_time_modes()
+        commit = len(self.ops) if not self.dead else None
+        if not self._restartable:
+            body = self.ops[self._start :]
+            rewritten = sink_writes(self.function, self.layout, body, commit is not None)
+            if rewritten is not body:
+                self.ops[self._start :] = rewritten
+        if not self.dead:
+            self._finish(self._kind.value, self._target.value)
+
+    def _run_time_modes(self) -> bool:
+        return any(value is None for value in self.modes.values())
+
+    def _finish(self, kind: Value, target: Value) -> None:
+        if isinstance(kind, Deferred):
+            raise InternalError("the way out of an instruction is not deferred")
+        if isinstance(kind, int):
+            self._finish_by(kind, target)
+            return
+        ways = sorted(self._ways(kind, set()), reverse=True)  # NEXT comes last
+        for way in ways[:-1]:
+            taken, otherwise = self.function.label(), self.function.label()
+            self.branch(self.eq(8, kind, way), taken, otherwise)
+            self.bind(taken)
+            self._finish_by(way, target)
+            if not self.dead:
+                raise InternalError("only the last way out may go on in this function")
+            self.bind(otherwise)
+        self._finish_by(ways[-1], target)
+
+    def _ways(self, kind: Value, seen: set[Temp]) -> set[int]:
+        """Which values the way out may have: it is a constant, or a label's parameter."""
+        if isinstance(kind, int):
+            return {kind}
+        if not isinstance(kind, Temp) or kind in seen:
+            return set()
+        seen.add(kind)
+        for label in self.ops:
+            if label.name == "label" and kind in label.results:
+                at = label.results.index(kind)
+                edges = [op for op in self.ops if op.name == "br" and op.labels == label.labels]
+                return set().union(*[self._ways(op.args[at], seen) for op in edges])
+        return {NEXT, *self._kinds_used}
+
+    def _finish_by(self, kind: int, target: Value) -> None:
+        if kind == WAIT:
+            self.finish_wait()
+        elif kind == RUN_TIME:
+            self.finish_goto_ptr(target)
+        elif self._run_time_modes():
+            self.finish_goto_ptr(self.next_pc_value if kind == NEXT else self.targets[kind - 1])
+        elif kind == NEXT:
+            self.finish_next()
+        else:
+            self.finish_goto(kind - 1, self.targets[kind - 1])

@@ -1,0 +1,336 @@
+; The native engine of tier 0: look-up, generation, chaining and invalidation of translation blocks, and the slow path
+; of memory accesses.  Text of string.Template: engine.py fills in the offsets from runtime/core/env.py and tb.py.
+;
+; Everything one vCPU has hangs off %env, everything vCPUs share off its TcgContext; there are no globals, so any number
+; of machines live side by side.  "Handler convention" is that of op records:
+;     preserve_nonecc void (ptr op, ptr env, ptr mem, ptr perm, i64 budget), left by a tail call or by an exit.
+
+; -------------------------------------------------------------------------------------- generated for the ISA
+declare hidden i64 @decode_insn(ptr, i64, i64, ptr, ptr, i64)
+declare hidden i64 @decode_goto(i64, ptr, ptr, i64)
+declare hidden ptr @fused_handler(i64, i64)
+declare hidden void @fetch_fault(ptr, i64)
+
+declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
+
+; -------------------------------------------------------------------------------------- from block to block
+
+; Run the block at env.pc, by way of the jump cache (handler convention; %op is not looked at).
+define hidden preserve_nonecc void @tb_lookup(ptr %op, ptr %env, ptr %mem, ptr %perm, i64 %budget) nounwind {
+  %env.budget = getelementptr i8, ptr %env, i64 $env_budget
+  store i64 %budget, ptr %env.budget
+  %env.pc = getelementptr i8, ptr %env, i64 $env_pc
+  %pc = load i64, ptr %env.pc
+  %env.flags = getelementptr i8, ptr %env, i64 $env_flags
+  %flags = load i64, ptr %env.flags
+  %env.jump_cache = getelementptr i8, ptr %env, i64 $env_jump_cache
+  %cache = load ptr, ptr %env.jump_cache
+  %entry = call ptr @jump_cache_entry(ptr %cache, i64 %pc)
+  %entry.pc = load i64, ptr %entry
+  %entry.flags.at = getelementptr i8, ptr %entry, i64 8
+  %entry.flags = load i64, ptr %entry.flags.at
+  %entry.op.at = getelementptr i8, ptr %entry, i64 16
+  %same.pc = icmp eq i64 %entry.pc, %pc
+  %same.flags = icmp eq i64 %entry.flags, %flags
+  %same = and i1 %same.pc, %same.flags
+  br i1 %same, label %fast, label %slow
+
+fast: ; tb_find_fast
+  %found = load ptr, ptr %entry.op.at
+  call void @tb_touch(ptr %env, ptr %found)
+  %found.handler = load ptr, ptr %found
+  musttail call preserve_nonecc void %found.handler(ptr %found, ptr %env, ptr %mem, ptr %perm, i64 %budget)
+  ret void
+
+slow:
+  %tb = call ptr @tb_find(ptr %env)
+  %none = icmp eq ptr %tb, null
+  br i1 %none, label %exit, label %remember
+
+remember:
+  %tc_ptr.at = getelementptr i8, ptr %tb, i64 $tb_tc_ptr
+  %code = load ptr, ptr %tc_ptr.at
+  %cflags.at = getelementptr i8, ptr %tb, i64 $tb_cflags
+  %cflags = load i64, ptr %cflags.at
+  %plain = icmp eq i64 %cflags, 0
+  br i1 %plain, label %insert, label %run
+
+insert: ; only what every later probe of this pc may run
+  store i64 %pc, ptr %entry
+  store i64 %flags, ptr %entry.flags.at
+  store ptr %code, ptr %entry.op.at
+  br label %run
+
+run:
+  %handler = load ptr, ptr %code
+  musttail call preserve_nonecc void %handler(ptr %code, ptr %env, ptr %mem, ptr %perm, i64 %budget)
+  ret void
+
+exit:
+  ret void
+}
+
+; The stub of a jump slot that is not linked: find where it goes, link it, run (handler convention; %op is slot + stub).
+define hidden preserve_nonecc void @tb_link(ptr %op, ptr %env, ptr %mem, ptr %perm, i64 %budget) nounwind {
+  %env.budget = getelementptr i8, ptr %env, i64 $env_budget
+  store i64 %budget, ptr %env.budget
+  %slot = getelementptr i8, ptr %op, i64 -$slot_stub
+  %slot.pc = getelementptr i8, ptr %slot, i64 $slot_pc
+  %pc = load i64, ptr %slot.pc
+  %env.pc = getelementptr i8, ptr %env, i64 $env_pc
+  store i64 %pc, ptr %env.pc
+  ; Nothing is freed in here, however full the cache: the slot, and so the block it lies in, must outlive the call.
+  %tb = call ptr @tb_find(ptr %env)
+  %none = icmp eq ptr %tb, null
+  br i1 %none, label %exit, label %found
+
+found:
+  %env.trace = getelementptr i8, ptr %env, i64 $env_trace
+  %trace = load i64, ptr %env.trace
+  %nochain = and i64 %trace, $trace_nochain
+  %env.single_step = getelementptr i8, ptr %env, i64 $env_single_step
+  %single_step = load i64, ptr %env.single_step
+  %apart = or i64 %nochain, %single_step
+  %chain = icmp eq i64 %apart, 0
+  br i1 %chain, label %link, label %run
+
+link:
+  call void @tb_add_jump(ptr %env, ptr %slot, ptr %tb)
+  br label %run
+
+run:
+  %tc_ptr.at = getelementptr i8, ptr %tb, i64 $tb_tc_ptr
+  %code = load ptr, ptr %tc_ptr.at
+  %handler = load ptr, ptr %code
+  musttail call preserve_nonecc void %handler(ptr %code, ptr %env, ptr %mem, ptr %perm, i64 %budget)
+  ret void
+
+exit:
+  ret void
+}
+
+; -------------------------------------------------------------------------------------- finding blocks
+
+; The jump cache entry where a block for `pc` belongs: {pc, flags, op}.  goto_ptr probes the same one inline.
+define internal ptr @jump_cache_entry(ptr %cache, i64 %pc) alwaysinline nounwind {
+  %low = lshr i64 %pc, 1
+  %high = lshr i64 %pc, 13
+  %mixed = xor i64 %low, %high
+  %index = and i64 %mixed, $jump_cache_mask
+  %offset = mul i64 %index, $jump_cache_entry_bytes
+  %entry = getelementptr i8, ptr %cache, i64 %offset
+  ret ptr %entry
+}
+
+; Stamp the segment that address %at lies in as just used.
+define internal void @tb_touch(ptr %env, ptr %at) alwaysinline nounwind {
+  %env.tcg = getelementptr i8, ptr %env, i64 $env_tcg
+  %tcg = load ptr, ptr %env.tcg
+  %clock.at = getelementptr i8, ptr %tcg, i64 $tcg_clock
+  %clock = load i64, ptr %clock.at
+  %now = add i64 %clock, 1
+  store i64 %now, ptr %clock.at
+  %buffer.at = getelementptr i8, ptr %tcg, i64 $tcg_code_buffer
+  %buffer = load i64, ptr %buffer.at
+  %address = ptrtoint ptr %at to i64
+  %offset = sub i64 %address, %buffer
+  %shift.at = getelementptr i8, ptr %tcg, i64 $tcg_segment_shift
+  %shift = load i64, ptr %shift.at
+  %index = lshr i64 %offset, %shift
+  %segments.at = getelementptr i8, ptr %tcg, i64 $tcg_segments
+  %segments = load ptr, ptr %segments.at
+  %place = mul i64 %index, $segment_bytes
+  %segment = getelementptr i8, ptr %segments, i64 %place
+  %stamp.at = getelementptr i8, ptr %segment, i64 $segment_stamp
+  store i64 %now, ptr %stamp.at
+  ret void
+}
+
+; The block to run at env.pc, generated if need be and left in env.tb; null when native code must be left instead
+; (env.exit_reason says why).  Callable from Python.  When single-stepping, a block of one instruction that nothing
+; else will find: it runs once and is forgotten.
+define hidden ptr @tb_find(ptr %env) noinline nounwind {
+  %env.pc = getelementptr i8, ptr %env, i64 $env_pc
+  %pc = load i64, ptr %env.pc
+  %env.cs_base = getelementptr i8, ptr %env, i64 $env_cs_base
+  %cs_base = load i64, ptr %env.cs_base
+  %env.flags = getelementptr i8, ptr %env, i64 $env_flags
+  %flags = load i64, ptr %env.flags
+  %env.single_step = getelementptr i8, ptr %env, i64 $env_single_step
+  %single_step = load i64, ptr %env.single_step
+  %stepping = icmp ne i64 %single_step, 0
+  %env.tcg = getelementptr i8, ptr %env, i64 $env_tcg
+  %tcg = load ptr, ptr %env.tcg
+  %env.tb = getelementptr i8, ptr %env, i64 $env_tb
+  br i1 %stepping, label %step, label %search
+
+step:
+  %one = call ptr @tb_gen_code(ptr %env, ptr %tcg, i64 %pc, i64 %cs_base, i64 %flags, i64 $cf_single_step)
+  store ptr %one, ptr %env.tb
+  ret ptr %one
+
+search:
+  %old = call ptr @tb_find_slow(ptr %tcg, i64 %pc, i64 %cs_base, i64 %flags)
+  %known = icmp ne ptr %old, null
+  br i1 %known, label %found, label %unknown
+
+found:
+  call void @tb_touch(ptr %env, ptr %old)
+  store ptr %old, ptr %env.tb
+  ret ptr %old
+
+unknown:
+  %new = call ptr @tb_gen_code(ptr %env, ptr %tcg, i64 %pc, i64 %cs_base, i64 %flags, i64 0)
+  %failed = icmp eq ptr %new, null
+  br i1 %failed, label %leave, label %generated
+
+generated:
+  call void @tb_touch(ptr %env, ptr %new)
+  store ptr %new, ptr %env.tb
+  %env.trace = getelementptr i8, ptr %env, i64 $env_trace
+  %trace = load i64, ptr %env.trace
+  %traced = and i64 %trace, $trace_translation
+  %report = icmp ne i64 %traced, 0
+  br i1 %report, label %translated, label %fresh
+
+translated:
+  call void @exit_with(ptr %env, i64 $exit_translated)
+  br label %leave
+
+fresh:
+  ret ptr %new
+
+leave:
+  ret ptr null
+}
+
+define internal void @exit_with(ptr %env, i64 %reason) alwaysinline nounwind {
+  %env.exit_reason = getelementptr i8, ptr %env, i64 $env_exit_reason
+  store i64 %reason, ptr %env.exit_reason
+  ret void
+}
+
+; The head of the hash list where a block for `pc` and `flags` belongs.
+define internal ptr @tb_hash_head(ptr %tcg, i64 %pc, i64 %flags) alwaysinline nounwind {
+  %spread = mul i64 %flags, -7046029288634856825
+  %mixed = xor i64 %pc, %spread
+  %hashed = mul i64 %mixed, -7046029254386353131
+  %high = lshr i64 %hashed, 32
+  %mask.at = getelementptr i8, ptr %tcg, i64 $tcg_hash_mask
+  %mask = load i64, ptr %mask.at
+  %index = and i64 %high, %mask
+  %hash.at = getelementptr i8, ptr %tcg, i64 $tcg_hash
+  %hash = load ptr, ptr %hash.at
+  %head = getelementptr ptr, ptr %hash, i64 %index
+  ret ptr %head
+}
+
+; The block translated for this key, null when there is none.
+define internal ptr @tb_find_slow(ptr %tcg, i64 %pc, i64 %cs_base, i64 %flags) nounwind {
+entry:
+  %lookups.at = getelementptr i8, ptr %tcg, i64 $tcg_slow_lookups
+  %lookups = load i64, ptr %lookups.at
+  %lookups.more = add i64 %lookups, 1
+  store i64 %lookups.more, ptr %lookups.at
+  %head = call ptr @tb_hash_head(ptr %tcg, i64 %pc, i64 %flags)
+  %first = load ptr, ptr %head
+  br label %walk
+
+walk:
+  %tb = phi ptr [ %first, %entry ], [ %next, %other ]
+  %end = icmp eq ptr %tb, null
+  br i1 %end, label %done, label %compare
+
+compare:
+  %tb.pc.at = getelementptr i8, ptr %tb, i64 $tb_pc
+  %tb.pc = load i64, ptr %tb.pc.at
+  %tb.cs_base.at = getelementptr i8, ptr %tb, i64 $tb_cs_base
+  %tb.cs_base = load i64, ptr %tb.cs_base.at
+  %tb.flags.at = getelementptr i8, ptr %tb, i64 $tb_flags
+  %tb.flags = load i64, ptr %tb.flags.at
+  %same.pc = icmp eq i64 %tb.pc, %pc
+  %same.cs_base = icmp eq i64 %tb.cs_base, %cs_base
+  %same.flags = icmp eq i64 %tb.flags, %flags
+  %same.1 = and i1 %same.pc, %same.cs_base
+  %same = and i1 %same.1, %same.flags
+  br i1 %same, label %done, label %other
+
+other:
+  %next.at = getelementptr i8, ptr %tb, i64 $tb_hash_next
+  %next = load ptr, ptr %next.at
+  br label %walk
+
+done:
+  ret ptr %tb
+}
+
+; -------------------------------------------------------------------------------------- chaining
+
+; Let a jump slot go straight to %tb.  A block with more linked slots than it has room to remember leaves one unlinked.
+define internal void @tb_add_jump(ptr %env, ptr %slot, ptr %tb) nounwind {
+entry:
+  %owner.at = getelementptr i8, ptr %slot, i64 $slot_owner
+  %owner = load ptr, ptr %owner.at
+  %outgoing = getelementptr i8, ptr %owner, i64 $tb_outgoing
+  br label %search
+
+search:
+  %index = phi i64 [ 0, %entry ], [ %index.next, %taken ]
+  %place = getelementptr ptr, ptr %outgoing, i64 %index
+  %other = load ptr, ptr %place
+  %free = icmp eq ptr %other, null
+  br i1 %free, label %link, label %taken
+
+taken:
+  %index.next = add i64 %index, 1
+  %none = icmp uge i64 %index.next, $tb_outgoing_count
+  br i1 %none, label %done, label %search
+
+link:
+  store ptr %slot, ptr %place
+  %incoming = getelementptr i8, ptr %tb, i64 $tb_incoming
+  call void @list_insert(ptr %incoming, ptr %slot, i64 $slot_next, i64 $slot_prev)
+  %tc_ptr.at = getelementptr i8, ptr %tb, i64 $tb_tc_ptr
+  %code = load ptr, ptr %tc_ptr.at
+  %target.at = getelementptr i8, ptr %slot, i64 $slot_target
+  store ptr %code, ptr %target.at
+  %env.tcg = getelementptr i8, ptr %env, i64 $env_tcg
+  %tcg = load ptr, ptr %env.tcg
+  call void @count(ptr %tcg, i64 $tcg_linked, i64 1)
+  br label %done
+
+done:
+  ret void
+}
+
+; Undo tb_add_jump: the slot looks its target up again.
+define internal void @tb_reset_jump(ptr %slot) nounwind {
+entry:
+  call void @list_remove(ptr %slot, i64 $slot_next, i64 $slot_prev)
+  %stub = getelementptr i8, ptr %slot, i64 $slot_stub
+  %target.at = getelementptr i8, ptr %slot, i64 $slot_target
+  store ptr %stub, ptr %target.at
+  %owner.at = getelementptr i8, ptr %slot, i64 $slot_owner
+  %owner = load ptr, ptr %owner.at
+  %outgoing = getelementptr i8, ptr %owner, i64 $tb_outgoing
+  br label %search
+
+search:
+  %index = phi i64 [ 0, %entry ], [ %index.next, %other ]
+  %place = getelementptr ptr, ptr %outgoing, i64 %index
+  %there = load ptr, ptr %place
+  %mine = icmp eq ptr %there, %slot
+  br i1 %mine, label %forget, label %other
+
+other:
+  %index.next = add i64 %index, 1
+  %none = icmp uge i64 %index.next, $tb_outgoing_count
+  br i1 %none, label %done, label %search
+
+forget:
+  store ptr null, ptr %place
+  br label %done
+
+done:
+  ret void
+}

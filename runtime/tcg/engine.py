@@ -1,0 +1,82 @@
+"""The native engine's LLVM IR for one ISA: engine.ll and its parts, with every offset and constant filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from string import Template
+
+from runtime.core import env
+from runtime.core.env import ENV, Exit
+from runtime.core.layout import Layout
+from runtime.tcg import tb
+
+#: parts of one module
+_FILES = ("engine.ll", "generate.ll", "invalidate.ll", "mem_slow.ll", "entry_x86_64.ll")
+
+#: functions of the engine that Python calls by their address in the blob: name -> (argument count, whether it returns)
+ENTRY_POINTS: dict[str, tuple[int, bool]] = {
+    "cpu_exec_native": (1, False),  # env
+    "tb_find": (1, True),  # env -> block or 0
+    "tb_invalidate_page": (2, False),  # tcg, page
+    "tb_invalidate_range": (3, False),  # tcg, start, end
+    "tb_flush_segment": (2, False),  # tcg, index
+}
+
+# What decode_insn and decode_goto return besides the instruction's length (bits 0-7) and its records' bytes (8-23).
+DECODED_ENDS_TB = 1 << 24
+DECODED_NEW_FLAGS = 1 << 29
+# From this bit on: the number of the handler as @fused_handler knows it, 0 for one that is never fused.
+DECODED_FUSIBLE_SHIFT = 32
+
+
+def _names(layout: Layout) -> Iterator[tuple[str, int]]:
+    """Every $name of the templates and its value."""
+    for prefix, offsets in (
+        ("env", ENV),
+        ("tb", tb.TB),
+        ("page_link", tb.PAGE_LINK),
+        ("slot", tb.JUMP_SLOT),
+        ("segment", tb.SEGMENT),
+        ("tcg", tb.TCG_CONTEXT),
+    ):
+        for name, offset in offsets.items():
+            yield f"{prefix}_{name}", offset
+    for reason in Exit:
+        yield f"exit_{reason.name.lower()}", reason
+    yield "tb_outgoing_count", tb.TB_OUTGOING
+    yield "tb_max_instructions", tb.TB_MAX_INSTRUCTIONS
+    yield "fetch_bits", tb.FETCH_BYTES * 8
+    yield "cf_single_step", tb.CF_SINGLE_STEP
+    yield "trace_translation", tb.TRACE_TRANSLATION
+    yield "trace_nochain", tb.TRACE_NOCHAIN
+    yield "decoded_ends_tb", DECODED_ENDS_TB
+    yield "decoded_new_flags", DECODED_NEW_FLAGS
+    yield "decoded_fusible_shift", DECODED_FUSIBLE_SHIFT
+    yield "jump_cache_mask", env.JUMP_CACHE_ENTRIES - 1
+    yield "jump_cache_entry_bytes", env.JUMP_CACHE_ENTRY_BYTES
+    yield "page_bits", env.PAGE_BITS
+    yield "page_size", 1 << env.PAGE_BITS
+    yield "page_mask", (1 << env.PAGE_BITS) - 1
+    yield "page_read", env.PAGE_READ
+    yield "page_write", env.PAGE_WRITE
+    yield "page_exec", env.PAGE_EXEC
+    yield "page_code", env.PAGE_CODE
+    yield "page_writable", env.PAGE_WRITABLE
+    yield "page_write_or_writable", env.PAGE_WRITE | env.PAGE_WRITABLE
+    yield "not_page_write", ~env.PAGE_WRITE
+    yield "not_page_code_writable", ~(env.PAGE_CODE | env.PAGE_WRITABLE)
+    yield "max_bytes", layout.max_bytes
+    yield "pc_mask", (1 << layout.pc_width) - 1 if layout.pc_width < 64 else -1
+
+
+def engine_ir(layout: Layout) -> str:
+    """The module text: defines ENTRY_POINTS, @tb_lookup, @tb_link and @mem_slow; wants the ISA's own decoder.
+
+    Wanted: @decode_insn, @decode_goto, @fused_handler, @fetch_fault and @sync_state.
+    """
+    if layout.max_bytes > tb.FETCH_BYTES:
+        raise ValueError(f"{layout.isa}: instructions of {layout.max_bytes} bytes, more than {tb.FETCH_BYTES}")
+    names = dict(_names(layout))
+    folder = Path(__file__).parent
+    return "\n".join(Template((folder / name).read_text(encoding="ascii")).substitute(names) for name in _FILES)

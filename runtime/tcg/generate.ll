@@ -1,0 +1,271 @@
+; Making translation blocks, and the linked lists that blocks are in.  A part of the engine: see engine.ll.
+
+; -------------------------------------------------------------------------------------- making blocks
+
+; Whether guest page %page exists and may be executed.
+define internal i1 @page_executable(ptr %tcg, i64 %page) alwaysinline nounwind {
+entry:
+  %count.at = getelementptr i8, ptr %tcg, i64 $tcg_page_count
+  %count = load i64, ptr %count.at
+  %exists = icmp ult i64 %page, %count
+  br i1 %exists, label %look, label %done
+
+look:
+  %permissions.at = getelementptr i8, ptr %tcg, i64 $tcg_permissions
+  %permissions = load ptr, ptr %permissions.at
+  %byte.at = getelementptr i8, ptr %permissions, i64 %page
+  %byte = load i8, ptr %byte.at
+  %bit = and i8 %byte, $page_exec
+  %executable = icmp ne i8 %bit, 0
+  br label %done
+
+done:
+  %result = phi i1 [ false, %entry ], [ %executable, %look ]
+  ret i1 %result
+}
+
+; Translate the block at `pc`; null with env.exit_reason set when its first instruction cannot be fetched or the
+; segment is full.  The block ends after an instruction that ends it, at the end of its page, or at a size limit.
+define internal ptr @tb_gen_code(ptr %env, ptr %tcg, i64 %pc, i64 %cs_base, i64 %flags, i64 %cflags) nounwind {
+entry:
+  %page = lshr i64 %pc, $page_bits
+  %executable = call i1 @page_executable(ptr %tcg, i64 %page)
+  br i1 %executable, label %allocate, label %fault
+
+allocate:
+  %cursor.at = getelementptr i8, ptr %tcg, i64 $tcg_cursor
+  %tb = load ptr, ptr %cursor.at
+  %limit.at = getelementptr i8, ptr %tcg, i64 $tcg_limit
+  %limit = load i64, ptr %limit.at
+  %cursor = ptrtoint ptr %tb to i64
+  %room = sub i64 %limit, %cursor
+  %reserve.at = getelementptr i8, ptr %tcg, i64 $tcg_tb_reserve
+  %reserve = load i64, ptr %reserve.at
+  %full = icmp ult i64 %room, %reserve
+  br i1 %full, label %cache.full, label %begin
+
+cache.full:
+  call void @exit_with(ptr %env, i64 $exit_cache_full)
+  ret ptr null
+
+begin:
+  call void @llvm.memset.p0.i64(ptr %tb, i8 0, i64 $tb_bytes, i1 false)
+  %code = getelementptr i8, ptr %tb, i64 $tb_bytes
+  %tb.pc = getelementptr i8, ptr %tb, i64 $tb_pc
+  store i64 %pc, ptr %tb.pc
+  %tb.cs_base = getelementptr i8, ptr %tb, i64 $tb_cs_base
+  store i64 %cs_base, ptr %tb.cs_base
+  %tb.flags = getelementptr i8, ptr %tb, i64 $tb_flags
+  store i64 %flags, ptr %tb.flags
+  %tb.cflags = getelementptr i8, ptr %tb, i64 $tb_cflags
+  store i64 %cflags, ptr %tb.cflags
+  %tb.tc_ptr = getelementptr i8, ptr %tb, i64 $tb_tc_ptr
+  store ptr %code, ptr %tb.tc_ptr
+  %step = and i64 %cflags, $cf_single_step
+  %stepping = icmp ne i64 %step, 0
+  %most = select i1 %stepping, i64 1, i64 $tb_max_instructions
+  %max_bytes.at = getelementptr i8, ptr %tcg, i64 $tcg_tb_max_bytes
+  %max_bytes = load i64, ptr %max_bytes.at
+  %code.end = getelementptr i8, ptr %code, i64 %max_bytes
+  %memory.at = getelementptr i8, ptr %tcg, i64 $tcg_memory_base
+  %memory = load ptr, ptr %memory.at
+  %fetch = getelementptr i8, ptr %tcg, i64 $tcg_fetch
+  br label %instruction
+
+instruction:
+  %at = phi i64 [ %pc, %begin ], [ %next, %more ]
+  %size = phi i64 [ 0, %begin ], [ %size.next, %more ]
+  %index = phi i64 [ 0, %begin ], [ %count, %more ]
+  %out = phi ptr [ %code, %begin ], [ %out.next, %more ]
+  %waiting = phi i64 [ 0, %begin ], [ %waiting.next, %more ] ; the handler of the record before, if it may be fused
+  %out.before = phi ptr [ %code, %begin ], [ %out, %more ]
+  %in_page.offset = and i64 %at, $page_mask
+  %in_page = sub i64 $page_size, %in_page.offset
+  %direct = getelementptr i8, ptr %memory, i64 %at
+  %enough = icmp uge i64 %in_page, $max_bytes
+  br i1 %enough, label %decode, label %near.end
+
+near.end: ; the instruction may run into the next page
+  %page.next = add i64 %page, 1
+  %executable.next = call i1 @page_executable(ptr %tcg, i64 %page.next)
+  br i1 %executable.next, label %decode, label %cut.short
+
+cut.short: ; which holds no code: the decoder sees zeros there (the host's memory goes on, whatever the guest's does)
+  %bytes = load i$fetch_bits, ptr %direct, align 1
+  %kept.bits = shl i64 %in_page, 3
+  %cut.bits = sub i64 $fetch_bits, %kept.bits
+  %cut.wide = zext i64 %cut.bits to i$fetch_bits
+  %kept.mask = lshr i$fetch_bits -1, %cut.wide
+  %kept = and i$fetch_bits %bytes, %kept.mask
+  store i$fetch_bits %kept, ptr %fetch, align 8
+  br label %decode
+
+decode:
+  %source = phi ptr [ %direct, %instruction ], [ %direct, %near.end ], [ %fetch, %cut.short ]
+  %available = phi i64 [ $max_bytes, %instruction ], [ $max_bytes, %near.end ], [ %in_page, %cut.short ]
+  %decoded = call i64 @decode_insn(ptr %source, i64 %at, i64 %flags, ptr %out, ptr %tb, i64 %index)
+  %length = and i64 %decoded, 255
+  %straddles = icmp ugt i64 %length, %available
+  br i1 %straddles, label %unfetched, label %fetched
+
+unfetched:
+  %is.first = icmp eq i64 %index, 0
+  br i1 %is.first, label %fault.straddle, label %end.before
+
+end.before: ; the next block begins with it, and faults
+  %index.last = sub i64 %index, 1
+  br label %jump
+
+fetched:
+  %fusible = lshr i64 %decoded, $decoded_fusible_shift
+  %fused = call ptr @fused_handler(i64 %waiting, i64 %fusible)
+  %fuses = icmp ne ptr %fused, null
+  br i1 %fuses, label %fuse, label %placed
+
+fuse: ; the record before does this one's work as well
+  store ptr %fused, ptr %out.before
+  br label %placed
+
+placed:
+  %waiting.next = phi i64 [ %fusible, %fetched ], [ 0, %fuse ]
+  %record.shifted = lshr i64 %decoded, 8
+  %record.bytes = and i64 %record.shifted, 65535
+  %out.next = getelementptr i8, ptr %out, i64 %record.bytes
+  %size.next = add i64 %size, %length
+  %count = add i64 %index, 1
+  %next.full = add i64 %at, %length
+  %next = and i64 %next.full, $pc_mask
+  %ends.bit = and i64 %decoded, $decoded_ends_tb
+  %ends = icmp ne i64 %ends.bit, 0
+  br i1 %ends, label %finish, label %limits
+
+limits:
+  %most.reached = icmp uge i64 %count, %most
+  %bytes.reached = icmp ugt ptr %out.next, %code.end
+  %page.of.next = lshr i64 %next, $page_bits
+  %page.left = icmp ne i64 %page.of.next, %page
+  %flags.bit = and i64 %decoded, $decoded_new_flags
+  %flags.change = icmp ne i64 %flags.bit, 0
+  %stop.1 = or i1 %most.reached, %bytes.reached
+  %stop.2 = or i1 %page.left, %flags.change
+  %stop = or i1 %stop.1, %stop.2
+  br i1 %stop, label %jump, label %more
+
+more:
+  br label %instruction
+
+jump: ; the block is cut here: a jump to what follows
+  %jump.pc = phi i64 [ %at, %end.before ], [ %next, %limits ]
+  %jump.size = phi i64 [ %size, %end.before ], [ %size.next, %limits ]
+  %jump.index = phi i64 [ %index.last, %end.before ], [ %index, %limits ]
+  %jump.out = phi ptr [ %out, %end.before ], [ %out.next, %limits ]
+  %jump.decoded = call i64 @decode_goto(i64 %jump.pc, ptr %jump.out, ptr %tb, i64 %jump.index)
+  %jump.shifted = lshr i64 %jump.decoded, 8
+  %jump.bytes = and i64 %jump.shifted, 65535
+  %jump.count = add i64 %jump.index, 1
+  %jump.end = getelementptr i8, ptr %jump.out, i64 %jump.bytes
+  br label %finish
+
+finish:
+  %tb.end = phi ptr [ %out.next, %placed ], [ %jump.end, %jump ]
+  %tb.size = phi i64 [ %size.next, %placed ], [ %jump.size, %jump ]
+  %tb.icount = phi i64 [ %count, %placed ], [ %jump.count, %jump ]
+  %tb.size.at = getelementptr i8, ptr %tb, i64 $tb_size
+  store i64 %tb.size, ptr %tb.size.at
+  %tb.icount.at = getelementptr i8, ptr %tb, i64 $tb_icount
+  store i64 %tb.icount, ptr %tb.icount.at
+  %end.address = ptrtoint ptr %tb.end to i64
+  %used = sub i64 %end.address, %cursor
+  %used.padded = add i64 %used, 31
+  %allocated = and i64 %used.padded, -32
+  %tb.allocated.at = getelementptr i8, ptr %tb, i64 $tb_allocated
+  store i64 %allocated, ptr %tb.allocated.at
+  %cursor.new = getelementptr i8, ptr %tb, i64 %allocated
+  store ptr %cursor.new, ptr %cursor.at
+  br i1 %stepping, label %done, label %enter
+
+enter:
+  %tb.alive.at = getelementptr i8, ptr %tb, i64 $tb_alive
+  store i64 1, ptr %tb.alive.at
+  call void @count(ptr %tcg, i64 $tcg_generated, i64 1)
+  call void @count(ptr %tcg, i64 $tcg_tb_count, i64 1)
+  %head = call ptr @tb_hash_head(ptr %tcg, i64 %pc, i64 %flags)
+  call void @list_insert(ptr %head, ptr %tb, i64 $tb_hash_next, i64 $tb_hash_prev)
+
+  %tb.page0 = getelementptr i8, ptr %tb, i64 $tb_page0
+  call void @tb_link_page(ptr %tcg, ptr %tb, ptr %tb.page0, i64 %page)
+  %size.less = sub i64 %tb.size, 1
+  %last = add i64 %pc, %size.less
+  %last.page = lshr i64 %last, $page_bits
+  %two = icmp ne i64 %last.page, %page
+  br i1 %two, label %second.page, label %done
+
+second.page:
+  %tb.page1 = getelementptr i8, ptr %tb, i64 $tb_page1
+  call void @tb_link_page(ptr %tcg, ptr %tb, ptr %tb.page1, i64 %last.page)
+  br label %done
+
+done:
+  ret ptr %tb
+
+fault.straddle:
+  %beyond = add i64 %at, %available
+  br label %fault
+
+fault:
+  %address = phi i64 [ %pc, %entry ], [ %beyond, %fault.straddle ]
+  call void @fetch_fault(ptr %env, i64 %address)
+  call void @exit_with(ptr %env, i64 $exit_exception)
+  ret ptr null
+}
+
+; Add %n to a counter of the TcgContext.
+define internal void @count(ptr %tcg, i64 %offset, i64 %n) alwaysinline nounwind {
+  %at = getelementptr i8, ptr %tcg, i64 %offset
+  %old = load i64, ptr %at
+  %new = add i64 %old, %n
+  store i64 %new, ptr %at
+  ret void
+}
+
+; -------------------------------------------------------------------------------------- lists
+; A list's links lie at %next and %prev of its members; `prev` is the address of the pointer that points to the member.
+
+define internal void @list_insert(ptr %head, ptr %member, i64 %next, i64 %prev) alwaysinline nounwind {
+  %first = load ptr, ptr %head
+  %member.next = getelementptr i8, ptr %member, i64 %next
+  %member.prev = getelementptr i8, ptr %member, i64 %prev
+  store ptr %first, ptr %member.next
+  store ptr %head, ptr %member.prev
+  store ptr %member, ptr %head
+  %empty = icmp eq ptr %first, null
+  br i1 %empty, label %done, label %behind
+
+behind:
+  %first.prev = getelementptr i8, ptr %first, i64 %prev
+  store ptr %member.next, ptr %first.prev
+  br label %done
+
+done:
+  ret void
+}
+
+define internal void @list_remove(ptr %member, i64 %next, i64 %prev) alwaysinline nounwind {
+  %member.next = getelementptr i8, ptr %member, i64 %next
+  %member.prev = getelementptr i8, ptr %member, i64 %prev
+  %follower = load ptr, ptr %member.next
+  %pointer = load ptr, ptr %member.prev
+  store ptr %follower, ptr %pointer
+  store ptr null, ptr %member.next
+  store ptr null, ptr %member.prev
+  %last = icmp eq ptr %follower, null
+  br i1 %last, label %done, label %behind
+
+behind:
+  %follower.prev = getelementptr i8, ptr %follower, i64 %prev
+  store ptr %pointer, ptr %follower.prev
+  br label %done
+
+done:
+  ret void
+}

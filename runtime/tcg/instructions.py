@@ -1,0 +1,80 @@
+"""What a generated translate.py says about its instructions, and what its decoder answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from runtime.tcg.builder import Builder, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One encoding of one instruction.
+
+    The fields are a dataclass of its own for each set of fields there is; emitter, extraction and guard agree on it.
+    """
+
+    name: str
+    mnemonic: str  # shared by all encodings and clones of one instruction
+    source: str  # file:line in the spec
+    space: str
+    length: int  # bytes
+    emit: Callable[[Builder, Any], None]
+    fields: Callable[[int], Any]  # from the fetch integer
+    guard: Callable[[Builder, Any], Value] | None = None  # `where` and `when`: 1 if this encoding applies
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """An instruction with the values of its fields."""
+
+    instruction: Instruction
+    fields: Any
+
+    @property
+    def name(self) -> str:
+        """The encoding's unique name."""
+        return self.instruction.name
+
+    @property
+    def length(self) -> int:
+        """Bytes."""
+        return self.instruction.length
+
+    @property
+    def emit(self) -> Callable[[Builder, Any], None]:
+        """The emitter, to be called with a builder and `fields`."""
+        return self.instruction.emit
+
+
+@dataclass(frozen=True, slots=True)
+class Helper:
+    """A function of the spec that is compiled once and called."""
+
+    name: str
+    body: Callable[..., Any]  # (builder, *parameters) -> a value, a tuple of them, or None
+    parameters: tuple[int, ...]  # widths
+    results: tuple[int, ...]
+
+
+def one(result: Value | tuple[Value, ...]) -> Value:
+    """What a helper with one result gave."""
+    assert not isinstance(result, tuple)
+    return result
+
+
+def several(result: Value | tuple[Value, ...]) -> tuple[Value, ...]:
+    """What a helper with several results, or none, gave."""
+    assert isinstance(result, tuple)
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """An `on …` of the spec."""
+
+    name: str
+    body: Callable[..., None]
+    parameters: tuple[int, ...]

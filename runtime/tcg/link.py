@@ -1,0 +1,131 @@
+"""Links ELF objects made by LLVM into one position-independent blob, and writes blob files.
+
+Code and constants are laid out in one piece that refers to itself PC-relatively, so it runs wherever it is mapped and
+is never written.  Whatever would break that is an error that names it: an undefined symbol (LLVM called its runtime
+library), an absolute address, writable data.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from elftools.elf.elffile import ELFFile
+from elftools.elf.relocation import RelocationSection
+from elftools.elf.sections import Section, SymbolTableSection
+
+from runtime.tcg.blobs import HEADER, MAGIC, PAGE
+from runtime.tcg.ir import InternalError
+
+_EXECINSTR, _ALLOC, _WRITE = 4, 2, 1
+# Relocation types of the x86-64 psABI, table 4.10.
+_PC32, _PLT32, _PC64, _GOTPCREL, _GOTPCRELX, _REX_GOTPCRELX = 2, 4, 24, 9, 41, 42
+_RELATIVE = {_PC32: ("<i", 4), _PLT32: ("<i", 4), _PC64: ("<q", 8)}
+#: `mov r, [rip + GOT entry]` becomes `lea r, [rip + symbol]`
+_MOV_LOAD, _LEA = 0x8B, 0x8D
+
+
+@dataclass(slots=True)
+class _Object:
+    """One object file and where its sections went."""
+
+    elf: ELFFile
+    placed: dict[int, int]  # section number -> offset in the blob
+
+    @property
+    def symbols(self) -> SymbolTableSection:
+        table = self.elf.get_section_by_name(".symtab")
+        if not isinstance(table, SymbolTableSection):
+            raise InternalError("an object file without a symbol table")
+        return table
+
+
+def _wanted(section: Section) -> bool:
+    if not section["sh_flags"] & _ALLOC or section["sh_size"] == 0 or section.name == ".eh_frame":
+        return False
+    if section["sh_flags"] & _WRITE and not section.name.startswith(".data.rel.ro"):
+        raise InternalError(f"section {section.name}: compiled code may have no writable data")
+    return True
+
+
+def link(objects: Sequence[bytes]) -> tuple[bytes, dict[str, int]]:
+    """The blob's bytes, and where in it each global symbol stands."""
+    files = [_Object(ELFFile(io.BytesIO(data)), {}) for data in objects]
+    blob = bytearray()
+    # Code first, so that constants do not share its pages' first lines.
+    for executable in (True, False):
+        for file in files:
+            for number, section in enumerate(file.elf.iter_sections()):
+                if bool(section["sh_flags"] & _EXECINSTR) == executable and _wanted(section):
+                    align = max(16, section["sh_addralign"])
+                    blob += (b"\xcc" if executable else b"\0") * (-len(blob) % align)
+                    file.placed[number] = len(blob)
+                    blob += section.data()
+    symbols = _globals(files)
+    for file in files:
+        for section in file.elf.iter_sections():
+            if isinstance(section, RelocationSection) and section["sh_info"] in file.placed:
+                _relocate(blob, file, section, symbols)
+    return bytes(blob), symbols
+
+
+def _globals(files: Sequence[_Object]) -> dict[str, int]:
+    symbols: dict[str, int] = {}
+    for file in files:
+        for symbol in file.symbols.iter_symbols():
+            number = symbol["st_shndx"]
+            if symbol["st_info"]["bind"] == "STB_LOCAL" or number not in file.placed:
+                continue
+            if symbol.name in symbols:
+                if symbol["st_info"]["bind"] == "STB_WEAK":
+                    continue  # the same function, compiled into several objects
+                raise InternalError(f"two functions are called {symbol.name}")
+            symbols[symbol.name] = file.placed[number] + symbol["st_value"]
+    return symbols
+
+
+def _owner(place: int, symbols: Mapping[str, int]) -> str:
+    """The function that this place belongs to."""
+    return max((start, name) for name, start in symbols.items() if start <= place)[1]
+
+
+def _relocate(blob: bytearray, file: _Object, relocations: RelocationSection, symbols: Mapping[str, int]) -> None:
+    table = file.symbols
+    base = file.placed[relocations["sh_info"]]
+    for relocation in relocations.iter_relocations():
+        kind, place = relocation["r_info_type"], base + relocation["r_offset"]
+        symbol = table.get_symbol(relocation["r_info_sym"])
+        number = symbol["st_shndx"]
+        if number in file.placed:
+            target = file.placed[number] + symbol["st_value"]
+        elif symbol.name in symbols:
+            target = symbols[symbol.name]
+        else:
+            user = _owner(place, symbols)
+            raise InternalError(f"{user} refers to {symbol.name or 'a section left out'}, which is not in the blob")
+        if kind in (_GOTPCREL, _GOTPCRELX, _REX_GOTPCRELX):
+            if blob[place - 2] != _MOV_LOAD:
+                raise InternalError(f"a reference to {symbol.name} through a table of addresses")
+            blob[place - 2] = _LEA
+            kind = _PC32
+        if kind not in _RELATIVE:
+            raise InternalError(f"a reference to {symbol.name} is an absolute address (relocation type {kind})")
+        form, size = _RELATIVE[kind]
+        blob[place : place + size] = struct.pack(form, target + relocation["r_addend"] - place)
+
+
+def write_blob(path: Path, code: bytes, symbols: Mapping[str, int], meta: Mapping[str, object] | None = None) -> None:
+    """Write a blob file: header, symbols and `meta` as JSON, then the code at a page boundary.  Replaces atomically."""
+    description = json.dumps({"symbols": dict(symbols), "meta": dict(meta or {})}, separators=(",", ":")).encode()
+    start = -(-(HEADER.size + len(description)) // PAGE) * PAGE
+    checksum = zlib.crc32(code, zlib.crc32(description))
+    header = HEADER.pack(MAGIC, len(description), start, len(code), checksum)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes((header + description).ljust(start, b"\0") + code)
+    temporary.replace(path)

@@ -1,0 +1,66 @@
+"""LLVM: IR text in, object code or assembly out.  The only importer of llvmlite."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+import llvmlite.binding as llvm
+
+from runtime.tcg.host_x86_64 import TRIPLE
+from runtime.tcg.ir import InternalError
+
+
+@cache
+def _target_machine(level: int) -> llvm.TargetMachine:
+    """For this very host: its CPU and features, position-independent, small code model."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    llvm.initialize_native_asmparser()
+    features = llvm.get_host_cpu_features().flatten()
+    return llvm.Target.from_triple(TRIPLE).create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=features, opt=level, reloc="pic", codemodel="small"
+    )
+
+
+def _function_at(text: str, message: str) -> str:
+    """The name of the function an LLVM error speaks of, as far as can be told."""
+    at = re.search(r"<string>:(\d+):\d+", message)
+    lines = text.splitlines()[: int(at.group(1))] if at else []
+    for line in reversed(lines):
+        named = re.match(r"define .*?@([\w.$]+)\(", line)
+        if named:
+            return named.group(1)
+    return "?"
+
+
+def _optimized(text: str, level: int) -> llvm.ModuleRef:
+    try:
+        module = llvm.parse_assembly(text)
+        module.verify()
+    except RuntimeError as error:
+        raise InternalError(f"LLVM rejects the code of function {_function_at(text, str(error))}: {error}") from error
+    module.triple = TRIPLE
+    if level:
+        options = llvm.create_pipeline_tuning_options(speed_level=level)
+        options.loop_vectorization = False
+        options.slp_vectorization = False
+        options.loop_unrolling = False
+        builder = llvm.create_pass_builder(_target_machine(level), options)
+        builder.getModulePassManager().run(module, builder)
+    return module
+
+
+def compile_ir(text: str, opt: int = 2) -> bytes:
+    """An ELF object file for the module."""
+    return bytes(_target_machine(opt).emit_object(_optimized(text, opt)))
+
+
+def assembly(text: str, opt: int = 2) -> str:
+    """The module's assembly text, as `-d out_asm` prints."""
+    return str(_target_machine(opt).emit_assembly(_optimized(text, opt)))
+
+
+def optimized_ir(text: str, opt: int = 2) -> str:
+    """The module after LLVM's passes, for people who debug the lowering."""
+    return str(_optimized(text, opt))

@@ -1,0 +1,212 @@
+"""`cpu_exec`: run a vCPU in native code until something needs Python, and do what the engine itself asks for.
+
+To run a program: `load_isa`, a GuestMemory with the program in it, a Tcg, a TcgVcpu with its pc set.  Then call
+cpu_exec again and again.  After EXCEPTION `vcpu.exception` and `vcpu.arguments` tell what happened at `vcpu.pc`;
+whoever answers it moves the pc on if the instruction is done.
+"""
+
+from __future__ import annotations
+
+from ctypes import CFUNCTYPE, c_void_p
+
+from runtime.core.buffer import HostBuffer
+from runtime.core.cpu import Isa, Vcpu
+from runtime.core.env import ENV, JUMP_CACHE_ENTRIES, JUMP_CACHE_ENTRY_BYTES, Exit
+from runtime.core.memory import GuestMemory
+from runtime.tcg import invalidate
+from runtime.tcg.blobs import Blob, map_blob
+from runtime.tcg.code_cache import DEFAULT_BYTES, CodeCache
+from runtime.tcg.tb import TB_MAX_INSTRUCTIONS, TRACE_NOCHAIN, TRACE_TRANSLATION
+
+TYPE_CHECKING = False  # typing's own takes longer to import than all this
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runtime.tcg.trace import BlockTracer
+
+#: instructions between two looks at Python's signals and at stop_requested: a few milliseconds
+SLICE = 1_000_000
+
+_EXITS = tuple(Exit)
+_EXCEPTION = int(Exit.EXCEPTION)
+_BUDGET = ENV["budget"] // 8
+_EXIT_REASON = ENV["exit_reason"] // 8
+_JUMP_CACHE = ENV["jump_cache"] // 8
+_SINGLE_STEP = ENV["single_step"] // 8
+_TB = ENV["tb"] // 8
+_TRACE = ENV["trace"] // 8
+_ALL_ONES = (1 << 64) - 1
+_NATIVE = CFUNCTYPE(None, c_void_p)
+_FIND = CFUNCTYPE(c_void_p, c_void_p)
+
+
+class Tcg:
+    """The accelerator of one machine: an ISA's native code, the guest's memory, the code cache."""
+
+    def __init__(
+        self,
+        isa: Isa,
+        memory: GuestMemory,
+        cache_bytes: int = DEFAULT_BYTES,
+        segments: int | None = None,
+        code: Blob | None = None,
+    ) -> None:
+        if code is None:
+            code = map_blob(isa.blob_path)
+        self.isa = isa
+        self.memory = memory
+        self.code = code
+        self.cache = CodeCache(code, memory, cache_bytes, segments)
+        invalidate.watch(memory, self.cache)
+        self.enter: Callable[[int], None] = _NATIVE(code.address("cpu_exec_native"))
+        self.find: Callable[[int], int | None] = _FIND(code.address("tb_find"))
+
+    def close(self) -> None:
+        """Free the code cache; the memory is its maker's."""
+        self.memory.on_code_change = None
+        self.cache.close()
+
+
+class TcgVcpu(Vcpu):
+    """A virtual CPU run by TCG."""
+
+    def __init__(self, tcg: Tcg, index: int = 0) -> None:
+        super().__init__(tcg.isa, tcg.memory, index)
+        self.tcg = tcg
+        self.enter = tcg.enter
+        self.tracer: BlockTracer | None = None
+        self._jump_cache = HostBuffer(JUMP_CACHE_ENTRIES * JUMP_CACHE_ENTRY_BYTES)
+        # Never filled: with it as the jump cache goto_ptr always comes to tb_find, which knows about stepping.
+        self._no_jump_cache = HostBuffer(JUMP_CACHE_ENTRIES * JUMP_CACHE_ENTRY_BYTES)
+        for buffer in (self._jump_cache, self._no_jump_cache):
+            # A zeroed entry is right for pc 0 only, and that has entry 0: give it a key that no guest state has.
+            buffer.memory[:16] = b"\xff" * 16
+        self.words[_JUMP_CACHE] = self._jump_cache.address
+        self.words[ENV["tcg"] // 8] = tcg.cache.address
+        tcg.cache.add_jump_cache(self._jump_cache.address)
+        self.set_budget(SLICE)
+
+    def close(self) -> None:
+        self.tcg.cache.remove_jump_cache(self._jump_cache.address)
+        self._jump_cache.close()
+        self._no_jump_cache.close()
+        super().close()
+
+    def set_single_step(self, on: bool) -> None:
+        """Run blocks of one instruction each, apart from the others and not chained."""
+        self.words[_SINGLE_STEP] = on
+        self.words[_JUMP_CACHE] = (self._no_jump_cache if on else self._jump_cache).address
+
+
+def cpu_exec(vcpu: TcgVcpu, count: int | None = None) -> Exit:
+    """Run until an exception, a wait, or a stop: BUDGET means that `stop_requested` was set or `count` reached.
+
+    The vCPU's state is precise at every return.  An instruction that raises does not count.  KeyboardInterrupt passes
+    through, after which the vCPU can be run on.
+    """
+    if count is not None:
+        return _cpu_exec_counted(vcpu, count)
+    if vcpu.tracer is not None:
+        return _cpu_exec_traced(vcpu, vcpu.tracer)
+    enter, address, words = vcpu.enter, vcpu.address, vcpu.words
+    while True:
+        enter(address)
+        reason = words[_EXIT_REASON]
+        # Most often a system call, and then all that is done here is on its path.
+        if reason == _EXCEPTION:
+            return Exit.EXCEPTION
+        if (stop := _go_on(vcpu, reason)) is not None:
+            return stop
+
+
+def _go_on(vcpu: TcgVcpu, reason: int) -> Exit | None:
+    """Do what the engine asks for; what is left for the caller of cpu_exec is returned."""
+    if reason == Exit.BUDGET:
+        if vcpu.stop_requested:
+            return Exit.BUDGET
+        vcpu.set_budget(SLICE)
+    elif reason == Exit.CACHE_FULL:
+        vcpu.tcg.cache.evict()
+    elif reason == Exit.CODE_WRITE:
+        invalidate.code_written(vcpu, vcpu.tcg.cache)
+        reason = _step(vcpu)
+        if reason != Exit.BUDGET:
+            return _go_on(vcpu, reason)
+    else:
+        return _EXITS[reason]
+    return None
+
+
+def _step(vcpu: TcgVcpu) -> int:
+    """Run one instruction; the exit's reason, BUDGET when it is done."""
+    before, budget = vcpu.executed, vcpu.signed[_BUDGET]
+    vcpu.set_single_step(True)
+    vcpu.set_budget(0)
+    try:
+        vcpu.enter(vcpu.address)
+    finally:
+        vcpu.set_single_step(False)
+        vcpu.set_budget(budget - (vcpu.executed - before))
+    return vcpu.words[_EXIT_REASON]
+
+
+def _cpu_exec_counted(vcpu: TcgVcpu, count: int) -> Exit:
+    """Run exactly `count` instructions, unless something else stops the vCPU first."""
+    end = vcpu.executed + count
+    try:
+        while (remaining := end - vcpu.executed) > 0:
+            # Native code leaves at the end of the block in which the budget becomes negative: with the room of one
+            # block less it cannot overshoot, and what is left is done an instruction at a time.
+            stepping = remaining <= TB_MAX_INSTRUCTIONS
+            vcpu.set_single_step(stepping)
+            vcpu.set_budget(remaining - 1 if stepping else min(remaining - TB_MAX_INSTRUCTIONS, SLICE))
+            if vcpu.tracer is not None:
+                reason = _run_traced(vcpu, vcpu.tracer)
+            else:
+                vcpu.enter(vcpu.address)
+                reason = vcpu.words[_EXIT_REASON]
+            if (stop := _go_on(vcpu, reason)) is not None:
+                return stop
+        return Exit.BUDGET
+    finally:
+        vcpu.set_single_step(False)
+        vcpu.set_budget(SLICE)
+
+
+def _cpu_exec_traced(vcpu: TcgVcpu, tracer: BlockTracer) -> Exit:
+    """cpu_exec with a tracer listening."""
+    while (stop := _go_on(vcpu, _run_traced(vcpu, tracer))) is None:
+        pass
+    return stop
+
+
+def _run_traced(vcpu: TcgVcpu, tracer: BlockTracer) -> int:
+    """Enter native code until an exit that is not for the tracer; its reason."""
+    words, cache = vcpu.words, vcpu.tcg.cache
+    words[_TRACE] = TRACE_TRANSLATION | (0 if tracer.chain else TRACE_NOCHAIN)
+    try:
+        while True:
+            if tracer.each_block:
+                reason = _run_block(vcpu, tracer)
+            else:
+                vcpu.enter(vcpu.address)
+                reason = words[_EXIT_REASON]
+            if reason == Exit.TRANSLATED:
+                tracer.translated(vcpu, cache.block(words[_TB]))
+            elif reason != Exit.BUDGET or vcpu.signed[_BUDGET] < 0:
+                return reason
+    finally:
+        words[_TRACE] = 0
+
+
+def _run_block(vcpu: TcgVcpu, tracer: BlockTracer) -> int:
+    """Run the next block and no more: with a budget of nothing its end is an exit."""
+    block = vcpu.tcg.find(vcpu.address)
+    if block is None:
+        return vcpu.words[_EXIT_REASON]
+    tracer.executing(vcpu, vcpu.tcg.cache.block(block))
+    before, budget = vcpu.executed, vcpu.signed[_BUDGET]
+    vcpu.set_budget(0)
+    vcpu.enter(vcpu.address)
+    vcpu.set_budget(budget - (vcpu.executed - before))
+    return vcpu.words[_EXIT_REASON]

@@ -1,0 +1,143 @@
+"""Layouts of what native code and Python share besides `env`: TcgContext, segments, TranslationBlock, JumpSlot.
+
+This is the one place their offsets are written down: the engine (*.ll) takes them through engine.py.
+
+A TranslationBlock is a header followed at once by its op records, bump-allocated in one segment of the code cache.
+It is in one list of the TB hash, in one list for each of the (at most two) guest pages it was translated from, and
+each JumpSlot of its own that is linked is in the `incoming` list of the block it jumps to.  The lists are doubly
+linked (`prev` is the address of the pointer that points here), so that freeing a block is a handful of stores.
+"""
+
+from __future__ import annotations
+
+import struct
+from types import MappingProxyType
+
+from runtime.core.record import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def _layout(fields: Iterable[tuple[str, int]]) -> MappingProxyType[str, int]:
+    """Offsets of consecutive fields of the sizes given, and of the end as "bytes"."""
+    offsets, at = {}, 0
+    for name, size in fields:
+        offsets[name] = at
+        at += size
+    offsets["bytes"] = at
+    return MappingProxyType(offsets)
+
+
+#: blocks that one block can be linked to at a time; a jump slot past these works, unlinked, through tb_find_slow
+TB_OUTGOING = 4
+#: most guest instructions in a block
+TB_MAX_INSTRUCTIONS = 64
+#: most bytes of op records in a block
+TB_MAX_BYTES = 4096
+#: most bytes the decoder writes for one instruction
+RECORD_MAX_BYTES = 256
+#: most bytes the decoder looks at for one instruction
+FETCH_BYTES = 32
+
+# TranslationBlock.cflags: how it was made.
+CF_SINGLE_STEP = 1  # one instruction, to run once: in no list, so never `alive`
+
+# env.trace
+TRACE_TRANSLATION = 1  # exit TRANSLATED after each tb_gen_code
+TRACE_NOCHAIN = 2  # link no jump slots
+
+TB = _layout(
+    [
+        ("pc", 8),
+        ("cs_base", 8),
+        ("flags", 8),
+        ("cflags", 8),
+        ("tc_ptr", 8),  # the first op record
+        ("size", 8),  # bytes of guest code
+        ("icount", 8),  # guest instructions
+        ("allocated", 8),  # bytes of the segment that header and records take
+        ("alive", 8),  # 0 once freed; the space comes back with its segment
+        ("hash_next", 8),
+        ("hash_prev", 8),
+        ("incoming", 8),  # first JumpSlot linked to this block
+        ("outgoing", 8 * TB_OUTGOING),  # linked JumpSlots of this block, 0 where none
+        ("page0", 32),  # a PageLink for the page of its first byte
+        ("page1", 32),  # and for the page of its last byte, when that is another (tb = 0 otherwise)
+        ("spare", 8),
+    ]
+)
+
+PAGE_LINK = _layout([("next", 8), ("prev", 8), ("tb", 8), ("page", 8)])
+
+JUMP_SLOT = _layout(
+    [
+        ("target", 8),  # op record to run: the target's first, or `stub` below while unlinked
+        ("stub", 8),  # handler @tb_link: this half of the slot is an op record itself
+        ("pc", 8),  # where to
+        ("owner", 8),  # the block the slot lies in
+        ("next", 8),
+        ("prev", 8),
+    ]
+)
+
+SEGMENT = _layout(
+    [
+        ("stamp", 8),  # TcgContext.clock when a block in it was last looked up
+        ("used", 8),  # bytes allocated, valid while the segment is not the current one
+        ("flushes", 8),
+        ("spare", 8),
+    ]
+)
+
+TCG_CONTEXT = _layout(
+    [
+        ("code_buffer", 8),  # host address of the code cache
+        ("cursor", 8),  # where the next block goes
+        ("limit", 8),  # end of the current segment
+        ("tb_reserve", 8),  # a block is begun only when this much is left
+        ("tb_max_bytes", 8),  # most bytes of op records in one block
+        ("segment_shift", 8),  # log2 of a segment's bytes
+        ("segments", 8),  # host address of SEGMENT records
+        ("current", 8),  # index of the segment being filled
+        ("clock", 8),  # counts look-ups, for the segments' stamps
+        ("hash", 8),  # host address of the TB hash: heads of lists
+        ("hash_mask", 8),
+        ("pages", 8),  # host address of the heads of page lists, one a guest page
+        ("page_count", 8),
+        ("memory_base", 8),
+        ("permissions", 8),
+        ("jump_caches", 8),  # host address of an array of jump cache addresses
+        ("jump_cache_count", 8),
+        ("tb_count", 8),  # blocks alive
+        ("generated", 8),  # statistics: blocks made
+        ("invalidated", 8),  # blocks freed
+        ("linked", 8),  # jump slots linked
+        ("slow_lookups", 8),
+        ("fetch", FETCH_BYTES),  # scratch for code bytes before a page that must not be read as code
+    ]
+)
+
+_TB_HEADER = struct.Struct("<9Q")
+
+
+@record
+class TranslationBlock:
+    """What Python looks at in a block (tracing, statistics): a copy of the header's first fields."""
+
+    address: int
+    pc: int
+    cs_base: int
+    flags: int
+    cflags: int
+    tc_ptr: int
+    size: int
+    icount: int
+    allocated: int
+    alive: int
+
+    @classmethod
+    def read(cls, code: memoryview, code_buffer: int, address: int) -> TranslationBlock:
+        """The block at host address `address` of a code cache."""
+        return cls(address, *_TB_HEADER.unpack_from(code, address - code_buffer))

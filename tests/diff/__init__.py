@@ -1,0 +1,1 @@
+"""Our own engines against each other."""

@@ -1,0 +1,1 @@
+"""What instruction sets do, as tables say it: the specs' own `test` lines, and programs' ends."""

@@ -1,0 +1,114 @@
+"""The ABI tables: consistent with each other, and with the guest's own headers where those are installed."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+
+from runtime.linux import process  # the calls are declared when it is imported
+from runtime.linux.abi import MACHINES, load, machine_name
+from runtime.linux.structs import Struct
+from runtime.linux.syscalls.table import CALLS, KINDS, Bound, SystemCalls
+from tests.tools import tool
+
+assert process
+NAMES = sorted(set(MACHINES.values()))
+WANTED = """
+    read write readv writev pread64 pwrite64 openat close lseek fstat newfstatat statx readlinkat faccessat unlinkat
+    mkdirat renameat2 getdents64 getcwd chdir dup dup3 fcntl ioctl pipe2 ftruncate fsync utimensat brk mmap munmap
+    mprotect mremap madvise exit exit_group getpid getppid gettid getuid geteuid getgid getegid set_tid_address
+    set_robust_list prlimit64 getrlimit getrusage uname sysinfo getrandom sched_getaffinity sched_yield times
+    gettimeofday clock_gettime clock_getres clock_nanosleep nanosleep rt_sigaction rt_sigprocmask rt_sigreturn tgkill
+    kill futex clock_gettime64 mmap2 _llseek fcntl64 futex_time64
+"""
+
+
+@pytest.mark.parametrize("key", MACHINES)
+def test_every_machine_has_its_table(key: tuple[int, int, bool]) -> None:
+    abi = load(MACHINES[key])
+    assert (abi.elf_machine, abi.bits, abi.big_endian) == key
+    assert abi.name == MACHINES[key] == machine_name(*key)
+
+
+def test_unknown_tables() -> None:
+    with pytest.raises(LookupError):
+        load("pdp11")
+    assert machine_name(9999, 64, False) == "unknown machine 9999"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_numbers_are_unique(name: str) -> None:
+    numbers = load(name).numbers
+    assert len(set(numbers.values())) == len(numbers)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_structures(name: str) -> None:
+    abi = load(name)
+    expected = {
+        64: {"stat": 128, "statfs": 120, "sysinfo": 112, "rusage": 144, "sigaction": 24, "stack": 24, "iovec": 16},
+        32: {"statfs64": 88, "sysinfo": 64, "rusage": 72, "sigaction": 16, "stack": 12, "iovec": 8},
+    }[abi.bits]
+    for structure, size in {**expected, "statx": 256, "utsname": 390, "termios": 36, "flock": 32}.items():
+        assert abi.struct(structure).size == size, structure
+    frame = abi.signal_frame
+    ends = [offset + size for _, offset, size, _, _ in frame.registers]
+    assert max(ends) <= frame.context_bytes
+
+
+def test_numbers_are_the_headers() -> None:
+    compiler = tool("riscv64-linux-gnu-gcc", "gcc-riscv64-linux-gnu")
+    command = [compiler, "-E", "-dM", "-include", "asm/unistd.h", "-xc", "/dev/null"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    defined = dict(re.findall(r"#define (__NR\w+) (\w+)", text))
+
+    def number(value: str) -> int | None:
+        while value in defined:
+            value = defined[value]
+        return int(value) if value.isdecimal() else None
+
+    headers = {name[5:]: number(value) for name, value in defined.items() if name.startswith("__NR_")}
+    numbers = load("riscv64").numbers
+    differing = {
+        name: (value, numbers.get(name))
+        for name, value in headers.items()
+        if value is not None and name not in ("syscalls", "arch_specific_syscall") and numbers.get(name) != value
+    }
+    assert not differing
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_calls_fit_into_registers(name: str) -> None:
+    abi = load(name)
+    for call in CALLS.values():
+        assert all(kind in KINDS for kind in call.kinds), call.name
+        bound = Bound(call, abi)
+        if call.name in abi.numbers and bound.places:
+            assert len(bound.arguments([0] * len(abi.arguments), abi)) == len(call.kinds)
+
+
+def test_what_computing_needs_is_there() -> None:
+    """The calls that issue 2 lists for static programs are answered on every guest that has them."""
+    missing = [name for name in WANTED.split() if name not in CALLS]
+    assert not missing
+    calls = SystemCalls(load("riscv64"))
+    assert calls.name(63) == "read"
+    assert calls.name(9999) == "syscall_0x270f"
+    assert calls.find(9999) is None
+
+
+def test_padding_is_the_compilers() -> None:
+    layout = Struct("a:u8 b:u64 c:u16", 8, False)
+    assert (layout.offsets, layout.size) == ({"a": 0, "b": 8, "c": 16}, 24)
+    assert Struct("a:u8 b:u64 c:u16", 4, False, max_align=4).size == 16
+    assert Struct("a:long b:ptr", 4, True).pack({"a": -1, "b": 1 << 40 | 5}) == b"\xff\xff\xff\xff\0\0\0\5"
+    assert Struct("a:s8 b:char3", 8, False).unpack(b"\xffabc") == {"a": -1}
+
+
+def test_wide_arguments_of_narrow_guests() -> None:
+    abi = load("riscv32")
+    bound = Bound(CALLS["pread64"], abi)
+    assert bound.arguments([3, 0x1000, 16, 0x89ABCDEF, 0x1234567, 0], abi) == [3, 0x1000, 16, 0x123456789ABCDEF]
+    assert bound.arguments([0xFFFFFFFF, 0, 0, 0xFFFFFFFF, 0xFFFFFFFF, 0], abi) == [-1, 0, 0, -1]

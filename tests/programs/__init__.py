@@ -1,0 +1,1 @@
+"""Real programs, built by stock cross-compilers, against qemu-user."""

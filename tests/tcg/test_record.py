@@ -1,0 +1,67 @@
+"""runtime.core.record: what a record does like a dataclass, and that it does not import that module."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+from runtime.core.record import computed, record, replace
+
+
+@record
+class Point:
+    """A record with a default, a computed field and a method."""
+
+    x: int
+    y: int = 7
+    total: int = computed()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "total", self.x + self.y)
+
+    def shifted(self, by: int) -> Point:
+        return replace(self, x=self.x + by)
+
+
+def test_values_and_defaults() -> None:
+    assert (Point(1).x, Point(1).y, Point(1, 2).total) == (1, 7, 3)
+    assert Point(y=3, x=2) == Point(2, 3)
+    assert Point(1) != Point(2)
+    assert len({Point(1), Point(1), Point(2)}) == 2
+    assert repr(Point(1)) == "Point(x=1, y=7)"
+    assert Point(1).shifted(4) == Point(5)
+    assert not hasattr(Point(1), "__dict__")
+
+
+@pytest.mark.parametrize(
+    ("values", "named", "message"),
+    [((), {}, "needs a value for x"), ((1, 2, 3), {}, "takes 2 values"), ((1,), {"z": 2}, "z"), ((1,), {"x": 2}, "x")],
+)
+def test_wrong_constructions(values: tuple[int, ...], named: dict[str, int], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        Point(*values, **named)
+
+
+def test_dataclasses_take_it_for_theirs() -> None:
+    assert dataclasses.is_dataclass(Point)
+    assert [(field.name, field.default) for field in dataclasses.fields(Point)] == [
+        ("x", dataclasses.MISSING),
+        ("y", 7),
+    ]
+    assert dataclasses.replace(Point(1), y=2) == Point(1, 2)
+
+
+def test_patterns() -> None:
+    match Point(1, 2):
+        case Point(x, y):
+            assert (x, y) == (1, 2)
+
+
+def test_a_run_imports_nothing_slow() -> None:
+    code = "import sys, runtime.tcg.loop; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert not loaded & {"dataclasses", "typing", "inspect", "argparse", "llvmlite", "lark", "jinja2", "elftools"}
