@@ -31,6 +31,7 @@ $(VENV)/ready-dev: $(VENV)/ready
 
 gen: $(VENV)/ready
 	@$(BIN)/python -m gen $(ISA)
+	@$(BIN)/python -m compileall -q runtime isomorph build/*/*.py # start-up matters even where Python may not cache
 
 run: gen
 	@for program in hello primes mandelbrot; do \

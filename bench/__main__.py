@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -21,35 +21,56 @@ from rich.table import Table
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 PROGRAMS = sorted((HERE / "programs").glob("*.c"))
+#: all that any contender gets: what the caller has set, for Python or the loader say, must not tell in the figures
+ENVIRONMENT = {"PATH": os.defpath, "HOME": "/", "LANG": "C.UTF-8"}
+COLUMNS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Wall-clock seconds of several whole-process runs, and the peak resident size in KiB."""
+    """Wall-clock seconds of several whole-process runs."""
 
     runs: tuple[float, ...]
-    peak: int
 
     @property
     def median(self) -> float:
         return statistics.median(self.runs)
 
-    def __str__(self) -> str:
-        return f"{min(self.runs):.3f} [b]{self.median:.3f}[/b] {max(self.runs):.3f}"
+    def figures(self) -> dict[str, float | list[float]]:
+        """What --json writes."""
+        spread = {"min": min(self.runs), "median": self.median, "max": max(self.runs)}
+        return {**spread, "runs": list(self.runs)}
 
 
-def measure(command: Sequence[str]) -> tuple[float, int, bytes]:
-    """Seconds, peak KiB and output of one run; exits with the command's own complaint if it fails."""
+#: Linux counts the size of the process that starts another towards the other's peak (getrusage(2), ru_maxrss), and this
+#: one is larger than what it measures: so a bare Python, of 8 MiB, starts it and tells its peak in KiB.
+_PEAK = """import os, sys
+os.dup2(2, 1)
+child = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ)
+_, status, usage = os.wait4(child, 0)
+os.write(int(sys.argv[1]), str(usage.ru_maxrss).encode())
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+def measure(command: Sequence[str]) -> tuple[float, bytes]:
+    """Seconds and output of one run; exits with the command's own complaint if it fails."""
     before = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    output = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
+    done = subprocess.run(command, stdout=subprocess.PIPE, cwd=ROOT, env=ENVIRONMENT, check=False)
     seconds = time.perf_counter() - before
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        sys.exit(f"bench: {' '.join(command)} failed with status {process.returncode}")
-    return seconds, usage.ru_maxrss, output
+    if done.returncode != 0:
+        sys.exit(f"bench: {' '.join(command)} failed with status {done.returncode}")
+    return seconds, done.stdout
+
+
+def peak_memory(command: Sequence[str]) -> int:
+    """Peak resident size of one run, in KiB."""
+    reading, writing = os.pipe()
+    launcher = [sys.executable, "-S", "-I", "-c", _PEAK, str(writing), *command]
+    subprocess.run(launcher, stderr=subprocess.DEVNULL, cwd=ROOT, env=ENVIRONMENT, pass_fds=[writing], check=True)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        return int(pipe.read())
 
 
 def compile_all(compiler: str, flags: Sequence[str], folder: Path, sources: Sequence[Path]) -> dict[str, Path]:
@@ -64,8 +85,38 @@ def compile_all(compiler: str, flags: Sequence[str], folder: Path, sources: Sequ
     return built
 
 
+def isomorph() -> list[str]:
+    """The command as it is installed, if it is."""
+    installed = Path(sys.executable).with_name("isomorph")
+    return [str(installed)] if installed.exists() else [sys.executable, "-m", "isomorph"]
+
+
 def geometric_mean(values: Sequence[float]) -> float:
     return math.exp(sum(map(math.log, values)) / len(values))
+
+
+def table(results: dict[str, dict[str, Times]]) -> Table:
+    """Medians and their ratios."""
+    made = Table(title="whole processes: median seconds and ratios", title_justify="left")
+    made.add_column("workload")
+    for heading in (
+        "native",
+        "qemu",
+        "isomorph",
+        "qemu\n÷ native",
+        "isomorph\n÷ native",
+        "speed of isomorph\nagainst qemu",
+    ):
+        made.add_column(heading, justify="right")
+    ratios = []
+    for name, times in results.items():
+        native, qemu, ours = (times[who].median for who in ("native", "qemu", "isomorph"))
+        ratios.append(qemu / ours)
+        cells = [f"{seconds:.3f}" for seconds in (native, qemu, ours)]
+        made.add_row(name, *cells, f"{qemu / native:.1f}", f"{ours / native:.1f}", f"{ratios[-1]:.2f}")
+    made.add_section()
+    made.add_row("geometric mean", *[""] * 5, f"{geometric_mean(ratios):.2f}")
+    return made
 
 
 def main() -> int:
@@ -85,47 +136,38 @@ def main() -> int:
     guests = compile_all(cross, ["-static"], ROOT / "build" / "bench" / "riscv64", sources)
     hosts = compile_all(native, [], ROOT / "build" / "bench" / "native", sources)
     results: dict[str, dict[str, Times]] = {}
-    console = Console()
+    peaks: dict[str, int] = {}
+    console = Console(width=min(COLUMNS, Console().width) if sys.stdout.isatty() else COLUMNS, highlight=False)
     with console.status("") as status:
         for source in sources:
             name = source.stem
             contenders = {
                 "native": [str(hosts[name])],
                 "qemu": [qemu, str(guests[name])],
-                "isomorph": [sys.executable, "-m", "isomorph", "run", str(guests[name])],
+                "isomorph": [*isomorph(), "run", str(guests[name])],
             }
             runs: dict[str, list[float]] = {who: [] for who in contenders}
-            peaks = dict.fromkeys(contenders, 0)
             outputs = set()
             for count in range(options.runs + 1):  # the first round warms caches and is not counted
                 for who, command in contenders.items():
                     status.update(f"{name}: {who} {count}/{options.runs}")
-                    seconds, peak, output = measure(command)
+                    seconds, output = measure(command)
                     outputs.add(output)
                     if count:
                         runs[who].append(seconds)
-                        peaks[who] = max(peaks[who], peak)
             if len(outputs) != 1:
                 sys.exit(f"bench: {name} prints different things natively, under qemu and under isomorph")
-            results[name] = {who: Times(tuple(runs[who]), peaks[who]) for who in contenders}
+            results[name] = {who: Times(tuple(runs[who])) for who in contenders}
+            peaks[name] = peak_memory(contenders["isomorph"])
 
-    table = Table(title="seconds, whole process: min [b]median[/b] max")
-    for heading in ("workload", "native", "qemu", "isomorph", "isomorph/native", "qemu/native", "speed against qemu"):
-        table.add_column(heading, justify="left" if heading == "workload" else "right")
-    ratios = []
-    for name, times in results.items():
-        against = times["qemu"].median / times["isomorph"].median
-        ratios.append(against)
-        over = [times[who].median / times["native"].median for who in ("isomorph", "qemu")]
-        cells = [str(times[who]) for who in ("native", "qemu", "isomorph")]
-        table.add_row(name, *cells, f"{over[0]:.1f}", f"{over[1]:.1f}", f"{against:.2f}×")
-    table.add_section()
-    table.add_row("geometric mean", *[""] * 5, f"{geometric_mean(ratios):.2f}×")
-    console.print(table)
-    peak = max(times["isomorph"].peak for times in results.values())
-    console.print(f"isomorph's largest peak memory: {peak / 1024:.0f} MiB")
+    console.print(table(results))
+    largest = max(peaks, key=peaks.__getitem__)
+    console.print(f"isomorph's largest peak memory: {peaks[largest] / 1024:.0f} MiB ({largest})")
     if options.json:
-        raw = {name: {who: asdict(t) for who, t in times.items()} for name, times in results.items()}
+        raw = {
+            name: {"isomorph_peak_kib": peaks[name]} | {who: t.figures() for who, t in times.items()}
+            for name, times in results.items()
+        }
         options.json.write_text(json.dumps(raw, indent=1) + "\n")
     return 0
 

@@ -10,199 +10,158 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from gen import model
 from gen.errors import Diagnostics, about_file
-from gen.source import Doc, Group, Keyword, call, literal, quoted, statement, tuple_of
+from gen.source import Doc, Group, Keyword, call, literal, quoted, statement
 from gen.stamp import ABI_SUFFIX
 from gen.templates import render
 from gen.tree import Pos
-from runtime.core.layout import Layout, RegisterLayout
+from runtime.core.layout import Layout
 
-#: registers of Linux system calls: none has more arguments
-ARGUMENTS = 6
-_WORDS = (32, 64)
+#: no Linux system call has more
+_ARGUMENTS = 6
+_KEYS = ("number", "arguments", "result", "stack", "link", "exceptions", "system_calls")
 _REGISTERS = ("number", "result", "stack")
-_OPTIONAL = ("link",)
-_TABLES = ("exceptions", "system_calls")
-_KEYS = (*_REGISTERS, "arguments", *_OPTIONAL, *_TABLES)
 _FAULT = ("signal", "code", "address")
 _ADDRESSES = ("pc", "arg0", "arg1", "arg2")
+
+Register = tuple[str, int]
 
 
 def table_of(spec: model.Spec) -> Path | None:
     """The table that holds for a spec: its own, or that of the nearest isa it extends."""
     files = {Path(source).stem: Path(source) for source in spec.sources}
-    for name in reversed(spec.modules):
-        path = files[name].with_suffix(ABI_SUFFIX)
-        if path.is_file():
-            return path
-    return None
+    tables = [files[name].with_suffix(ABI_SUFFIX) for name in reversed(spec.modules) if name in files]
+    return next((path for path in tables if path.is_file()), None)
 
 
 def module_source(spec: model.Spec, layout: Layout) -> str | None:
-    """The text of build/<isa>/abi.py, or None without a table; SpecError if the table is wrong."""
+    """The text of build/<isa>/abi.py, None without a table; SpecError if the table is wrong."""
     path = table_of(spec)
-    return None if path is None else _Reader(path, spec, layout).source()
+    return None if path is None else _Table(path, layout).source(spec)
 
 
-class _Reader:
-    """Checks one table."""
+class _Table:
+    """One table, and what is wrong with it."""
 
-    def __init__(self, path: Path, spec: model.Spec, layout: Layout) -> None:
+    def __init__(self, path: Path, layout: Layout) -> None:
         self.path = path
-        self.spec = spec
         self.layout = layout
-        self.bits = next((width for width in _WORDS if layout.memories[0].address_width <= width), 0)
+        self.bits = 32 if layout.memories[0].address_width <= 32 else 64
         self.text = path.read_text(encoding="utf-8", errors="replace")
         self.diagnostics = Diagnostics({str(path): self.text})
+        self.registers: dict[str, Register] = {}
+        for register in layout.registers:
+            if register.width == self.bits and not register.is_file:
+                self.registers[register.name] = register.name, 0
+            for index, spellings in enumerate(register.names if register.width == self.bits else ()):
+                if index != register.zero:
+                    self.registers.update(dict.fromkeys(spellings, (register.name, index)))
 
-    def source(self) -> str:
-        found = self._read()
-        for name in (name for name in found if name not in _KEYS):
-            self._error(name, f"a table has no '{name}'", f"it has {', '.join(_KEYS)}")
-        big = self.spec.memories[0].big
-        if not isinstance(big, bool):
-            self.diagnostics.error(about_file(str(self.path)), "the byte order of a Linux program cannot change")
+    def source(self, spec: model.Spec) -> str:
+        table = self._read()
+        for key in table:
+            if key not in _KEYS:
+                self._error(key, f"a table has no '{key}'", f"it has {', '.join(_KEYS)}")
+        big = spec.memories[0].big
+        saved = tuple((register.name, register.count, register.stride) for register in self.layout.registers)
         items: list[Doc] = [
-            Keyword("name=", quoted(self.spec.name)),
+            Keyword("name=", quoted(spec.name)),
             Keyword("bits=", str(self.bits)),
-            Keyword("big_endian=", repr(bool(big))),
+            Keyword("big_endian=", str(isinstance(big, model.Const) and bool(big.value))),
+            *(Keyword(f"{key}=", literal(self._register(key, table.get(key)))) for key in _REGISTERS),
+            Keyword("arguments=", literal(self._arguments(table.get("arguments")))),
+            Keyword("saved=", literal(saved)),
+            Keyword("exceptions=", self._exceptions(table.get("exceptions", {}))),
         ]
-        for name in (*_REGISTERS, *(name for name in _OPTIONAL if name in found)):
-            items.append(Keyword(f"{name}=", literal(self._register(name, found.get(name)))))
-        items.append(Keyword("arguments=", literal(self._arguments(found.get("arguments")))))
-        items.append(Keyword("exceptions=", self._exceptions(self._table(found, "exceptions"))))
-        if "system_calls" in found:
-            items.append(Keyword("numbers=", self._numbers(self._table(found, "system_calls"))))
+        if "link" in table:
+            items.append(Keyword("link=", literal(self._register("link", table["link"]))))
+        if "system_calls" in table:
+            items.append(Keyword("numbers=", self._numbers(table["system_calls"])))
         self.diagnostics.raise_if_any()
-        return render(
-            "abi.py.j2",
-            isa=self.spec.name,
-            table=self.path.name,
-            kinds=[kind for kind in ("Fault", "SystemCall") if any(f"{kind}(" in line for line in self._lines(items))],
-            abi="\n".join(self._lines(items)),
-        )
+        lines = statement("ABI = ", call("new_abi", *items))
+        kinds = [kind for kind in ("Fault", "SystemCall") if any(f"{kind}(" in line for line in lines)]
+        return render("abi.py.j2", isa=spec.name, table=self.path.name, kinds=kinds, lines=lines)
 
-    @staticmethod
-    def _lines(items: list[Doc]) -> list[str]:
-        return statement("ABI = ", call("new_abi", *items))
-
-    def _read(self) -> Mapping[str, Any]:
+    def _read(self) -> Mapping[str, object]:
         try:
             return tomllib.loads(self.text)
         except tomllib.TOMLDecodeError as error:
-            # "... (at line 3, column 5)"
-            place = re.search(r" \(at line (\d+), column (\d+)\)$", str(error))
-            line, column = map(int, place.groups()) if place else (0, 0)
-            message = str(error)[: place.start()] if place else str(error)
-            self.diagnostics.error(Pos(str(self.path), line, column, line, column + 1), f"not TOML: {message}")
+            message, _, place = str(error).partition(" (at ")
+            line, column = (int(number) for number in re.findall(r"\d+", place) or (0, 0))  # "line 3, column 5)"
+            self.diagnostics.error(Pos(str(self.path), line, column, line, column + 1), f"this is not TOML: {message}")
             self.diagnostics.raise_if_any()
             raise
 
     def _error(self, key: str, message: str, help: str | None = None) -> None:
         """An error about a key, or about the file if the key is not there."""
-        place = re.search(rf'^[ \t]*"?({re.escape(key)})"?[ \t]*=|^[ \t]*\[({re.escape(key)})\]', self.text, re.MULTILINE)
         pos = about_file(str(self.path))
+        place = re.search(rf"^[ \t]*\[?[ \t]*({re.escape(key)})[ \t]*[]=]", self.text, re.MULTILINE)
         if place is not None:
-            start, end = place.span(place.lastindex or 0)
-            line = self.text.count("\n", 0, start) + 1
-            first = self.text.rfind("\n", 0, start) + 1
-            pos = Pos(str(self.path), line, start - first + 1, line, end - first + 1)
+            line = self.text.count("\n", 0, place.start(1)) + 1
+            column = place.start(1) - self.text.rfind("\n", 0, place.start(1))
+            pos = Pos(str(self.path), line, column, line, column + len(key))
         self.diagnostics.error(pos, message, help=help)
 
-    # ------------------------------------------------------------ registers
+    def _register(self, key: str, name: object) -> Register:
+        """A register by a name that assembly text has for it."""
+        if isinstance(name, str) and name in self.registers:
+            return self.registers[name]
+        known = f"{self.bits}-bit registers: {', '.join(self.registers) or 'none'}"
+        if name is None:
+            self._error(key, f"'{key}' is missing: it names a register", known)
+        else:
+            self._error(key, f"'{key}': {name!r} is no {self.bits}-bit register that can be written", known)
+        return "", 0
 
-    def _register(self, key: str, name: object) -> tuple[str, int]:
-        """A register by a name that assembly text could call it, as the runtime's (file, index)."""
-        if not isinstance(name, str):
-            what = f"'{key}' names a register" if name is not None else f"the table does not say '{key}'"
-            self._error(key, what, f'write {key} = "{self._example()}", say')
-            return "", 0
-        found = self._find(name)
-        if found is None:
-            self._error(key, f"'{self.spec.name}' has no register '{name}'", f"registers: {self._known()}")
-            return "", 0
-        register, index = found
-        if register.width != self.bits or index == register.zero:
-            kind = "hard-wired to 0" if index == register.zero else f"of {register.width} bits"
-            self._error(key, f"register '{name}' is {kind}", f"take one of {self.bits} bits that can be written")
-        return register.name, index
-
-    def _find(self, name: str) -> tuple[RegisterLayout, int] | None:
-        for register in self.layout.registers:
-            if not register.is_file and register.name == name:
-                return register, 0
-            for index in range(register.count if register.is_file else 0):
-                spellings = register.names[index] if register.names else (f"{register.name}[{index}]",)
-                if name in spellings:
-                    return register, index
-        return None
-
-    def _known(self) -> str:
-        """The registers of a file by its ends, so that the list is short."""
-        names = []
-        for register in self.layout.registers:
-            if register.is_file and register.width == self.bits:
-                ends = (0, register.count - 1)
-                names.append(" to ".join(register.names[i][0] if register.names else f"{register.name}[{i}]" for i in ends))
-            elif register.width == self.bits:
-                names.append(register.name)
-        return ", ".join(names)
-
-    def _example(self) -> str:
-        for register in self.layout.registers:
-            if register.width == self.bits:
-                return register.names[-1][0] if register.names else register.name
-        return "r1"
-
-    def _arguments(self, names: object) -> tuple[tuple[str, int], ...]:
-        if not isinstance(names, list) or len(names) < ARGUMENTS:
-            self._error("arguments", f"'arguments' names {ARGUMENTS} registers: so many has a system call at most")
+    def _arguments(self, names: object) -> tuple[Register, ...]:
+        if not isinstance(names, list) or len(names) < _ARGUMENTS:
+            self._error("arguments", f"'arguments' names {_ARGUMENTS} registers: system calls have up to so many")
             return ()
         return tuple(self._register("arguments", name) for name in names)
 
-    # ------------------------------------------------------------ tables
-
-    def _table(self, found: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-        value = found.get(key, {})
-        if not isinstance(value, dict):
-            self._error(key, f"'{key}' is a table", f"write [{key}] on a line, and what it holds on lines below")
-            return {}
-        return value
-
-    def _exceptions(self, table: Mapping[str, Any]) -> Doc:
+    def _exceptions(self, table: object) -> Doc:
         known = [name for name, _ in self.layout.exceptions]
         items: list[Doc] = []
-        for name, value in table.items():
+        calls = 0
+        for name, value in self._pairs("exceptions", table):
+            meaning = self._meaning(value)
+            calls += type(value) is int
             if name not in known:
-                self._error(name, f"'{self.spec.name}' has no exception '{name}'", f"exceptions: {', '.join(known)}")
-            elif isinstance(value, int) and not isinstance(value, bool):
-                if not 0 <= value <= self.layout.max_bytes:
-                    help = f"from 0 to {self.layout.max_bytes}, the bytes of the longest instruction"
-                    self._error(name, f"a system call of {value} bytes", help)
-                items.append(Keyword(f"{quoted(name)}: ", call("SystemCall", f"length={value}")))
+                self._error(name, f"the spec has no exception '{name}'", f"exceptions: {', '.join(known) or 'none'}")
+            elif meaning is None:
+                self._error(
+                    name,
+                    f"'{name}' is neither a system call nor a signal",
+                    f'{name} = 4 is a system call 4 bytes long; {name} = {{ signal = "SIGSEGV", code = "SEGV", '
+                    'address = "arg0" }} a signal',
+                )
             else:
-                items.append(Keyword(f"{quoted(name)}: ", self._fault(name, value)))
-        if not any(isinstance(value, int) for value in table.values()):
-            self._error("exceptions", "no exception is a system call", f"write {known[0]} = 4 below [exceptions], say: the "
-                        "program goes on 4 bytes further" if known else None)
+                items.append(Keyword(f"{quoted(name)}: ", meaning))
+        if not calls:
+            self._error("exceptions", "no exception is a system call", "one is the length of its instruction: Call = 4")
         return Group("{", tuple(items), "}")
 
-    def _fault(self, name: str, value: object) -> Doc:
-        help = '{ signal = "SIGSEGV", code = "SEGV", address = "arg0" } or the length of a system call instruction'
+    def _meaning(self, value: object) -> Doc | None:
+        if type(value) is int:
+            return call("SystemCall", f"length={value}") if 0 <= value <= self.layout.max_bytes else None
         if not isinstance(value, dict) or not {"signal", "code"} <= value.keys() <= set(_FAULT):
-            self._error(name, f"it is not said what '{name}' is to Linux", f"write {name} = {help}")
-            return ""
-        if not all(isinstance(item, str) for item in value.values()) or value.get("address", "pc") not in _ADDRESSES:
-            self._error(name, f"'{name}': 'address' is one of {', '.join(_ADDRESSES)}, the others are names")
-            return ""
-        items = [Keyword(f"{key}=", quoted(value[key])) for key in _FAULT if key in value]
-        return call("Fault", *items)
+            return None
+        if value.get("address", "pc") not in _ADDRESSES or not all(isinstance(item, str) for item in value.values()):
+            return None
+        return call("Fault", *(Keyword(f"{key}=", quoted(value[key])) for key in _FAULT if key in value))
 
-    def _numbers(self, table: Mapping[str, Any]) -> Doc:
-        for name, number in table.items():
-            if not isinstance(number, int) or isinstance(number, bool) or number < 0:
-                self._error(name, f"the number of system call '{name}' is no number from 0 on")
-        return Group("{", tuple(Keyword(f"{quoted(name)}: ", str(number)) for name, number in table.items()), "}")
+    def _numbers(self, table: object) -> Doc:
+        items: list[Doc] = []
+        for name, number in self._pairs("system_calls", table):
+            if type(number) is not int or number < 0:
+                self._error(name, f"the number of '{name}' is {number!r}", "numbers count from 0")
+            items.append(Keyword(f"{quoted(name)}: ", str(number)))
+        return Group("{", tuple(items), "}")
+
+    def _pairs(self, key: str, table: object) -> list[tuple[str, object]]:
+        if isinstance(table, dict):
+            return list(table.items())
+        self._error(key, f"'{key}' is a table", f"write [{key}] on a line, and what it holds on the lines below")
+        return []

@@ -17,7 +17,7 @@ from gen import model, stamp
 
 #: where an ISA's files are made before they are moved into place
 WORK = ".work"
-MODULES = ("state.py", "translate.py", "syntax.py")
+MODULES = ("state.py", "translate.py", "syntax.py", "abi.py")
 BLOB = "native.blob"
 IR_FOLDER = "ir"
 
@@ -65,7 +65,7 @@ def prepare_spec(
     clock: _Clock | None = None,
 ) -> Report:
     """`prepare` for a spec already checked."""
-    from gen import python_emitter, state, syntax_tables
+    from gen import abi, python_emitter, state, syntax_tables
     from gen.loading import load_source
     from gen.native import generate_ir
 
@@ -80,6 +80,9 @@ def prepare_spec(
         "translate.py": python_emitter.module_source(spec),
         "syntax.py": syntax_tables.module_source(spec),
     }
+    abi_text = abi.module_source(spec, layout)
+    if abi_text is not None:
+        texts["abi.py"] = abi_text
     for name, text in texts.items():
         (work / name).write_text(text, encoding="utf-8")
     (work / stamp.STAMP).write_text(stamp.write(spec.sources, parameters), encoding="utf-8")
@@ -119,6 +122,8 @@ def finish(out: Path, shards: list[Path]) -> float:
     for name in (*MODULES, BLOB):
         if (work / name).exists():
             os.replace(work / name, out / name)
+        else:
+            (out / name).unlink(missing_ok=True)
     shutil.rmtree(out / IR_FOLDER, ignore_errors=True)
     os.replace(work / IR_FOLDER, out / IR_FOLDER)
     os.replace(work / stamp.STAMP, out / stamp.STAMP)

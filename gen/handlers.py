@@ -192,10 +192,9 @@ class HandlerBuilder(Builder):
         return RECORD_HEAD + JUMP_SLOT["bytes"] * slot
 
     def finish_next(self) -> None:
-        if self.ends_block:
-            super().finish_next()
-        else:
-            self.emit("next", (self.budget(),), (64,))
+        """To the next record, even from an instruction that may jump: a branch not taken does not end the block."""
+        self.ends_block = False
+        self.emit("next", (self.budget(),), (64,))
 
     def finish_goto(self, slot: int, target: Value) -> None:
         if isinstance(target, Temp):

@@ -15,7 +15,7 @@ from gen.handlers import InstructionHandlers, Slot, Variant
 from gen.source import identifier
 from runtime.core.layout import Layout
 from runtime.tcg.builder import Builder
-from runtime.tcg.engine import DECODED_ENDS_TB, DECODED_FUSIBLE_SHIFT, DECODED_NEW_FLAGS
+from runtime.tcg.engine import DECODED_ENDS_TB, DECODED_FUSIBLE_SHIFT, DECODED_NEW_FLAGS, DECODED_SLOTS_SHIFT
 from runtime.tcg.instructions import Instruction
 from runtime.tcg.ir import Function, Temp, Value, plain_function
 from runtime.tcg.tb import JUMP_SLOT
@@ -95,7 +95,7 @@ class _RecordBuilder(Builder):
             self._write_jump_slot(number, replay(target, self, self.leaf, done))
         for slot in variant.slots:
             self._store(slot.offset, self._operand(slot, replay(slot.value, self, self.leaf, done)), slot.bits)
-        word = length | variant.record_bytes << 8 | len(variant.jump_targets) << 25
+        word = length | variant.record_bytes << 8 | len(variant.jump_targets) << DECODED_SLOTS_SHIFT
         word |= DECODED_ENDS_TB if variant.ends_block else 0
         word |= DECODED_NEW_FLAGS if variant.new_flags and not variant.ends_block else 0
         word |= self.fusible.get(variant.handler, 0) << DECODED_FUSIBLE_SHIFT

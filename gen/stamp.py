@@ -83,6 +83,15 @@ def write(sources: Iterable[str], parameters: Mapping[str, int]) -> str:
     return json.dumps({"generator": generator_digest(), "spec": digest, "sources": names}, indent=1) + "\n"
 
 
+def sources_of(folder: Path) -> list[str]:
+    """Paths of the spec files that what is in `folder` was made from."""
+    try:
+        found: list[str] = json.loads((folder / STAMP).read_text(encoding="utf-8"))["sources"]
+    except (OSError, ValueError, KeyError):
+        return []
+    return found
+
+
 def up_to_date(folder: Path, spec: Path, parameters: Mapping[str, int]) -> bool:
     """Whether what is in `folder` was made from `spec` as it is now, by this generator."""
     try:

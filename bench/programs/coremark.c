@@ -53,7 +53,7 @@ static int machine(const char *p, int counts[6]) {
 int main(void) {
     const char *text = "123,-45,3.14,2.5e7,abc,+9,.5,1e5,--3,0.001e-3,77777,x1,5.,-.25e9,";
     uint16_t sum = 0;
-    for (int round = 0; round < 1200; round++) {
+    for (int round = 0; round < 7000; round++) {
         uint32_t seed = (uint32_t)round + 1;
         for (int i = 0; i < 300; i++) {
             seed = seed * 1103515245 + 12345;

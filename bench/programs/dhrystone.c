@@ -46,7 +46,7 @@ __attribute__((noinline)) static void follow(struct record *r) {
 int main(void) {
     first = (struct record){&second, 0, 2, 40, "A PROGRAM OF SOME AGE, STRING 1"};
     int x = 0, y = 0, z = 0;
-    for (int i = 1; i <= 1500000; i++) {
+    for (int i = 1; i <= 3500000; i++) {
         char one[31], two[31];
         strcpy(one, "A PROGRAM OF SOME AGE, ST. ONE");
         strcpy(two, "A PROGRAM OF SOME AGE, ST. TWO");

@@ -21,7 +21,7 @@ int main(void) {
         nodes[order[i]] = (struct node){&nodes[order[(i + 1) % N]], i};
     long sum = 0;
     struct node *node = nodes;
-    for (int i = 0; i < 60 * N; i++)
+    for (int i = 0; i < 400 * N; i++)
         sum += node->value ^ i, node = node->next;
     printf("%ld\n", sum);
 }

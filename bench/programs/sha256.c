@@ -1,4 +1,4 @@
-/* Rotations and additions: SHA-256's rounds over eight megabytes. */
+/* Rotations and additions: SHA-256's rounds over forty megabytes. */
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,7 +26,7 @@ int main(void) {
     static uint8_t data[1 << 16];
     for (int i = 0; i < 1 << 16; i++)
         data[i] = (uint8_t)(i * 7 + (i >> 8));
-    for (int round = 0; round < 128; round++)
+    for (int round = 0; round < 640; round++)
         for (int i = 0; i < 1 << 16; i += 64)
             block(data + i);
     for (int i = 0; i < 8; i++)

@@ -4,7 +4,7 @@
 static unsigned char composite[4000000];
 int main(void) {
     int count = 0;
-    for (int round = 0; round < 6; round++) {
+    for (int round = 0; round < 24; round++) {
         memset(composite, 0, sizeof composite);
         for (int i = 2; i * i < 4000000; i++)
             if (!composite[i])

@@ -5,7 +5,7 @@
 int main(void) {
     static char text[1 << 16], line[256];
     unsigned long hash = 0;
-    for (int round = 0; round < 60; round++) {
+    for (int round = 0; round < 350; round++) {
         text[0] = 0;
         char *end = text;
         for (int i = 0; i < 1500; i++)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from isomorph.builds import NotGenerated, find_build
 from isomorph.cli.main import complain
-from runtime.core.cpu import load_isa
-from runtime.linux.abi import MACHINES, load
+from runtime.core.cpu import Isa, load_isa
+from runtime.linux.abi import EM_NONE, AbiError, abi_of
 
 DEFAULT_ISA = "riscv64"
 _EPILOG = """\
@@ -39,7 +39,7 @@ def main(words: list[str]) -> int:
     options = make_parser().parse_args(words)
     try:
         return _assemble(options)
-    except NotGenerated as error:
+    except (NotGenerated, AbiError) as error:
         complain(str(error))
     except UnicodeDecodeError:
         complain(f"{options.source}: not UTF-8 text")
@@ -49,7 +49,7 @@ def main(words: list[str]) -> int:
 
 
 def _assemble(options: argparse.Namespace) -> int:
-    syntax = load_isa(find_build(options.isa)).module("syntax")
+    isa = load_isa(find_build(options.isa))
     from runtime.syntax.assemble import assemble_text
     from runtime.syntax.elf_writer import write_executable
     from runtime.syntax.errors import AssemblyError
@@ -60,19 +60,20 @@ def _assemble(options: argparse.Namespace) -> int:
         name, text = options.source, Path(options.source).read_text(encoding="utf-8")
     base = {} if options.base is None else {"base": options.base}
     try:
-        image = assemble_text(syntax, text, name, **base)
+        image = assemble_text(isa.module("syntax"), text, name, **base)
     except AssemblyError as error:
         print(error, file=sys.stderr)
         return 1
     output = options.output or (Path(name).stem if name.endswith(".s") else "a.out")
-    machine, bits, big_endian = machine_of(options.isa)
-    write_executable(image, output, machine, bits, big_endian)
+    machine, bits, big_endian = header_of(isa)
+    write_executable(image, output, machine, bits, big_endian, isa=isa.name)
     return 0
 
 
-def machine_of(isa: str) -> tuple[int, int, bool]:
-    """What the ELF header says for an instruction set: its guest's machine; riscv64_custom belongs to riscv64."""
-    for name in sorted(set(MACHINES.values()), key=len, reverse=True):
-        if isa == load(name).isa or isa.startswith(f"{name}_"):
-            return next(key for key, value in MACHINES.items() if value == name)
-    return 0, 64, False
+def header_of(isa: Isa) -> tuple[int, int, bool]:
+    """What an ELF header says of programs for an instruction set: machine, word size, byte order."""
+    abi = abi_of(isa)
+    if abi is not None:
+        return abi.elf_machine, abi.bits, abi.big_endian
+    memory = isa.layout.memories[0]
+    return EM_NONE, 32 if memory.address_width <= 32 else 64, isa.module("syntax").SYNTAX.big

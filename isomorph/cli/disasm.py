@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from isomorph.builds import NotGenerated, find_build
 from isomorph.cli.asm import DEFAULT_ISA
 from isomorph.cli.main import complain
+from isomorph.programs import isa_of
 from runtime.core.cpu import Isa, load_isa
-from runtime.linux.abi import MACHINES, load
 from runtime.linux.elf import PF_X, ElfError, open_executable, read_image
 from runtime.linux.symbols import Symbols, code_sections
 
@@ -91,10 +91,7 @@ def _print_program(options: argparse.Namespace) -> None:
         whole = os.pread(descriptor, size, 0)
     finally:
         os.close(descriptor)
-    name = MACHINES.get((image.machine, image.bits, image.big_endian))
-    if name is None and options.isa is None:
-        raise ElfError(f"{image.path}: a program for {image.machine_name}; name an instruction set with --isa")
-    isa = load_isa(find_build(options.isa or load(str(name)).isa))
+    isa = isa_of(image, options.isa)
     symbols = Symbols(options.program, image.bits, image.big_endian)
     start, stop = options.start, options.stop
     if options.symbol:

@@ -49,7 +49,7 @@ def _details(wanted: list[str], known: list[str]) -> int:
             status = 1
             continue
         print(name)
-        print(f"  spec          {os.path.join(SPECS, name)}.isa")
+        print(f"  spec          {_spec_path(name)}")
         print(f"  made of       {', '.join(_extensions(name)) or 'itself'}")
         if not is_generated(name):
             print(f"  generated     no: run `make gen ISA={name}`")
@@ -73,10 +73,20 @@ def _specs() -> list[str]:
     return [path.stem for path in guests(Path(SPECS))]
 
 
+def _spec_path(name: str) -> str:
+    """A spec in specs/, or wherever the one lies that was generated."""
+    path = os.path.join(SPECS, f"{name}.isa")
+    if os.path.isfile(path):
+        return path
+    from gen.stamp import sources_of
+
+    return next((source for source in sources_of(Path(build_folder(), name)) if Path(source).stem == name), path)
+
+
 def _extensions(name: str) -> list[str]:
     """The specs that a spec's header says it extends."""
     try:
-        text = Path(SPECS, f"{name}.isa").read_text(encoding="utf-8")
+        text = Path(_spec_path(name)).read_text(encoding="utf-8")
     except OSError:
         return []
     header = _HEADER.search(text)

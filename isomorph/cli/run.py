@@ -1,24 +1,28 @@
-"""`isomorph run`: run a static Linux program; options are spelled as QEMU's."""
+"""`isomorph run`: run a Linux program; options are spelled as QEMU's."""
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
-from isomorph.builds import NotGenerated, find_build, generated
+from isomorph.builds import NotGenerated, generated
 from isomorph.cli.main import complain
-from runtime.core.cpu import load_isa
+from isomorph.programs import abi_for, isa_of, read_program
 from runtime.core.log import LogError, help_text, open_log
 from runtime.core.memory import GuestMemory
-from runtime.linux.abi import MACHINES, load
-from runtime.linux.elf import ElfError, Image, identify, open_executable, read_image
+from runtime.linux.abi import AbiError
+from runtime.linux.attention import begin, begin_again, die
+from runtime.linux.elf import ElfError, open_executable
 from runtime.linux.loader import StartError, start
 from runtime.linux.loader import load as load_program
 from runtime.linux.process import Process, Thread, host_environment
 from runtime.linux.signals import GuestKilled
+from runtime.linux.syscalls.children import GuestReplaced
 from runtime.linux.syscalls.process import GuestExit
 from runtime.tcg.blobs import BlobError
 from runtime.tcg.code_cache import DEFAULT_BYTES
@@ -26,15 +30,15 @@ from runtime.tcg.loop import Tcg, TcgVcpu, cpu_exec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from runtime.core.cpu import Isa
     from runtime.core.log import Log
-    from runtime.linux.abi.model import Abi
     from runtime.linux.crash import Disassemble
     from runtime.linux.symbols import Symbols
+    from runtime.linux.sysroot import Sysroot
 
 _EPILOG = """\
 examples:
   isomorph run ./prog arg ...
+  isomorph run -L /usr/riscv64-linux-gnu ./dynamic-prog
   isomorph run -strace -E LANG=C ./prog
   isomorph run -d in_asm,exec -dfilter 0x10000..0x10fff -D log ./prog
   isomorph run --stats ./prog
@@ -46,6 +50,7 @@ class RunOptions:
     """What the command line asks for."""
 
     def __init__(self) -> None:
+        self.root: str | None = None
         self.set: list[str] = []
         self.unset: list[str] = []
         self.argv0: str | None = None
@@ -63,11 +68,13 @@ class RunOptions:
 #: option -> attribute of RunOptions, placeholder of its value ("" if it takes none), help.  Not argparse's, whose
 #: import takes as long as all the rest of a short run.
 OPTIONS: dict[str, tuple[str, str, str]] = {
+    "-L": ("root", "DIR", "root of the guest's file system, looked into first; default: $QEMU_LD_PREFIX"),
     "-E": ("set", "VAR=VALUE", "set a variable of the program's environment"),
     "-U": ("unset", "VAR", "take a variable out of it"),
     "-0": ("argv0", "NAME", "what the program sees as argv[0]"),
     "-s": ("stack", "SIZE", "bytes of stack, e.g. 64M; default: the shell's limit (ulimit -s)"),
     "-cpu": ("cpu", "NAME", "instruction set, if not the one of the program's machine; help lists them"),
+    "--isa": ("cpu", "NAME", "the same"),
     "-strace": ("strace", "", "print system calls on stderr"),
     "-d": ("log", "ITEMS", "what to log, separated by commas; help lists the items"),
     "-D": ("log_file", "FILE", "where the log goes; default: stderr"),
@@ -85,7 +92,7 @@ class UsageError(Exception):
 def help_message() -> str:
     """What `isomorph run --help` prints."""
     lines = ["usage: isomorph run [options] program [argument ...]", ""]
-    lines += ["Run a static Linux program made for another machine, which its ELF header names.", "", "options:"]
+    lines += ["Run a Linux program made for another machine, which its ELF header names.", "", "options:"]
     for name, (_, value, text) in OPTIONS.items():
         lines.append(f"  {f'{name} {value}':18} {text}")
     return "\n".join([*lines, "", _EPILOG, ""])
@@ -156,7 +163,7 @@ def main(words: Sequence[str]) -> int:
     except UsageError as error:
         complain(f"run: {error}; `isomorph run --help` lists the options")
         return 2
-    except (ElfError, StartError, NotGenerated, BlobError, LogError, FileNotFoundError) as error:
+    except (ElfError, StartError, AbiError, NotGenerated, BlobError, LogError, FileNotFoundError) as error:
         complain(str(error))
     except MemoryError as error:
         complain(f"not enough memory: {error}" if str(error) else "not enough memory")
@@ -164,40 +171,90 @@ def main(words: Sequence[str]) -> int:
 
 
 class _Guest:
-    """A program ready to run, and what is needed to talk about it afterwards."""
+    """A program ready to be started, and what is needed to talk about it afterwards.
 
-    def __init__(self, options: RunOptions, words: Sequence[str], log: Log | None) -> None:
-        self.path = words[0]
-        descriptor = open_executable(self.path)
-        try:
-            self.abi = _abi_of(identify(self.path, descriptor))
-            self.image = read_image(self.path, descriptor, self.abi.address_top)
-            self.isa = load_isa(find_build(options.cpu or self.abi.isa))
-            _check_isa(self.isa, self.abi)
-            memory = GuestMemory(self.abi.bits)
-            self.tcg = Tcg(self.isa, memory, options.cache or DEFAULT_BYTES)
-            self.vcpu = TcgVcpu(self.tcg)
-            self.process = Process(self.abi, memory, own_signals=True)
-            self.process.descriptors.inherit()
-            self.thread: Thread = self.process.add_thread(self.vcpu)
-            self.bias = load_program(self.process, self.image, descriptor)
-        finally:
-            os.close(descriptor)
-        arguments = [os.fsencode(word) for word in words]
-        if options.argv0 is not None:
-            arguments[0] = os.fsencode(options.argv0)
-        environment = host_environment(options.set, options.unset)
-        start(self.process, self.thread, self.image, self.bias, arguments, environment, options.stack)
-        if options.strace:
-            from runtime.linux.strace import Strace
+    thread   Linux's view of it; None for a program that runs bare
+    """
 
-            self.process.strace = Strace(self.process, _write_error)
+    def __init__(
+        self, options: RunOptions, log: Log | None, path: str, descriptor: int, predecessor: _Guest | None = None
+    ) -> None:
+        self.options = options
+        self.log = log
+        self.path = path
+        self.bias = 0
+        self.thread: Thread | None = None
+        self.image = read_program(path, descriptor)
+        wanted = options.cpu
+        if predecessor is not None and predecessor.image.machine_name != self.image.machine_name:
+            wanted = None
+        self.isa = isa_of(self.image, wanted)
+        abi = abi_for(self.image, self.isa)
+        memory = GuestMemory(self.isa.layout.memories[0].address_width)
+        self.tcg = Tcg(self.isa, memory, options.cache or DEFAULT_BYTES)
+        self.vcpu = TcgVcpu(self.tcg)
+        if abi is None:
+            if predecessor is not None:
+                raise StartError(f"{path}: nothing says how its programs call Linux")
+            from isomorph.cli import bare
+
+            bare.load(self.vcpu, self.image, descriptor)
+        else:
+            before = predecessor.thread.process if predecessor is not None and predecessor.thread is not None else None
+            self.thread = self._load(Process(abi, memory, True, before), descriptor, before is None)
         if log is not None:
             from runtime.tcg.trace import BlockTracer
 
             self.vcpu.tracer = BlockTracer(
-                log, self.tcg.code, self.disassembler(), self.symbols().describe, self.abi.big_endian
+                log, self.tcg.code, self.disassembler(), self.symbols().describe, self.image.big_endian
             )
+
+    def _load(self, process: Process, descriptor: int, first: bool) -> Thread:
+        if first:
+            process.descriptors.inherit()
+            process.sysroot = _sysroot(self.options.root)
+        if self.log is not None:
+            process.flush = self.log.flush
+        if self.options.strace:
+            from runtime.linux.strace import Strace
+
+            process.strace = Strace(process, _write_error)
+        process.replace = self.successor
+        self.bias = load_program(process, self.image, descriptor)
+        return process.add_thread(self.vcpu)
+
+    def start(self, arguments: Sequence[bytes], environment: Sequence[bytes]) -> None:
+        """Put arguments and environment on the stack; a program that runs bare has neither."""
+        if self.thread is not None:
+            process = self.thread.process
+            start(process, self.thread, self.image, self.bias, arguments, environment, self.options.stack)
+
+    def successor(
+        self, path: bytes, descriptor: int, arguments: list[bytes], environment: list[bytes], command: bytes
+    ) -> object:
+        """The program that this one executes, ready to run; OSError says why it cannot."""
+        assert self.thread is not None
+        try:
+            guest = _Guest(self.options, self.log, os.fsdecode(path), descriptor, self)
+        except (ElfError, AbiError, NotGenerated, BlobError, FileNotFoundError, StartError) as error:
+            raise OSError(errno.ENOEXEC, str(error)) from error
+        try:
+            guest.start(arguments, environment)
+        except StartError as error:
+            raise OSError(errno.E2BIG, str(error)) from error
+        assert guest.thread is not None
+        guest.thread.process.comm = command
+        guest.thread.succeed(self.thread)
+        return guest
+
+    def close(self) -> None:
+        """Free memory and code; what somebody still looks into stays until they are done."""
+        memory = self.tcg.memory
+        if self.thread is not None:
+            self.thread.close()
+        for part in (self.vcpu, self.tcg, memory):
+            with suppress(BufferError):
+                part.close()
 
     def symbols(self) -> Symbols:
         from runtime.linux.symbols import Symbols
@@ -210,29 +267,40 @@ class _Guest:
         return disassembler(self.isa)
 
 
+def _sysroot(root: str | None) -> Sysroot | None:
+    """What -L or $QEMU_LD_PREFIX asks for."""
+    wanted = root if root is not None else os.environ.get("QEMU_LD_PREFIX", "")
+    if not wanted or os.path.realpath(wanted) == "/":
+        return None
+    if not os.path.isdir(wanted):
+        raise StartError(f"{wanted}: no such directory; {'-L' if root else '$QEMU_LD_PREFIX'} names the guest's root")
+    from runtime.linux.sysroot import Sysroot
+
+    return Sysroot(os.fsencode(wanted))
+
+
 def run(options: RunOptions, words: Sequence[str]) -> int:
     """Start the program and run it to its end."""
     log = open_log(options.log, options.log_file, options.dfilter)
     # The guest is to die of these as it would on its own machine; Python makes KeyboardInterrupt and EPIPE of them.
     for number in (signal.SIGINT, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_DFL)
-    guest = _Guest(options, words, log)
-    process = guest.process
-    began = time.perf_counter()
+        if number != signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    descriptor = open_executable(words[0])
     try:
-        process.run(guest.thread, partial(cpu_exec, guest.vcpu))
-    except GuestExit as ended:
-        status = ended.status
-        if process.strace is not None:
-            process.strace.ended(status)
-    except GuestKilled as killed:
-        status = 128 + killed.info.number
-        if process.strace is not None:
-            process.strace.killed(killed.info.number)
-        if killed.core:
-            _report(guest, killed)
+        guest = _Guest(options, log, words[0], descriptor)
+    finally:
+        os.close(descriptor)
+    arguments = [os.fsencode(word) for word in words]
+    if options.argv0 is not None:
+        arguments[0] = os.fsencode(options.argv0)
+    guest.start(arguments, host_environment(options.set, options.unset))
+    began = time.perf_counter()
+    if guest.thread is None:
+        status = _run_bare(guest)
+    else:
+        guest, status = _run_process(guest, guest.thread)
     spent = time.perf_counter() - began
-    process.space.finish()
     if log is not None:
         log.flush()
     if options.stats:
@@ -240,34 +308,63 @@ def run(options: RunOptions, words: Sequence[str]) -> int:
     return status
 
 
-def _abi_of(image: Image) -> Abi:
-    """The table for an ELF file's machine."""
-    name = MACHINES.get((image.machine, image.bits, image.big_endian))
-    if name is None:
-        known = ", ".join(sorted(set(MACHINES.values())))
-        built = ", ".join(generated()) or "none"
-        raise ElfError(
-            f"{image.path}: a program for {image.machine_name}; programs can be run for {known} (generated: {built})"
-        )
-    return load(name)
+def _run_process(guest: _Guest, thread: Thread) -> tuple[_Guest, int]:
+    """Run under Linux's rules to the end; the last program and its exit status.  Children end here."""
+    first = os.getpid()
+    begin(thread.process, thread)
+    number = 0
+    while True:
+        process = thread.process
+        try:
+            process.run(thread, partial(cpu_exec, guest.vcpu))
+        except GuestReplaced as replaced:
+            guest.close()
+            guest, thread = _next(replaced)
+        except GuestExit as ended:
+            status = ended.status
+            if process.strace is not None:
+                process.strace.ended(status)
+            break
+        except GuestKilled as killed:
+            number = killed.info.number
+            status = 128 + number
+            if process.strace is not None:
+                process.strace.killed(number)
+            if killed.core:
+                _report(guest, thread, killed)
+            break
+    if os.getpid() != first:
+        process.flush()
+        if number:
+            die(process, number)
+        os._exit(status)
+    return guest, status
 
 
-def _check_isa(isa: Isa, abi: Abi) -> None:
-    """The instruction set must have the registers that the ABI's table names."""
-    for name, index in (abi.number, abi.result, abi.stack, *abi.arguments):
-        register = isa.layout.by_name.get(name)
-        if register is None or register.width != abi.bits or index >= register.count:
-            raise StartError(f"-cpu {isa.name} does not run programs for {abi.name}: it has no {abi.bits}-bit {name}")
+def _next(replaced: GuestReplaced) -> tuple[_Guest, Thread]:
+    """The guest that goes on after an execve."""
+    guest = replaced.successor
+    if not isinstance(guest, _Guest) or guest.thread is None:
+        raise TypeError("Process.replace is somebody else's")
+    begin_again(guest.thread.process)
+    return guest, guest.thread
 
 
-def _report(guest: _Guest, killed: GuestKilled) -> None:
+def _run_bare(guest: _Guest) -> int:
+    from isomorph.cli import bare
+
+    _write_error(bare.run(guest.vcpu, guest.image, guest.symbols(), guest.disassembler()))
+    return 1
+
+
+def _report(guest: _Guest, thread: Thread, killed: GuestKilled) -> None:
     from runtime.linux.crash import report
 
     try:
         disassemble = guest.disassembler()
     except (OSError, ImportError):
         disassemble = None
-    _write_error(report(guest.thread, killed.info, guest.path, guest.symbols(), disassemble))
+    _write_error(report(thread, killed.info, guest.path, guest.symbols(), disassemble))
 
 
 def _write_error(text: str) -> None:
@@ -288,5 +385,6 @@ def _print_stats(guest: _Guest, spent: float) -> None:
         f"isomorph: {executed:,} instructions in {spent:.3f} s: {rate:,.1f} million a second\n"
         f"isomorph: blocks: {counters['generated']:,} translated, {counters['tb_count']:,} alive, "
         f"{counters['invalidated']:,} invalidated, {counters['flushes']:,} segments evicted\n"
-        f"isomorph: {guest.process.system_calls:,} system calls\n"
     )
+    if guest.thread is not None:
+        _write_error(f"isomorph: {guest.thread.process.system_calls:,} system calls\n")

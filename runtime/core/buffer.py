@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import mmap
+import os
 from contextlib import suppress
-from ctypes import addressof, c_char
+from ctypes import CDLL, addressof, c_char, c_int, c_long, c_size_t, c_void_p, get_errno
 
 _NORESERVE: int = getattr(mmap, "MAP_NORESERVE", 0x4000)
 _PRIVATE_ANONYMOUS = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
 HOST_PAGE = mmap.PAGESIZE
+#: asm-generic/mman-common.h and linux/mman.h; Python's mmap does not name them
+_FIXED, _MAYMOVE, _MREMAP_FIXED = 0x10, 1, 2
+
+_libc = CDLL(None, use_errno=True)
+_libc.mmap.argtypes = (c_void_p, c_size_t, c_int, c_int, c_int, c_long)
+_libc.mmap.restype = _libc.mremap.restype = c_void_p
+_libc.mremap.argtypes = (c_void_p, c_size_t, c_size_t, c_int, c_void_p)
+_libc.munmap.argtypes = (c_void_p, c_size_t)
+_FAILED = c_void_p(-1).value
 
 
 class HostBuffer:
@@ -42,6 +52,66 @@ class HostBuffer:
         """Make whole host pages read as zeros again and return them to the host."""
         if size > 0:
             self.memory.madvise(mmap.MADV_DONTNEED, offset, size)
+
+    # ------------------------------------------------------------ other memory under parts of it
+
+    def renew(self, offset: int, size: int) -> None:
+        """Put fresh anonymous memory under whole host pages, whatever was there."""
+        self._place(offset, size, -1, 0, _PRIVATE_ANONYMOUS | _NORESERVE, True)
+
+    def place(self, offset: int, size: int, descriptor: int, file_offset: int, shared: bool, writable: bool) -> None:
+        """Put a file's pages there, or for descriptor -1 anonymous ones; `shared` as in MAP_SHARED. OSError on failure.
+
+        Touching a page behind the file's end kills the process (SIGBUS), and storing where not `writable`, too.
+        """
+        flags = (mmap.MAP_SHARED if shared else mmap.MAP_PRIVATE) | (mmap.MAP_ANONYMOUS if descriptor < 0 else 0)
+        self._place(offset, size, descriptor, file_offset, flags | _NORESERVE, writable)
+
+    def _place(self, offset: int, size: int, descriptor: int, file_offset: int, flags: int, writable: bool) -> None:
+        protection = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
+        if _libc.mmap(self._at(offset, size), size, protection, flags | _FIXED, descriptor, file_offset) == _FAILED:
+            raise OSError(get_errno(), "")
+
+    def move(self, offset: int, size: int, target: int, new_size: int) -> None:
+        """Move pages elsewhere, perhaps growing, and leave fresh memory; OSError if they are not all alike.
+
+        After a failure the target's pages are fresh, too.
+        """
+        flags = _MAYMOVE | _MREMAP_FIXED
+        moved = _libc.mremap(self._at(offset, size), size, new_size, flags, self._at(target, new_size)) != _FAILED
+        error = get_errno()
+        if moved:
+            self.renew(offset, size)
+            return
+        self.renew(target, new_size)
+        raise OSError(error, "")
+
+    def grow(self, offset: int, size: int, new_size: int) -> None:
+        """Let what `place` put at [offset, offset + size) go on up to `new_size` bytes; OSError on failure."""
+        at = self._at(offset, new_size)
+        _libc.munmap(at + size, new_size - size)
+        if _libc.mremap(at, size, new_size, 0, None) == _FAILED:
+            error = get_errno()
+            self.renew(offset + size, new_size - size)
+            raise OSError(error, "")
+
+    def _at(self, offset: int, size: int) -> int:
+        """The host's address of a part of the buffer: nothing else may ever be remapped."""
+        if offset < 0 or size <= 0 or offset + size > self.size:
+            raise ValueError(f"{size:#x} bytes at {offset:#x} are not in a buffer of {self.size:#x}")
+        return self.address + offset
+
+    def can_be_touched(self, offset: int) -> bool:
+        """Whether the page of a file at `offset` is there: asked of the kernel, which does not die of it."""
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        try:
+            with memoryview(self.memory)[offset : offset + 1] as byte:
+                return os.write(writer, byte) == 1
+        except OSError:
+            return False
+        finally:
+            os.close(reader)
+            os.close(writer)
 
     def close(self) -> None:
         """Free the memory; whoever holds a memoryview of it must have released it (BufferError otherwise)."""

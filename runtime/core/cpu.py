@@ -30,6 +30,7 @@ _ARGUMENTS = ENV["arg0"] // 8
 _EXCLUSIVE = ENV["exclusive_address"] // 8
 _FORMATS: dict[int, Literal["B", "H", "I", "Q"]] = {1: "B", 2: "H", 4: "I", 8: "Q"}
 _ALL_ONES = (1 << 64) - 1
+_NO_ATTENTION = memoryview(bytes(4)).cast("I")
 
 
 @record
@@ -99,6 +100,8 @@ class Vcpu:
         self.signed = self.octets.cast("q")
         self.state: StateView = isa.state.CPUState(self.octets)
         self.stop_requested = False
+        #: [0] is set from outside, by machine code for instance, when the vCPU is to stop
+        self.attention: memoryview = _NO_ATTENTION
         self._pc_mask = (1 << isa.layout.pc_width) - 1
         self.reset()
 

@@ -19,6 +19,21 @@ class Exit(IntEnum):
     CODE_WRITE = 4  # a store to env.fault_address hit a page holding translated code; re-run env.pc after invalidating
     WAIT = 5  # wfi: sleep until an interrupt; env.pc is the next instruction
     TRANSLATED = 6  # trace mode: env.tb is new; go on at env.pc
+    HOOK = 7  # env.pc is an address that Python wants to see before it runs (runtime/tcg/watch.py)
+
+
+class FaultKind(IntEnum):
+    """What stands behind an exception that a memory access or a fetch raised (`env.fault_kind`)."""
+
+    NONE = 0  # no access did
+    DENIED = 1  # the page does not exist or does not allow it
+    HOOKED = 2  # the access is fine, but Python wants to see it first; the exception is not the guest's
+
+
+# Bits of `env.hook_pass`: what runs on all the same.
+PASS_CODE = 1  # blocks at hooked addresses
+PASS_MEMORY = 2  # accesses to hooked pages
+PASS_DENIED = 4  # accesses to pages that do not allow them: to find out what they would do (undone afterwards)
 
 
 #: name -> bytes, in order; every field is naturally aligned because the large ones come first.
@@ -45,7 +60,11 @@ RUNTIME_FIELDS: tuple[tuple[str, int], ...] = (
     ("trace", 8),  # bits of runtime/tcg/tb.py: return to Python after each translation, link no jump slots
     ("single_step", 8),  # non-zero: TBs of one instruction, not chained
     ("host_mxcsr", 8),  # scratch of the entry stub
-    ("scratch", 40),
+    ("scratch", 8),
+    ("fault_size", 8),  # bytes of the access at fault_address
+    ("fault_kind", 8),  # FaultKind, set when an access is refused; whoever looks at it sets it back to NONE
+    ("hook_pass", 8),  # PASS_* bits
+    ("access_log", 8),  # host address of an access log (runtime/tcg/tb.py), 0: accesses are not logged
     ("sink", 64),  # where writes to hard-wired registers go
 )
 
@@ -71,5 +90,8 @@ PAGE_BITS = 12
 PAGE_READ, PAGE_WRITE, PAGE_EXEC = 1, 2, 4
 PAGE_CODE = 8  # holds translated code: PAGE_WRITE is cleared meanwhile and PAGE_WRITABLE says what it was
 PAGE_WRITABLE = 16
+PAGE_WATCHED = 32  # stores are shown to Python first: PAGE_WRITE is cleared meanwhile, PAGE_WRITABLE remembers it
+PAGE_READABLE = 64  # loads are shown to Python first: PAGE_READ is cleared meanwhile, and this says that it was set
+PAGE_HOOKED = 128  # some addresses of the page are in TcgContext.hooked: Python is asked before code there runs
 #: guest addresses of more bits than this do not exist in user mode (one reservation of 2**38 bytes)
 ADDRESS_BITS = 38

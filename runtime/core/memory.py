@@ -2,6 +2,8 @@
 
 Guest address a is host address `base` + a.  Native code checks `permissions[a >> 12]` before it touches anything, so
 the reservation itself is readable and writable everywhere and a page that is not mapped merely has permission 0.
+Mapped files are mapped by the host, too, into their place in the reservation; their pages behind the end of the file,
+which the host process must not touch, have permission 0 although the region's permissions are others.
 
 Pages that hold translated code carry PAGE_CODE and lose PAGE_WRITE, PAGE_WRITABLE remembering it (runtime/core/env.py).
 Whatever Python does to such a page (write, map, unmap, protect) first calls `on_code_change`, which drops its blocks.
@@ -12,7 +14,17 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 
 from runtime.core.buffer import HostBuffer
-from runtime.core.env import ADDRESS_BITS, PAGE_BITS, PAGE_CODE, PAGE_EXEC, PAGE_READ, PAGE_WRITABLE, PAGE_WRITE
+from runtime.core.env import (
+    ADDRESS_BITS,
+    PAGE_BITS,
+    PAGE_CODE,
+    PAGE_EXEC,
+    PAGE_READ,
+    PAGE_READABLE,
+    PAGE_WATCHED,
+    PAGE_WRITABLE,
+    PAGE_WRITE,
+)
 from runtime.core.record import record, replace
 
 TYPE_CHECKING = False  # typing's own takes longer to import than all this
@@ -39,6 +51,22 @@ class GuestRangeError(ValueError):
     """A range handed to map, unmap or protect that is empty, unaligned or outside the guest's address space."""
 
 
+class Backing:
+    """Host memory under a region that is not the reservation's own: a file's pages, or ones that fork shares.
+
+    file       (device, inode); None for anonymous memory
+    most       permissions the region can be given
+    data_end   offset of the first page that is not there, for the file ends before: touching it would be fatal
+    """
+
+    __slots__ = ("data_end", "file", "most")
+
+    def __init__(self, file: tuple[int, int] | None = None, most: int = _PERMISSIONS, data_end: int = 0) -> None:
+        self.file = file
+        self.most = most
+        self.data_end = page_up(data_end)
+
+
 @record
 class Region:
     """A run of mapped pages, [start, end), all alike: a line of /proc/self/maps."""
@@ -49,10 +77,18 @@ class Region:
     name: str = ""  # path of a mapped file, "[heap]", "[stack]" ...; "" when anonymous
     offset: int = 0  # of `start` in the file
     shared: bool = False
+    backing: Backing | None = None
 
     @property
     def size(self) -> int:
         return self.end - self.start
+
+    @property
+    def data_end(self) -> int:
+        """First address that cannot be touched although it is mapped, because the file ends before it; or `end`."""
+        if self.backing is None:
+            return self.end
+        return min(max(self.start + self.backing.data_end - self.offset, self.start), self.end)
 
 
 def page_down(address: int) -> int:
@@ -66,16 +102,17 @@ def page_up(address: int) -> int:
 
 
 def _allowing(need: int) -> bytes:
-    """A table from permission byte to 1 when it grants all of `need`; PAGE_WRITABLE grants writing."""
+    """A table from permission byte to 1 when it grants all of `need`; PAGE_WRITABLE grants writing, and so on."""
     table = bytearray(256)
     for byte in range(256):
-        granted = byte | (PAGE_WRITE if byte & PAGE_WRITABLE else 0)
+        granted = byte | (PAGE_WRITE if byte & PAGE_WRITABLE else 0) | (PAGE_READ if byte & PAGE_READABLE else 0)
         table[byte] = granted & need == need
     return bytes(table)
 
 
 _ALLOWING = tuple(_allowing(need) for need in range(_PERMISSIONS + 1))
 _HOLDS_CODE = bytes(bool(byte & PAGE_CODE) for byte in range(256))
+_WATCHED = bytes(bool(byte & PAGE_WATCHED) for byte in range(256))
 
 
 class GuestMemory:
@@ -87,6 +124,8 @@ class GuestMemory:
     table         the permission table itself, a byte a page
     view          all of guest memory as a memoryview: unchecked access, view[a:b]
     on_code_change  called with (first page, last page) before pages holding translated code change
+    on_change     called with (start, end) before pages some of which have PAGE_WATCHED change
+    on_protected  called with (start, end) after the permissions of these pages were set anew
     """
 
     def __init__(self, address_bits: int = 64) -> None:
@@ -101,6 +140,8 @@ class GuestMemory:
         self.table = self._table.memory
         self.view = memoryview(self._memory.memory)
         self.on_code_change: Callable[[int, int], None] | None = None
+        self.on_change: Callable[[int, int], None] | None = None
+        self.on_protected: Callable[[int, int], None] | None = None
         self._starts: list[int] = []
         self._regions: list[Region] = []
 
@@ -121,7 +162,7 @@ class GuestMemory:
         end = address + size
         self._code_changes(address, end)
         for old in self._carve(address, end):
-            self._memory.discard(old.start, old.size)
+            self._return(old)
             if not permissions:
                 self._fill(old.start, old.end, 0)
         if permissions:
@@ -133,8 +174,94 @@ class GuestMemory:
         self._check_range("unmap", address, size)
         self._code_changes(address, address + size)
         for old in self._carve(address, address + size):
-            self._memory.discard(old.start, old.size)
+            self._return(old)
             self._fill(old.start, old.end, 0)
+
+    def map_backed(self, region: Region, descriptor: int) -> None:
+        """Map `region`, which has a backing: pages of the host's file `descriptor`, or for -1 anonymous ones.
+
+        What is stored there other mappings see at once, in this process and others, if the region is shared.
+        """
+        assert region.backing is not None
+        self._check_range("map", region.start, region.size)
+        self._check_permissions(region.permissions)
+        self._code_changes(region.start, region.end)
+        writable = bool(region.backing.most & PAGE_WRITE)
+        self._memory.place(region.start, region.size, descriptor, region.offset, region.shared, writable)
+        self._carve(region.start, region.end)
+        self._insert(region)
+        self._grant(region)
+
+    def move(self, address: int, size: int, target: int, new_size: int) -> None:
+        """Let the pages of [address, address + size), all one region, appear at `target`, `new_size` bytes long.
+
+        What is at the target is replaced; nothing is left behind.  OSError, and nothing moved, if the host cannot.
+        """
+        self._check_range("move", address, size)
+        self._check_range("map", target, new_size)
+        before = self.region_at(address)
+        if before is None or before.end < address + size:
+            raise GuestRangeError(f"cannot move {size:#x} bytes at {address:#x}: they are not mapped alike")
+        if new_size < size:
+            self.unmap(address + new_size, size - new_size)
+            size = new_size
+        self._code_changes(address, address + size)
+        self.unmap(target, new_size)
+        try:
+            self._memory.move(address, size, target, new_size)
+        except OSError:
+            if before.backing is not None:
+                raise
+            # The host has its own idea of which pages are alike: it takes no range that others were moved into.
+            self.view[target : target + size] = self.view[address : address + size]
+            self._memory.discard(address, size)
+        self._carve(address, address + size)
+        self._fill(address, address + size, 0)
+        moved = replace(_from(before, address), start=target, end=target + new_size)
+        self._insert(moved)
+        self._grant(moved)
+
+    def grow(self, address: int, size: int, new_size: int) -> None:
+        """Let the region that ends at `address + size` go on into free pages, up to `new_size` bytes from `address`."""
+        self._check_range("map", address, new_size)
+        region = self.region_at(address)
+        assert region is not None
+        if region.backing is not None:
+            self._memory.grow(address, size, new_size)
+        grown = replace(_from(region, region.end), end=address + new_size)
+        self._insert(grown)
+        self._grant(grown)
+
+    def set_data_end(self, file: tuple[int, int], size: int) -> None:
+        """A file is about to become `size` bytes long: the pages behind its end shall not be touched any more."""
+        mapped = [(region, region.backing) for region in self._regions if region.backing is not None]
+        cut = [(region, backing, region.data_end) for region, backing in mapped if backing.file == file]
+        for _, backing, _ in cut:
+            backing.data_end = min(backing.data_end, page_up(size))
+        for region, _, before in cut:
+            if region.data_end < before:
+                self._code_changes(region.data_end, before)
+                self._fill(region.data_end, before, 0)
+
+    def look_again(self, address: int) -> bool:
+        """Whether a mapped page that was behind its file's end is there by now, and can be touched from now on."""
+        region = self.region_at(address)
+        if region is None or region.backing is None or not region.data_end <= address < region.end:
+            return False
+        if not self._memory.can_be_touched(address):
+            return False
+        before = region.data_end
+        region.backing.data_end = region.offset + page_up(address + 1) - region.start
+        self._fill(before, region.data_end, region.permissions)
+        return True
+
+    def flush(self, address: int, size: int) -> None:
+        """Have the host write stores into shared files to disk."""
+        self._check_range("flush", address, size)
+        for region in self._overlapping(address, address + size):
+            if region.shared and region.backing is not None:
+                start, end = max(region.start, address), min(region.end, address + size)
+                self._memory.memory.flush(start, end - start)
 
     def protect(self, address: int, size: int, permissions: int) -> bool:
         """Change the permissions of a range; False, and nothing changed, when part of it is not mapped (ENOMEM)."""
@@ -144,13 +271,18 @@ class GuestMemory:
         if not self.is_mapped(address, size):
             return False
         self._code_changes(address, end)
+        plain = True
         for old in self._carve(address, end):
+            plain = plain and old.backing is None
             self._insert(replace(old, permissions=permissions))
         self._fill(address, end, permissions)
+        if not plain:
+            for region in self._overlapping(address, end):
+                self._fill(region.data_end, region.end, 0)
         return True
 
     def discard(self, address: int, size: int) -> None:
-        """Zero mapped pages and return their memory to the host (madvise's MADV_DONTNEED on anonymous memory)."""
+        """Return the memory of mapped pages to the host (MADV_DONTNEED): they are zero again, or as in their file."""
         self._check_range("discard", address, size)
         self._code_changes(address, address + size)
         for region in self._overlapping(address, address + size):
@@ -314,9 +446,16 @@ class GuestMemory:
 
     def _code_changes(self, start: int, end: int) -> None:
         """Have the blocks translated from pages of [start, end) dropped before the pages change."""
-        if self.on_code_change is None or start >= end:
+        if start >= end:
             return
         first, last = start >> PAGE_BITS, (end - 1) >> PAGE_BITS
+        if self.on_change is not None:
+            for chunk in range(first, last + 1, _CHUNK):
+                if 1 in self.table[chunk : min(chunk + _CHUNK, last + 1)].translate(_WATCHED):
+                    self.on_change(start, end)
+                    break
+        if self.on_code_change is None:
+            return
         if first == last:
             if self.table[first] & PAGE_CODE:
                 self.on_code_change(first, last)
@@ -332,6 +471,20 @@ class GuestMemory:
         for chunk in range(first, last, _CHUNK):
             stop = min(chunk + _CHUNK, last)
             self.table[chunk:stop] = bytes((permissions,)) * (stop - chunk)
+        if self.on_protected is not None:
+            self.on_protected(start, end)
+
+    def _grant(self, region: Region) -> None:
+        """Set the permission bytes of a region: none for pages behind its file's end."""
+        self._fill(region.start, region.data_end, region.permissions)
+        self._fill(region.data_end, region.end, 0)
+
+    def _return(self, region: Region) -> None:
+        """Put zeros under a region that is no more."""
+        if region.backing is None:
+            self._memory.discard(region.start, region.size)
+        else:
+            self._memory.renew(region.start, region.size)
 
     def _overlapping(self, start: int, end: int) -> Iterator[Region]:
         index = max(bisect_right(self._starts, start) - 1, 0)
@@ -386,6 +539,7 @@ def _continues(left: Region, right: Region) -> bool:
     """Whether two regions are one for anybody who looks."""
     return (
         left.end == right.start
+        and left.backing is right.backing
         and (left.permissions, left.name, left.shared) == (right.permissions, right.name, right.shared)
         and _from(left, right.start).offset == right.offset
     )

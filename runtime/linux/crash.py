@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from runtime.core.env import ENV
-from runtime.core.memory import GuestFault
+from runtime.core.memory import GuestFault, GuestMemory
 from runtime.linux.strace import Strace, code_name
 from runtime.tcg.trace import register_lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from runtime.core.cpu import Vcpu
     from runtime.linux.process import Thread
     from runtime.linux.signals import SignalInfo
     from runtime.linux.symbols import Symbols
@@ -41,12 +42,11 @@ def report(
         where = f" in {region.name or 'anonymous memory'}" if region else ""
         lines.append(f"  {code_name(name, info.code)} at address {info.address:#x}{where}")
     lines.append(f"  pc {vcpu.pc:#x} {_symbol(symbols, vcpu.pc)}".rstrip())
-    link = thread.get(process.abi.signal_frame.return_address)
-    lines.append(f"  return address {link:#x} {_symbol(symbols, link)}".rstrip())
-    lines += ["", "registers:", *register_lines(vcpu)]
-    code = code_lines(thread, symbols, disassemble)
-    if code:
-        lines += ["", "code:", *code]
+    register = process.abi.signal_frame.return_address
+    if register is not None:
+        link = thread.get(register)
+        lines.append(f"  return address {link:#x} {_symbol(symbols, link)}".rstrip())
+    lines += state_lines(vcpu, process.abi.big_endian, symbols, disassemble)
     if process.recent:
         strace = Strace(process, _nowhere)
         lines += ["", "last system calls:", *(f"  {strace.plain(*call)}" for call in process.recent)]
@@ -57,22 +57,24 @@ def _nowhere(text: str) -> None:
     """Where the lines of a Strace go that is only asked to format."""
 
 
-def code_lines(thread: Thread, symbols: Symbols | None, disassemble: Disassemble | None) -> list[str]:
-    """The instructions around the pc, an arrow before the one it points to."""
-    vcpu = thread.vcpu
+def state_lines(vcpu: Vcpu, big_endian: bool, symbols: Symbols | None, disassemble: Disassemble | None) -> list[str]:
+    """Registers, and the instructions around the pc with an arrow before the one it points to."""
     pc = vcpu.pc
-    lines = []
-    for address, code, text in _around(thread, symbols, disassemble):
+    lines = ["", "registers:", *register_lines(vcpu)]
+    around = _around(vcpu, symbols, disassemble)
+    if around:
+        lines += ["", "code:"]
+    for address, code, text in around:
         arrow = "=>" if address == pc else "  "
         place = _symbol(symbols, address)
-        number = code[::-1] if not thread.process.abi.big_endian else code
+        number = code if big_endian else code[::-1]
         lines.append(f"{arrow} {address:#x} {place + ':' if place else '':24} {number.hex():16} {text}".rstrip())
     return lines
 
 
-def _around(thread: Thread, symbols: Symbols | None, disassemble: Disassemble | None) -> list[tuple[int, bytes, str]]:
-    layout, pc = thread.vcpu.layout, thread.vcpu.pc
-    following = _follow(thread, pc, _AFTER + 1, None, disassemble)
+def _around(vcpu: Vcpu, symbols: Symbols | None, disassemble: Disassemble | None) -> list[tuple[int, bytes, str]]:
+    layout, pc = vcpu.layout, vcpu.pc
+    following = _follow(vcpu, pc, _AFTER + 1, None, disassemble)
     if not following:
         return []
     found = symbols.find(pc) if symbols is not None else None
@@ -80,20 +82,20 @@ def _around(thread: Thread, symbols: Symbols | None, disassemble: Disassemble | 
     starts = [pc - found[1]] if found and 0 < found[1] <= _FAR else []
     starts += range(pc - _BEFORE * layout.max_bytes, pc, layout.unit_bytes)
     for start in starts:
-        before = _follow(thread, start, _FAR, pc, disassemble)
+        before = _follow(vcpu, start, _FAR, pc, disassemble)
         if before and before[-1][0] + len(before[-1][1]) == pc:
             return before[-_BEFORE:] + following
     return following
 
 
 def _follow(
-    thread: Thread, address: int, count: int, end: int | None, disassemble: Disassemble | None
+    vcpu: Vcpu, address: int, count: int, end: int | None, disassemble: Disassemble | None
 ) -> list[tuple[int, bytes, str]]:
     """At most `count` instructions from `address` on, up to `end` or to where the memory ends."""
-    layout, flags = thread.vcpu.layout, thread.vcpu.words[_FLAGS]
+    layout, flags = vcpu.layout, vcpu.words[_FLAGS]
     found: list[tuple[int, bytes, str]] = []
     while len(found) < count and (end is None or address < end):
-        code = _read(thread, address, layout.max_bytes)
+        code = _read(vcpu.memory, address, layout.max_bytes)
         if not code:
             break
         size, text = layout.unit_bytes, ""
@@ -104,9 +106,8 @@ def _follow(
     return found
 
 
-def _read(thread: Thread, address: int, size: int) -> bytes:
+def _read(memory: GuestMemory, address: int, size: int) -> bytes:
     """Up to `size` bytes of mapped memory."""
-    memory = thread.memory
     for length in range(size, 0, -1):
         try:
             if memory.is_mapped(address, length):

@@ -1,4 +1,4 @@
-"""Static ELF executables: headers read and checked, every error naming the file, what is wrong and what to do.
+"""ELF executables: headers read and checked, every error naming the file, what is wrong and what to do.
 
 Layouts and limits are those of the ELF specification (gABI chapters 4 and 5) and of Linux's fs/binfmt_elf.c.  Headers
 are read with `struct`: importing a library for it would cost more time than the program's start.
@@ -14,11 +14,18 @@ from itertools import pairwise
 from runtime.linux.abi import machine_name
 
 ET_EXEC, ET_DYN = 2, 3
-PT_LOAD, PT_INTERP, PT_PHDR, PT_GNU_STACK = 1, 3, 6, 0x6474E551
+PT_LOAD, PT_INTERP, PT_NOTE, PT_PHDR, PT_GNU_STACK = 1, 3, 4, 6, 0x6474E551
 PF_X, PF_W, PF_R = 1, 2, 4
+
+#: owner of the note in which `isomorph asm` says what a program was assembled for (runtime/syntax/elf_writer.py)
+NOTE_OWNER = b"Isomorph\0"
 
 _TYPES = {0: "no type", 1: "an object file", 4: "a core dump"}
 _PAGE = 4096
+#: Linux takes no longer name of a dynamic linker (PATH_MAX)
+_MAX_INTERPRETER = 4096
+#: of a note, as much as is looked at
+_NOTE_BYTES = 256
 #: Linux refuses more program headers than fit in 64 KiB
 _MAX_HEADERS_BYTES = 65536
 
@@ -55,6 +62,8 @@ class Image:
         "header_bytes",
         "header_count",
         "headers_address",
+        "interpreter",
+        "isa",
         "machine",
         "path",
         "position_independent",
@@ -73,6 +82,8 @@ class Image:
         self.header_bytes = 0
         self.header_count = 0
         self.executable_stack = False
+        self.interpreter: bytes | None = None  # the guest's path of its dynamic linker, if it needs one
+        self.isa = ""  # name of the instruction set, if the file has a note of it
 
     @property
     def low(self) -> int:
@@ -101,7 +112,7 @@ def open_executable(path: str) -> int:
     if mode & 0o170000 != 0o100000:
         os.close(descriptor)
         kind = "a directory" if mode & 0o170000 == 0o040000 else "not a regular file"
-        raise ElfError(f"{path}: {kind}; give the path of a static Linux executable")
+        raise ElfError(f"{path}: {kind}; give the path of a Linux executable")
     return descriptor
 
 
@@ -135,8 +146,11 @@ def read_image(path: str, descriptor: int, address_top: int | None = None) -> Im
             "copy it again"
         )
     top = min(address_top or 1 << 64, 1 << image.bits)
-    _read_segments(image, entry, _read(descriptor, table, size), file_bytes, top)
+    headers = _read(descriptor, table, size)
+    _read_segments(image, entry, headers, file_bytes, top)
     _find_headers(image, table, size)
+    _read_note(image, entry, headers, descriptor)
+    _read_interpreter(image, entry, headers, descriptor)
     return image
 
 
@@ -146,15 +160,15 @@ def identify(path: str, descriptor: int) -> Image:
 
 
 def _read(descriptor: int, offset: int, size: int) -> bytes:
-    return os.pread(descriptor, size, offset)
+    return os.pread(descriptor, size, offset) if offset < 1 << 62 else b""
 
 
 def _identify(path: str, header: bytes, file_bytes: int) -> tuple[Image, str]:
     """The machine, and the `struct` prefix of its byte order."""
     if not header:
-        raise ElfError(f"{path}: the file is empty; give the path of a static Linux executable")
+        raise ElfError(f"{path}: the file is empty; give the path of a Linux executable")
     if header[:4] != b"\x7fELF"[: len(header)]:
-        hint = "a script: run its interpreter" if header[:2] == b"#!" else "give the path of a static Linux executable"
+        hint = "a script: run its interpreter" if header[:2] == b"#!" else "give the path of a Linux executable"
         raise ElfError(f"{path}: not an ELF file (it begins with {header[:4].hex(' ')}); {hint}")
     if len(header) < 20:
         raise ElfError(
@@ -180,11 +194,6 @@ def _read_segments(image: Image, entry: struct.Struct, table: bytes, file_bytes:
             kind, flags, offset, address, _, in_file, in_memory, _ = fields
         else:
             kind, offset, address, _, in_file, in_memory, flags, _ = fields
-        if kind == PT_INTERP:
-            raise ElfError(
-                f"{path}: a dynamic executable: it needs its guest's shared libraries (-L), which is not supported "
-                "yet; link it with -static"
-            )
         if kind == PT_GNU_STACK:
             image.executable_stack = bool(flags & PF_X)
         if kind != PT_LOAD or not in_memory:
@@ -224,3 +233,28 @@ def _find_headers(image: Image, table: int, size: int) -> None:
     for segment in image.segments:
         if segment.offset <= table and table + size <= segment.offset + segment.file_bytes:
             image.headers_address = table - segment.offset + segment.address
+
+
+def _read_note(image: Image, entry: struct.Struct, table: bytes, descriptor: int) -> None:
+    """The instruction set's name, from the first note if it is ours: sizes of owner and text, a type, owner, text."""
+    sizes = struct.Struct(">II" if image.big_endian else "<II")
+    for fields in entry.iter_unpack(table):
+        if fields[0] == PT_NOTE:
+            note = _read(descriptor, fields[2] if image.bits == 64 else fields[1], _NOTE_BYTES)
+            owner_bytes, text_bytes = sizes.unpack(note[:8].ljust(8, b"\0"))
+            if note[12 : 12 + owner_bytes] == NOTE_OWNER:
+                at = 12 + -(-owner_bytes // 4) * 4
+                image.isa = note[at : at + text_bytes].decode("ascii", "replace")
+                return
+
+
+def _read_interpreter(image: Image, entry: struct.Struct, table: bytes, descriptor: int) -> None:
+    """The path in the first PT_INTERP entry, which ends with a NUL byte."""
+    for fields in entry.iter_unpack(table):
+        if fields[0] == PT_INTERP:
+            offset, size = (fields[2], fields[5]) if image.bits == 64 else (fields[1], fields[4])
+            name = _read(descriptor, offset, size) if 2 <= size <= _MAX_INTERPRETER and offset < 1 << 63 else b""
+            if not name.endswith(b"\0") or len(name) != size:
+                raise ElfError(f"{image.path}: damaged: the name of its dynamic linker (PT_INTERP) is no string")
+            image.interpreter = name[:-1].split(b"\0")[0]
+            return

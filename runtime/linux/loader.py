@@ -6,8 +6,8 @@ import os
 from collections.abc import Sequence
 
 from runtime.core.env import PAGE_EXEC, PAGE_READ, PAGE_WRITE
-from runtime.core.memory import PAGE_SIZE, page_down, page_up
-from runtime.linux.elf import PF_R, PF_W, PF_X, ElfError, Image, Segment
+from runtime.core.memory import PAGE_SIZE, GuestMemory, page_down, page_up
+from runtime.linux.elf import PF_R, PF_W, PF_X, ElfError, Image, Segment, open_executable, read_image
 from runtime.linux.mm import LOWEST, STACK_GAP
 from runtime.linux.process import Process, Thread
 
@@ -37,7 +37,7 @@ def load(process: Process, image: Image, descriptor: int) -> int:
         raise ElfError(f"{image.path}: {image.high - image.low:#x} bytes of segments do not fit above {bias:#x}")
     name = os.path.realpath(image.path)
     for segment in image.segments:
-        _load_segment(process, segment, descriptor, bias, name)
+        load_segment(process.memory, segment, descriptor, bias, name)
     process.space.set_heap(page_up(image.high + bias))
     process.executable = os.fsencode(name)
     process.comm = os.path.basename(process.executable)[:15]
@@ -51,8 +51,8 @@ def _choose_bias(process: Process, image: Image) -> int:
     return page_down(process.space.top // 3 * 2) - page_down(image.low)
 
 
-def _load_segment(process: Process, segment: Segment, descriptor: int, bias: int, name: str) -> None:
-    memory = process.memory
+def load_segment(memory: GuestMemory, segment: Segment, descriptor: int, bias: int, name: str) -> None:
+    """Map one segment of the file called `name` and read its bytes."""
     start = page_down(segment.address + bias)
     file_end = page_up(segment.address + segment.file_bytes + bias)
     end = page_up(segment.end + bias)
@@ -85,7 +85,7 @@ def start(
     environment: Sequence[bytes],
     stack_bytes: int | None = None,
 ) -> None:
-    """Make stack, trampoline and registers as a program finds them at its entry point.
+    """Make stack, trampoline and registers as a program finds them at its start, or its dynamic linker if it has one.
 
     The stack is as large as RLIMIT_STACK says, unless `stack_bytes` does.
     """
@@ -111,12 +111,57 @@ def start(
     used = sum(len(text) + 1 + abi.long_bytes for text in (*arguments, *environment))
     if used > stack_bytes // 4 or any(len(text) >= _MAX_STRING for text in (*arguments, *environment)):
         raise StartError("arguments and environment take more than a quarter of the stack, or one is over 128 KiB")
-    pointer = _fill_stack(process, image, bias, top)
+    base, entry = (0, image.entry + bias) if image.interpreter is None else _load_interpreter(process, image)
+    pointer = _fill_stack(process, image, bias, base, top)
     thread.set(abi.stack, pointer)
-    thread.vcpu.pc = image.entry + bias
+    thread.vcpu.pc = entry
 
 
-def _fill_stack(process: Process, image: Image, bias: int, top: int) -> int:
+def _load_interpreter(process: Process, image: Image) -> tuple[int, int]:
+    """Map the dynamic linker a program names: by how much it is shifted (AT_BASE), and where it begins."""
+    assert image.interpreter is not None
+    guest_path = os.fsdecode(image.interpreter)
+    host_path = image.interpreter
+    if process.sysroot is not None and host_path.startswith(b"/"):
+        host_path = process.sysroot.host(host_path)
+    where = f"{image.path}: its dynamic linker {guest_path}"
+    if not os.path.lexists(host_path):
+        raise StartError(f"{where} is not here; {_sysroot_hint(guest_path)}")
+    try:
+        descriptor = open_executable(os.fsdecode(host_path))
+        try:
+            return _map_interpreter(process, image, read_image(os.fsdecode(host_path), descriptor), descriptor)
+        finally:
+            os.close(descriptor)
+    except (ElfError, StartError) as error:
+        raise StartError(f"{where} cannot be used: {error}") from None
+
+
+def _map_interpreter(process: Process, image: Image, linker: Image, descriptor: int) -> tuple[int, int]:
+    if linker.machine_name != image.machine_name:
+        hint = _sysroot_hint(os.fsdecode(image.interpreter or b""))
+        raise StartError(f"{linker.path} is one for {linker.machine_name}; {hint}")
+    if not linker.position_independent or linker.interpreter is not None:
+        raise StartError(f"{linker.path} is no shared object that can be loaded anywhere")
+    low = page_down(linker.low)
+    try:
+        bias = process.space.find(page_up(linker.high) - low) - low
+    except OSError:
+        raise StartError(f"{linker.path} does not fit into the guest's address space") from None
+    for segment in linker.segments:
+        load_segment(process.memory, segment, descriptor, bias, os.path.realpath(linker.path))
+    return bias, linker.entry + bias
+
+
+def _sysroot_hint(guest_path: str) -> str:
+    """What to do about a missing dynamic linker: cross-compilers have theirs in /usr/<machine>/lib."""
+    for entry in sorted(os.scandir("/usr"), key=lambda entry: entry.name):
+        if os.path.exists(f"{entry.path}{guest_path}"):
+            return f"say where the guest's libraries are: -L {entry.path}"
+    return "say where the guest's libraries are (-L DIR, the root of its file system), or link it with -static"
+
+
+def _fill_stack(process: Process, image: Image, bias: int, base: int, top: int) -> int:
     """Strings, then argc, argv, envp and auxv below them; the stack pointer."""
     abi, memory = process.abi, process.memory
     at = top - abi.long_bytes
@@ -141,7 +186,7 @@ def _fill_stack(process: Process, image: Image, bias: int, top: int) -> int:
         (AT_PHDR, headers),
         (AT_PHENT, image.header_bytes),
         (AT_PHNUM, image.header_count),
-        (AT_BASE, 0),
+        (AT_BASE, base),
         (AT_FLAGS, 0),
         (AT_ENTRY, image.entry + bias),
         (AT_UID, os.getuid()),

@@ -7,7 +7,7 @@ import fcntl
 import os
 
 from runtime.core.env import PAGE_EXEC, PAGE_READ, PAGE_WRITE
-from runtime.core.memory import PAGE_MASK, PAGE_SIZE, GuestMemory, page_down, page_up
+from runtime.core.memory import PAGE_MASK, PAGE_SIZE, Backing, GuestMemory, Region, page_down, page_up
 from runtime.linux.syscalls.table import fail
 
 #: Linux's sysctl vm.mmap_min_addr and vm.max_map_count
@@ -15,20 +15,9 @@ LOWEST = 65536
 MAX_REGIONS = 65530
 #: pages left free below the stack, so that running off it faults (stack_guard_gap)
 STACK_GAP = 256 * PAGE_SIZE
-_READ_CHUNK = 1 << 20
 _COUNT_EVERY = 256
-
-
-class SharedFile:
-    """A writable MAP_SHARED mapping of a file: its pages are written back when unmapped, synced or at the end."""
-
-    __slots__ = ("descriptor", "end", "offset", "start")
-
-    def __init__(self, start: int, end: int, descriptor: int, offset: int) -> None:
-        self.start = start
-        self.end = end
-        self.descriptor = descriptor
-        self.offset = offset
+#: what maps says of anonymous memory that fork shares
+_SHARED_NAME = "/dev/zero (deleted)"
 
 
 class AddressSpace:
@@ -44,7 +33,7 @@ class AddressSpace:
         self.mmap_top = self.top
         self.heap_start = self.heap_end = 0
         self.heap_limit: int | None = None  # RLIMIT_DATA
-        self._shared: list[SharedFile] = []
+        self.has_files = False  # whether a file was ever mapped
         self._changes = 0
         self._full = False
 
@@ -92,45 +81,53 @@ class AddressSpace:
             raise fail(errno.ENOMEM)
         return size
 
-    def map(
-        self, address: int, size: int, protection: int, name: str = "", shared: bool = False, offset: int = 0
-    ) -> None:
-        """Map zeroed pages over whatever is at a checked range."""
+    def map(self, address: int, size: int, protection: int, shared: bool = False) -> None:
+        """Map zeroed pages over whatever is at a checked range; `shared` ones stay shared after a fork."""
         self.check_regions()
-        self.write_back(address, size, forget=True)
-        self.memory.map(address, size, page_permissions(protection), name, offset, shared)
+        permissions = page_permissions(protection)
+        if shared:
+            backing = Backing(None, PAGE_READ | PAGE_WRITE | PAGE_EXEC, size)
+            self.has_files = True  # as good as one
+            self.memory.map_backed(Region(address, address + size, permissions, _SHARED_NAME, 0, True, backing), -1)
+        else:
+            self.memory.map(address, size, permissions)
 
     def map_file(self, address: int, size: int, protection: int, descriptor: int, offset: int, shared: bool) -> None:
-        """Map a file at a checked range: its bytes are read now, and written back if the mapping is shared.
-
-        `descriptor` is the host's.  Two shared mappings of one file do not see each other's stores until a sync.
-        """
+        """Map an open file of the host's at a checked range."""
+        self.check_regions()
+        status = os.fstat(descriptor)
+        most = PAGE_READ | PAGE_WRITE | PAGE_EXEC
+        if shared and fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDWR:
+            most &= ~PAGE_WRITE
+        backing = Backing((status.st_dev, status.st_ino), most, status.st_size)
         name = file_name(descriptor)
-        self.map(address, size, protection, name, shared, offset)
-        # A descriptor of its own, for looking for holes moves the file's position.
-        source = reopen(descriptor, os.O_RDONLY)
-        try:
-            self._read_file(source, address, address + size, offset)
-        finally:
-            os.close(source)
-        if shared and _writable(descriptor):
-            # Open it anew: writing at an offset to a descriptor with O_APPEND appends.
-            self._shared.append(SharedFile(address, address + size, reopen(descriptor, os.O_RDWR), offset))
+        region = Region(address, address + size, page_permissions(protection), name, offset, shared, backing)
+        self.has_files = True
+        self.memory.map_backed(region, descriptor)
 
-    def _read_file(self, source: int, address: int, end: int, offset: int) -> None:
-        """Fill fresh pages with a file's data, leaving its holes untouched memory."""
-        last = min(os.fstat(source).st_size, offset + end - address)
-        at = offset
-        while at < last:
-            try:
-                at = os.lseek(source, at, os.SEEK_DATA)
-            except OSError:  # nothing but a hole is left
-                return
-            size = min(last - at, _READ_CHUNK)
-            start = address + at - offset
-            if size <= 0 or not (got := os.preadv(source, [self.memory.view[start : start + size]], at)):
-                return
-            at += got
+    def protect(self, address: int, size: int, protection: int) -> None:
+        """mprotect of a range in the address space; ENOMEM, EACCES."""
+        self.check_regions()
+        permissions = page_permissions(protection)
+        if self.has_files and permissions & PAGE_WRITE:
+            for region in self.memory.regions():
+                inside = region.start < address + size and address < region.end
+                if inside and region.backing is not None and not region.backing.most & PAGE_WRITE:
+                    raise fail(errno.EACCES)
+        if not self.memory.protect(address, size, permissions):
+            raise fail(errno.ENOMEM)
+
+    def resized(self, descriptor: int, size: int) -> None:
+        """An open file is about to get `size` bytes: the guest must not touch mapped pages beyond, nor can the host."""
+        if self.has_files:
+            status = os.fstat(descriptor)
+            if size < status.st_size:
+                self.memory.set_data_end((status.st_dev, status.st_ino), max(size, 0))
+
+    def behind_data(self, address: int) -> bool:
+        """Whether `address` is mapped, but the file ends before its page: SIGBUS's case."""
+        region = self.memory.region_at(address) if self.has_files else None
+        return region is not None and region.data_end <= address
 
     def check_regions(self) -> None:
         """ENOMEM when the map has too many regions (max_map_count); counting takes a while: it is done now and then."""
@@ -142,58 +139,12 @@ class AddressSpace:
 
     def unmap(self, address: int, size: int) -> None:
         """munmap of a checked range."""
-        self.write_back(address, size, forget=True)
         self.memory.unmap(address, size)
 
     def move(self, address: int, size: int, target: int, new_size: int) -> None:
         """mremap: the pages of [address, address + size), all one region, appear at `target`, `new_size` bytes long."""
-        memory = self.memory
-        region = memory.region_at(address)
-        assert region is not None  # the caller looked
-        offset = region.offset + address - region.start if region.name[:1] == "/" else 0
-        memory.map(target, new_size, region.permissions, region.name, offset, region.shared)
-        kept = min(size, new_size)
-        memory.view[target : target + kept] = memory.view[address : address + kept]
-        for mapping in self._shared:
-            if mapping.start == address:
-                mapping.start, mapping.end = target, target + new_size
-        memory.unmap(address, size)
-
-    # ------------------------------------------------------------ shared files
-
-    def write_back(self, address: int, size: int, forget: bool = False) -> None:
-        """Write the stores into shared file mappings of a range to their files; `forget` cuts the range out of them."""
-        if not self._shared:
-            return
-        kept = []
-        for mapping in self._shared:
-            start, end = max(mapping.start, address), min(mapping.end, address + size)
-            if start >= end:
-                kept.append(mapping)
-                continue
-            self._store(mapping, start, end)
-            if not forget:
-                kept.append(mapping)
-                continue
-            if mapping.start < start:
-                kept.append(SharedFile(mapping.start, start, os.dup(mapping.descriptor), mapping.offset))
-            if end < mapping.end:
-                offset = mapping.offset + end - mapping.start
-                kept.append(SharedFile(end, mapping.end, os.dup(mapping.descriptor), offset))
-            os.close(mapping.descriptor)
-        self._shared = kept
-
-    def finish(self) -> None:
-        """Write every shared mapping back: the process ends."""
-        self.write_back(0, self.top, forget=True)
-
-    def _store(self, mapping: SharedFile, start: int, end: int) -> None:
-        """Write [start, end) of a mapping to its file, no further than the file's end."""
-        offset = mapping.offset + start - mapping.start
-        length = min(end - start, os.fstat(mapping.descriptor).st_size - offset)
-        while length > 0:
-            written = os.pwrite(mapping.descriptor, self.memory.view[start : start + length], offset)
-            start, offset, length = start + written, offset + written, length - written
+        self.check_regions()
+        self.memory.move(address, size, target, new_size)
 
 
 def page_permissions(protection: int) -> int:
@@ -208,15 +159,3 @@ def file_name(descriptor: int) -> str:
         return os.readlink(f"/proc/self/fd/{descriptor}")
     except OSError:
         return "/?"
-
-
-def reopen(descriptor: int, flags: int) -> int:
-    """Another descriptor on the same file, with a position and flags of its own where the host lets us."""
-    try:
-        return os.open(f"/proc/self/fd/{descriptor}", flags | os.O_CLOEXEC)
-    except OSError:
-        return os.dup(descriptor)
-
-
-def _writable(descriptor: int) -> bool:
-    return fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR

@@ -1,4 +1,4 @@
-"""Paths as the guest means them: relative to its descriptors and directory, with /proc/self answered for the guest.
+"""Paths as the guest means them: below its root, its directory and descriptors, with /proc/self answered for the guest.
 
 /proc/self of the host process tells of the emulator: its executable, its mappings, its memory.  What a guest may ask
 about itself is made up here; the files that describe the process as the host runs it (status, limits ...) are let
@@ -36,19 +36,36 @@ def read_path(process: Process, address: int) -> bytes:
     return path
 
 
-def locate(process: Process, dirfd: int, path: bytes, follow: bool = True) -> tuple[bytes, int | None]:
+def locate(
+    process: Process, dirfd: int, path: bytes, follow: bool = True, links: bool | None = None
+) -> tuple[bytes, int | None]:
     """The host's path and directory descriptor (None: the working directory) for a guest's; ENOENT when it is empty.
 
     With `follow`, a path in /proc/self is taken to where it leads for the guest: its descriptors are not the host's.
+    `links` says whether the caller goes on to follow a symbolic link at the path's end; what `follow` says by default.
     """
     if not path:
         raise fail(errno.ENOENT)
+    sysroot = process.sysroot
     if path.startswith(b"/"):
         name = own_file(process, path) if follow else None
-        return path if name is None else _lead(process, name), None
-    if dirfd == AT_FDCWD:
-        return path, process.directory
-    return path, process.descriptors.host(dirfd)
+        if name is not None:
+            return _lead(process, name), None
+        if sysroot is not None:
+            path = sysroot.host(path, follow if links is None else links)
+        return path, None
+    directory = process.directory if dirfd == AT_FDCWD else process.descriptors.host(dirfd)
+    if sysroot is not None:
+        base = os.getcwdb() if directory is None else canonical(directory)
+        found = sysroot.inside(base, path, follow if links is None else links)
+        if found is not None:
+            return found, None
+    return path, directory
+
+
+def guest_name(process: Process, path: bytes) -> bytes:
+    """A host path as the guest names it."""
+    return path if process.sysroot is None else process.sysroot.guest(path)
 
 
 def _lead(process: Process, name: bytes) -> bytes:
@@ -150,5 +167,8 @@ def maps(process: Process) -> bytes:
         )
         permissions += "s" if region.shared else "p"
         line = f"{region.start:08x}-{region.end:08x} {permissions} {region.offset:08x} 00:00 0"
-        lines.append(f"{line:<73}{region.name}" if region.name else f"{line} ")
+        name = region.name
+        if process.sysroot is not None:
+            name = os.fsdecode(process.sysroot.guest(os.fsencode(name)))
+        lines.append(f"{line:<73}{name}" if name else f"{line} ")
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")

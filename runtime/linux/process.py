@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 from collections import deque
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from runtime.core.cpu import Vcpu
 from runtime.core.env import Exit
-from runtime.core.memory import GuestMemory
+from runtime.core.memory import GuestMemory, page_up
 from runtime.linux import signals
 from runtime.linux.abi.model import Abi, Fault, Register, SystemCall
+from runtime.linux.attention import attend, mirror
 from runtime.linux.descriptors import DescriptorTable
+from runtime.linux.host import RESTARTS, Host
 from runtime.linux.mm import AddressSpace
 from runtime.linux.signals import CODES, Action, SignalInfo, SignalTable
 from runtime.linux.syscalls.process import RLIM_INFINITY, host_limits
@@ -23,12 +24,17 @@ from runtime.linux.syscalls.table import Bound, SystemCalls, fail
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runtime.linux.strace import Strace
+    from runtime.linux.syscalls.children import Replace
+    from runtime.linux.sysroot import Sysroot
 
-for _name in ("files", "memory", "paths", "signals", "time"):
+for _name in ("children", "files", "memory", "paths", "polling", "signals", "time"):
     import_module(f"runtime.linux.syscalls.{_name}")
 
 #: what F_GETFL answers for it on x86-64; Python says 0, for opening with it changes nothing there
 _O_LARGEFILE = 0o100000
+
+#: bytes that one access to memory has at most
+_MOST_ACCESS = 64
 
 #: runs a thread's vCPU until an exception, a wait or a stop: runtime.tcg.loop.cpu_exec of it
 Execute = Callable[[], Exit]
@@ -42,7 +48,10 @@ class Thread:
         self.memory = process.memory
         self.vcpu = vcpu
         self.tid = tid
-        self.blocked = 0  # signals, as a sigset
+        self.blocked = self.host_blocked = 0  # signals, as sigsets: for the guest, and those told to the host
+        self.saved_mask: int | None = None  # to come back when the handler a call waited for returns
+        self.call_pc = 0  # of the last system call
+        self.cut_short: tuple[int, int, int] | None = None  # a call cut short: its pc, result register, how to go on
         self.pending: dict[int, SignalInfo] = {}
         self.alternate_stack = 0
         self.alternate_size = 0
@@ -81,6 +90,16 @@ class Thread:
         file, index = self._number
         return file[index], [file[index] for file, index in self._arguments]
 
+    def succeed(self, old: Thread) -> None:
+        """Take over what a thread keeps when it executes another program."""
+        self.blocked, self.pending = old.blocked, dict(old.pending)
+        self.host_blocked = -1
+
+    def close(self) -> None:
+        """Let go of the vCPU, which can be closed then."""
+        for view in (self._number[0], *(file for file, _ in self._arguments)):
+            view.release()
+
     def on_alternate_stack(self, stack: int) -> bool:
         """Whether a stack pointer lies in the alternate signal stack."""
         return 0 < stack - self.alternate_stack <= self.alternate_size
@@ -92,10 +111,13 @@ class Process:
     own_signals   let the guest's signal actions become the host process's: for a process that is nothing but this guest
     """
 
-    def __init__(self, abi: Abi, memory: GuestMemory, own_signals: bool = False) -> None:
+    def __init__(
+        self, abi: Abi, memory: GuestMemory, own_signals: bool = False, predecessor: Process | None = None
+    ) -> None:
         self.abi = abi
         self.memory = memory
         self.own_signals = own_signals
+        self.host: Host = Host() if predecessor is None else predecessor.host
         self.space = AddressSpace(memory, abi.address_top)
         self.signals = SignalTable(abi.constants)
         self.calls = SystemCalls(abi)
@@ -104,6 +126,7 @@ class Process:
         self.descriptors = DescriptorTable(min(self.limits["RLIMIT_NOFILE"][0], 1 << 16))
         self.pid = os.getpid()
         self.threads: list[Thread] = []
+        self.sysroot: Sysroot | None = None  # where the guest's absolute paths are looked up first
         self.directory: int | None = None  # host descriptor of the working directory; None: the host process's own
         self.executable = b""
         self.comm = b""
@@ -122,6 +145,22 @@ class Process:
         ]
         self._access_mode = abi.constants["O_ACCMODE"]
         self._traps: dict[int, SystemCall | Fault] = {}
+        self.replace: Replace | None = None
+        self.flush: Callable[[], None] = _nothing  # writes out what a fork would make two of
+        self.timers: set[int] = set()  # timer_create's, by the host's number
+        self.waiting_parent: int | None = None  # write end of the pipe on which a parent in vfork waits
+        if predecessor is not None:
+            self._succeed(predecessor)
+
+    def _succeed(self, old: Process) -> None:
+        """Take over what a process keeps when it executes another program (execve(2))."""
+        self.sysroot, self.directory = old.sysroot, old.directory
+        self.limits, self.descriptors = old.limits, old.descriptors
+        self.system_calls, self.replace = old.system_calls, old.replace
+        ignored = [name for number, name in old.signals.names.items() if old.signals.actions[number].handler == 1]
+        for number, name in self.signals.names.items():
+            if name in ignored:
+                self.signals.actions[number] = Action(signals.SIG_IGN)
 
     # ------------------------------------------------------------ running
 
@@ -129,6 +168,7 @@ class Process:
         """The process's first thread, on `vcpu`."""
         thread = Thread(self, vcpu, self.pid)
         self.threads.append(thread)
+        vcpu.attention = self.host.pending
         for name, code in vcpu.layout.exceptions:
             if name in self.abi.exceptions:
                 self._traps[code] = self.abi.exceptions[name]
@@ -136,18 +176,21 @@ class Process:
 
     def run(self, thread: Thread, execute: Execute) -> None:
         """Run a thread for ever: GuestExit or GuestKilled ends it."""
-        vcpu = thread.vcpu
+        vcpu, came = thread.vcpu, self.host.pending
         while True:
-            if thread.pending:
-                signals.deliver(thread)
+            if thread.pending or came[0] or thread.blocked != thread.host_blocked or thread.cut_short is not None:
+                attend(thread)
             reason = execute()
             if reason == Exit.EXCEPTION:
                 trap = self._traps.get(vcpu.exception)
                 if isinstance(trap, SystemCall):
+                    if came[0]:
+                        continue  # the signal was there before the call
+                    thread.call_pc = pc = vcpu.pc
                     # First, for rt_sigreturn sets the pc.
-                    vcpu.pc += trap.length
+                    vcpu.pc = pc + trap.length
                     self.answer(thread)
-                else:
+                elif not self._try_again(thread, trap):
                     signals.force(thread, self._signal(thread, trap))
             elif reason == Exit.BUDGET:
                 vcpu.stop_requested = False
@@ -168,18 +211,63 @@ class Process:
             else:
                 result = self.strace.traced(thread, bound, arguments)
             self.recent.append((bound, arguments, result))
+            if result in RESTARTS:
+                thread.cut_short = thread.call_pc, thread.get(self.abi.result), -result
         thread.set(self.abi.result, result)
+
+    def _try_again(self, thread: Thread, trap: Fault | SystemCall | None) -> bool:
+        """Whether a fault was on a page of a mapped file that was behind its end, and is there by now."""
+        if not isinstance(trap, Fault) or trap.code != "SEGV":
+            return False
+        address = self._fault_address(thread, trap)
+        if self.space.behind_data(address):
+            return self.memory.look_again(address)
+        # An access may straddle two pages.
+        after = page_up(address + 1)
+        return after - address < _MOST_ACCESS and self.memory.look_again(after)
+
+    def _fault_address(self, thread: Thread, trap: Fault) -> int:
+        """What si_addr is to say."""
+        vcpu = thread.vcpu
+        return vcpu.pc if trap.address == "pc" else vcpu.arguments[int(trap.address[3:])]
 
     def _signal(self, thread: Thread, trap: Fault | SystemCall | None) -> SignalInfo:
         """The signal an exception becomes; one the table does not name is an illegal instruction."""
         vcpu, constants = thread.vcpu, self.abi.constants
         if not isinstance(trap, Fault):
             return SignalInfo(constants["SIGILL"], CODES["ILL_ILLTRP"], vcpu.pc)
-        address = vcpu.pc if trap.address == "pc" else vcpu.arguments[int(trap.address[3:])]
+        address = self._fault_address(thread, trap)
         code = trap.code
         if code == "SEGV":
+            if self.space.behind_data(address):
+                return SignalInfo(constants["SIGBUS"], CODES["BUS_ADRERR"], address)
             code = "SEGV_ACCERR" if self.memory.region_at(address) else "SEGV_MAPERR"
         return SignalInfo(constants[trap.signal], CODES[code], address)
+
+    # ------------------------------------------------------------ children and successors
+
+    def become_child(self, thread: Thread) -> None:
+        """This is the copy that fork made."""
+        self.pid = thread.tid = os.getpid()
+        self.host.forget()
+        thread.pending.clear()
+        self.timers.clear()
+        if self.waiting_parent is not None:  # our parent's, not ours
+            os.close(self.waiting_parent)
+            self.waiting_parent = None
+        if self.strace is not None:
+            self.strace.prefix = f"[{self.pid}] "
+
+    def leave(self) -> None:
+        """Another program takes this one's place: close what it shall not have."""
+        for number in self.descriptors.numbers():
+            if self.descriptors.get(number).close_on_exec:
+                self.descriptors.close(number)
+        for timer in self.timers:
+            self.host.do("timer_delete", timer)
+        if self.waiting_parent is not None:
+            os.close(self.waiting_parent)
+            self.waiting_parent = None
 
     # ------------------------------------------------------------ signals and limits
 
@@ -189,17 +277,8 @@ class Process:
         for thread in self.threads:
             if number in thread.pending and self.signals.ignored(number):
                 del thread.pending[number]
-        name = self.signals.names.get(number)
-        # A synchronous fault of the host process would be the emulator's own.
-        if not self.own_signals or name is None or (self.signals.dumps_core(number) and name != "SIGQUIT"):
-            return
-        host = self.host_signal(number)
-        if action.handler == signals.SIG_DFL:
-            signal.signal(host, signal.SIG_DFL)
-        elif action.handler == signals.SIG_IGN:
-            signal.signal(host, signal.SIG_IGN)
-        else:
-            signal.signal(host, lambda _number, _frame: self.interrupt(number))
+        if self.own_signals:
+            mirror(self, number)
 
     def interrupt(self, number: int) -> None:
         """Somebody outside sent the process a signal."""
@@ -209,11 +288,10 @@ class Process:
 
     def host_signal(self, number: int) -> int:
         """The host's number of a guest signal; EINVAL when it has none."""
-        name = self.signals.names.get(number)
-        host = getattr(signal, name, None) if name else None
-        if host is None:
+        host = self.signals.host(number)
+        if not host:
             raise fail(errno.EINVAL)
-        return int(host)
+        return host
 
     def set_limit(self, name: str, soft: int, hard: int) -> None:
         """setrlimit: limits are the guest's; those that matter here are obeyed here."""
@@ -263,6 +341,10 @@ class Process:
         old, self.directory = self.directory, host
         if old is not None:
             os.close(old)
+
+
+def _nothing() -> None:
+    """What there is to flush unless somebody says so."""
 
 
 def host_environment(settings: Sequence[str] = (), removals: Sequence[str] = ()) -> list[bytes]:

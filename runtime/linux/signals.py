@@ -8,9 +8,11 @@ arch/*/kernel/signal.c does and the guest enters its handler.  Layouts are data 
 from __future__ import annotations
 
 import errno
+import signal
 from collections.abc import Mapping
 
 from runtime.core.memory import GuestFault
+from runtime.linux.host import ERESTARTSYS
 from runtime.linux.syscalls.table import fail
 
 TYPE_CHECKING = False
@@ -73,14 +75,25 @@ SS_ONSTACK, SS_DISABLE = 1, 2
 class SignalInfo:
     """A signal on its way: siginfo_t as far as it is used."""
 
-    __slots__ = ("address", "code", "number", "pid", "uid")
+    __slots__ = ("address", "code", "fields", "layout", "number", "pid", "uid")
 
-    def __init__(self, number: int, code: int, address: int | None = None, pid: int = 0, uid: int = 0) -> None:
+    def __init__(
+        self,
+        number: int,
+        code: int,
+        address: int | None = None,
+        pid: int = 0,
+        uid: int = 0,
+        layout: str = "siginfo_kill",
+        fields: Mapping[str, int] | None = None,
+    ) -> None:
         self.number = number
         self.code = code
         self.address = address  # of a fault; None for a signal somebody sent
         self.pid = pid
         self.uid = uid
+        self.layout = layout  # of what is in `fields`: value of a queued signal, status of a child ...
+        self.fields = fields
 
 
 class GuestKilled(Exception):
@@ -112,6 +125,35 @@ class SignalTable:
         self.names = {number: name for name, number in constants.items() if name[:3] == "SIG" and name[3:4] != "_"}
         self.actions = [Action() for _ in range(LAST_SIGNAL + 1)]
         self.unblockable = bit(constants["SIGKILL"]) | bit(constants["SIGSTOP"])
+        self._to_host = [0] * 32 + list(range(32, LAST_SIGNAL + 1))
+        for name, number in vars(signal).items():
+            if name[:3] == "SIG" and name[3:4] != "_" and name in constants:
+                self._to_host[constants[name]] = number
+        self._alike = self._to_host[1:] == list(range(1, LAST_SIGNAL + 1))
+
+    def host(self, number: int) -> int:
+        """The host's number of a signal, 0 if it has none."""
+        return self._to_host[number]
+
+    def guest(self, number: int) -> int:
+        """The guest's number of a host signal; SIGKILL, which cannot come, for one it does not have."""
+        return self._to_host.index(number) if number in self._to_host else self.constants["SIGKILL"]
+
+    def host_mask(self, mask: int) -> int:
+        """A guest's sigset in the host's numbers."""
+        if self._alike:
+            return mask
+        return sum(1 << host - 1 for number, host in enumerate(self._to_host) if host and mask & bit(number))
+
+    def guest_mask(self, mask: int) -> int:
+        """A host's sigset in the guest's numbers."""
+        if self._alike:
+            return mask
+        return sum(bit(number) for number, host in enumerate(self._to_host) if host and mask >> host - 1 & 1)
+
+    def stops(self, number: int) -> bool:
+        """Whether the default action is to stop or to go on."""
+        return self.name(number) in _STOPS | {"SIGCONT"}
 
     def name(self, number: int) -> str:
         """SIGSEGV, or SIGRT_3 as strace calls those without a name of their own."""
@@ -160,7 +202,10 @@ def force(thread: Thread, info: SignalInfo) -> None:
 
 
 def deliver(thread: Thread) -> None:
-    """Deliver what is pending and not blocked: enter a handler, or raise GuestKilled."""
+    """Deliver what is pending and not blocked: enter a handler, or raise GuestKilled.
+
+    A system call that a signal cut short is made again after it, or has failed with EINTR (do_signal of the kernel).
+    """
     process = thread.process
     for number in sorted(thread.pending):
         if thread.blocked & bit(number) & ~process.signals.unblockable:
@@ -173,7 +218,25 @@ def deliver(thread: Thread) -> None:
             raise GuestKilled(info, process.signals.dumps_core(number))
         if process.strace is not None:
             process.strace.signal(thread, info)
+        if thread.cut_short is not None:
+            _resume(thread, action)
         _enter(thread, info, action)
+    if thread.cut_short is not None:
+        _resume(thread, None)
+    if thread.saved_mask is not None:
+        thread.blocked, thread.saved_mask = thread.saved_mask, None
+
+
+def _resume(thread: Thread, action: Action | None) -> None:
+    """Decide what a call that was cut short answers, before the handler of `action` (None: there is no handler)."""
+    pc, register, restart = thread.cut_short or (0, 0, 0)
+    thread.cut_short = None
+    abi, constants = thread.process.abi, thread.process.signals.constants
+    if action is None or (restart == ERESTARTSYS and action.flags & constants["SA_RESTART"]):
+        thread.vcpu.pc = pc
+        thread.set(abi.result, register)
+    else:
+        thread.set(abi.result, -abi.errors.get(errno.EINTR, errno.EINTR))
 
 
 def _enter(thread: Thread, info: SignalInfo, action: Action) -> None:
@@ -192,15 +255,16 @@ def _enter(thread: Thread, info: SignalInfo, action: Action) -> None:
         # Nowhere to put the frame: Linux ends the process with SIGSEGV (force_sigsegv).
         number = constants["SIGSEGV"]
         raise GuestKilled(SignalInfo(number, CODES["SI_KERNEL"], base), True) from None
+    thread.saved_mask = None  # the frame has it
     if action.flags & constants["SA_RESETHAND"]:
-        process.signals.actions[info.number] = Action()
-    else:
-        handled = action.mask | (0 if action.flags & constants["SA_NODEFER"] else bit(info.number))
-        thread.blocked = (thread.blocked | handled) & ~process.signals.unblockable
+        process.set_action(info.number, Action(SIG_DFL, action.flags, action.mask, action.restorer))
+    handled = action.mask | (0 if action.flags & constants["SA_NODEFER"] else bit(info.number))
+    thread.blocked = (thread.blocked | handled) & ~process.signals.unblockable
     for register, value in zip(frame.arguments, (info.number, base, context), strict=True):
         thread.set(register, value)
     restorer = action.restorer if action.flags & constants.get("SA_RESTORER", 0) else process.trampoline
-    thread.set(frame.return_address, restorer)
+    if frame.return_address is not None:
+        thread.set(frame.return_address, restorer)
     thread.set(abi.stack, base)
     thread.vcpu.pc = action.handler
 
@@ -231,7 +295,7 @@ def pack_info(process: Process, info: SignalInfo) -> bytes:
     if info.address is not None:
         name, fields = "siginfo_fault", {"address": info.address}
     else:
-        name, fields = "siginfo_kill", {"pid": info.pid, "uid": info.uid}
+        name, fields = info.layout, {"pid": info.pid, "uid": info.uid, **(info.fields or {})}
     data = process.abi.struct(name).pack({"signo": info.number, "code": info.code, **fields})
     return data.ljust(SIGINFO_BYTES, b"\0")
 
@@ -245,7 +309,7 @@ def pack_context(thread: Thread) -> bytes:
     fields = {"sp": thread.alternate_stack, "size": thread.alternate_size}
     fields["flags"] = 0 if thread.alternate_size else SS_DISABLE
     data[frame.stack_offset : frame.stack_offset + stack.size] = stack.pack(fields)
-    mask = write_mask(process, thread.blocked)
+    mask = write_mask(process, thread.blocked if thread.saved_mask is None else thread.saved_mask)
     data[frame.mask_offset : frame.mask_offset + len(mask)] = mask
     for register, offset, size, low, _ in thread.saved:
         value = int.from_bytes(data[offset : offset + size], order) | thread.get(register) << low

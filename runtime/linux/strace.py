@@ -7,8 +7,10 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 
 from runtime.core.memory import GuestFault
+from runtime.linux.host import RESTARTS
 from runtime.linux.paths import AT_FDCWD
 from runtime.linux.signals import CODES, GuestKilled, SignalInfo
+from runtime.linux.syscalls.children import GuestReplaced
 from runtime.linux.syscalls.process import GuestExit
 from runtime.linux.syscalls.table import Bound
 
@@ -41,10 +43,14 @@ class Strace:
 
     def __init__(self, process: Process, write: Callable[[str], None]) -> None:
         self.process = process
-        self._write = write
+        self._write_text = write
+        self.prefix = ""  # before each line: which of several processes
         constants = process.abi.constants
         self._open_flags = _flags(constants, "O_", 3)
         self._map_flags = _flags(constants, "MAP_", 3)
+
+    def _write(self, text: str) -> None:
+        self._write_text(self.prefix + text)
 
     def traced(self, thread: Thread, bound: Bound, arguments: Sequence[int]) -> int:
         """Make the call and print it with its result."""
@@ -58,6 +64,9 @@ class Strace:
             result = self.process.calls.answer(thread, bound, arguments)
         except (GuestExit, GuestKilled):
             self._write(f"{name}({self._format(bound.call.kinds, arguments, None)}) = ?\n")
+            raise
+        except GuestReplaced:
+            self._write(f"{name}({before}) = 0\n")
             raise
         shown = before if before is not None and "output" not in bound.call.kinds else None
         if shown is None:
@@ -89,6 +98,8 @@ class Strace:
     # ------------------------------------------------------------ formatting
 
     def _result(self, name: str, result: int) -> str:
+        if result in RESTARTS:
+            return f"? {RESTARTS[result]}"
         if -4096 < result < 0:
             number = next((host for host, guest in self.process.abi.errors.items() if guest == -result), -result)
             return f"-1 {errno.errorcode.get(number, f'errno {number}')} ({os.strerror(number)})"

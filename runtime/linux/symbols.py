@@ -81,6 +81,8 @@ def _sections(data: bytes, bits: int, big_endian: bool) -> list[tuple[int, ...]]
     at = struct.unpack_from(order + ("Q" if wide else "I"), data, 40 if wide else 32)[0]
     entry_bytes, count = struct.unpack_from(order + "HH", data, 58 if wide else 46)
     section = struct.Struct(order + ("IIQQQQIIQQ" if wide else "IIIIIIIIII"))
+    if at + count * entry_bytes > len(data):
+        raise struct.error("the section headers end beyond the file")
     return [section.unpack_from(data, at + index * entry_bytes) for index in range(count)]
 
 

@@ -14,12 +14,15 @@ __all__ = ["executable_bytes", "write_executable"]
 _PAGE = 4096
 _EM_NONE = 0
 _ET_EXEC = 2
-_PT_LOAD, _PT_GNU_STACK = 1, 0x6474E551
+_PT_LOAD, _PT_NOTE, _PT_GNU_STACK = 1, 4, 0x6474E551
 _PF_X, _PF_W, _PF_R = 1, 2, 4
 _SHT_PROGBITS, _SHT_SYMTAB, _SHT_STRTAB, _SHT_NOBITS = 1, 2, 3, 8
 _SHF_WRITE, _SHF_ALLOC, _SHF_EXECINSTR = 1, 2, 4
 _SHN_ABS = 0xFFF1
 _STT_NOTYPE, _STT_FUNC, _STT_OBJECT = 0, 2, 1
+#: the note that names the instruction set a program was assembled for; runtime/linux/elf.py looks for it
+_NOTE_OWNER = b"Isomorph\0"
+_NOTE_ISA = 1
 
 
 class _Strings:
@@ -88,15 +91,22 @@ class _Writer:
             return struct.pack(self.order + "IBBHQQ", name, info, 0, index, value, size)
         return struct.pack(self.order + "IIIBBH", name, value, size, info, 0, index)
 
+    def note(self, isa: str) -> bytes:
+        name = isa.encode("ascii")
+        parts = (_NOTE_OWNER.ljust(-(-len(_NOTE_OWNER) // 4) * 4, b"\0"), name.ljust(-(-len(name) // 4) * 4, b"\0"))
+        return struct.pack(self.order + "III", len(_NOTE_OWNER), len(name), _NOTE_ISA) + b"".join(parts)
+
 
 def executable_bytes(
-    image: Image, machine: int = _EM_NONE, bits: int = 64, big_endian: bool = False, flags: int = 0
+    image: Image, machine: int = _EM_NONE, bits: int = 64, big_endian: bool = False, flags: int = 0, isa: str = ""
 ) -> bytes:
-    """The file's bytes; `machine` and `flags` are the ABI's e_machine and e_flags."""
+    """The file's bytes; `machine` and `flags` are the ABI's e_machine and e_flags, `isa` stands in a note."""
     writer = _Writer(bits, big_endian)
     groups = _groups(image.sections)
-    header_size = (64 if bits == 64 else 52) + (56 if bits == 64 else 32) * (len(groups) + 1)
-    offset = -(-header_size // _PAGE) * _PAGE
+    note = writer.note(isa) if isa else b""
+    count = len(groups) + (2 if note else 1)
+    header_size = (64 if bits == 64 else 52) + (56 if bits == 64 else 32) * count
+    offset = -(-(header_size + len(note)) // _PAGE) * _PAGE
     segments, body = b"", bytearray()
     offsets: dict[str, int] = {}
     for group in groups:
@@ -111,10 +121,12 @@ def executable_bytes(
         segments += writer.segment(_PT_LOAD, permissions, offset, start, filed, end - start, _PAGE)
         body += content + bytes(-len(content) % _PAGE)
         offset += len(content) + -len(content) % _PAGE
+    if note:
+        segments += writer.segment(_PT_NOTE, _PF_R, header_size, 0, len(note), len(note), 4)
     segments += writer.segment(_PT_GNU_STACK, _PF_R | _PF_W, 0, 0, 0, 0, 16)
     tables, headers = _sections(image, writer, offsets, offset)
     sections_at = offset + len(tables)
-    file = writer.header(machine, flags, image.entry, len(groups) + 1, sections_at, len(headers)) + segments
+    file = writer.header(machine, flags, image.entry, count, sections_at, len(headers)) + segments + note
     file += bytes(-len(file) % _PAGE)
     return file + bytes(body) + tables + b"".join(headers)
 
@@ -181,10 +193,16 @@ def _sections(image: Image, writer: _Writer, offsets: dict[str, int], at: int) -
 
 
 def write_executable(
-    image: Image, path: Path | str, machine: int = _EM_NONE, bits: int = 64, big_endian: bool = False, flags: int = 0
+    image: Image,
+    path: Path | str,
+    machine: int = _EM_NONE,
+    bits: int = 64,
+    big_endian: bool = False,
+    flags: int = 0,
+    isa: str = "",
 ) -> None:
     """Writes the file, executable for those who may read it; makes the folders it is to lie in."""
-    data = executable_bytes(image, machine, bits, big_endian, flags)
+    data = executable_bytes(image, machine, bits, big_endian, flags, isa)
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}")

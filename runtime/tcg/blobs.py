@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import mmap
 import os
 import struct
 import zlib
-from functools import cache
+from functools import cache, cached_property
 
 TYPE_CHECKING = False  # typing's own takes long to import
 if TYPE_CHECKING:
     from os import PathLike
 
-MAGIC = b"ISOBLOB1"
-#: magic, bytes of description, file offset of the code, bytes of code, CRC-32 of description and code
+MAGIC = b"ISOBLOB2"
+#: magic, bytes of description (lines `key value` of meta, an empty line, lines `name offset` of the symbols),
+#: file offset of the code, bytes of code, CRC-32 of description and code
 HEADER = struct.Struct("<8sIIQI")
 PAGE = 4096
 _FAILED = ctypes.c_void_p(-1).value
@@ -28,22 +28,24 @@ class BlobError(Exception):
 class Blob:
     """Mapped code; it stays mapped until `close`, which nothing may run in."""
 
-    def __init__(
-        self, path: str | PathLike[str], base: int, size: int, symbols: dict[str, int], meta: dict[str, object]
-    ) -> None:
+    def __init__(self, path: str | PathLike[str], base: int, size: int, description: str) -> None:
         self.path = path
         self.base = base
         self.size = size
-        #: name -> offset in the code
-        self.symbols = symbols
-        self.meta = meta
+        meta, _, self._symbols = description.partition("\n\n")
+        self.meta = dict(line.split(" ", 1) for line in meta.splitlines())
+
+    @cached_property
+    def symbols(self) -> dict[str, int]:
+        """name -> offset in the code, of all; a run asks for few of the thousands (`address`)."""
+        return {name: int(offset) for name, offset in map(str.split, self._symbols.splitlines())}
 
     def address(self, name: str) -> int:
         """Host address of a function."""
-        try:
-            return self.base + self.symbols[name]
-        except KeyError:
-            raise BlobError(f"{self.path}: no function {name}") from None
+        _, found, rest = f"\n{self._symbols}".partition(f"\n{name} ")
+        if not found:
+            raise BlobError(f"{self.path}: no function {name}")
+        return self.base + int(rest.partition("\n")[0])
 
     def code(self, name: str, size: int) -> bytes:
         """`size` bytes of a function's code."""
@@ -91,5 +93,4 @@ def _map(path: str | PathLike[str], fd: int) -> Blob:
     if zlib.crc32(code, zlib.crc32(description)) != checksum:
         _libc().munmap(ctypes.c_void_p(base), ctypes.c_size_t(size))
         raise BlobError(f"{path}: damaged: the checksum does not match (run `make gen`)")
-    content = json.loads(description)
-    return Blob(path, base, size, content["symbols"], content["meta"])
+    return Blob(path, base, size, description.decode())

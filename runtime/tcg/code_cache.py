@@ -171,6 +171,24 @@ class CodeCache:
         """The segment being filled."""
         return self._get("current")
 
+    def code_bytes(self, address: int) -> int:
+        """Bytes of guest code of the block at a host address."""
+        start = address - self.code_address + TB["size"]
+        return int.from_bytes(self.code[start : start + 8], "little")
+
+    @property
+    def cursor(self) -> int:
+        """Host address where the next block goes."""
+        return self._get("cursor")
+
+    @cursor.setter
+    def cursor(self, address: int) -> None:
+        self._set("cursor", address)
+
+    def set_hooked(self, address: int) -> None:
+        """Where the bits are that say at which guest addresses Python is asked first (runtime/core/watch.py)."""
+        self._set("hooked", address)
+
     def stamps(self) -> list[int]:
         """When each segment was last looked into, on a clock that counts look-ups."""
         return [self._words[self._segment_word(index, "stamp")] for index in range(self.segments)]

@@ -2,8 +2,8 @@
 
 These are generators and objects for generated emitters, which are straight-line Python executed once per instruction:
 
-    for arm in b.If(condition, x):      # one turn when the condition is known, two when it is not
-        if arm: x.set(...)
+    for side in b.If(condition, x):      # one turn when the condition is known, two when it is not
+        if side: x.set(...)
         else: ...
 
 A variable assigned under a run-time condition is named in the If, For or While around it, and becomes a parameter of
@@ -309,7 +309,7 @@ class ControlBuilder(ValueBuilder):
         return Frame(self, widths)
 
     def If(self, condition: Value, *variables: Var, weight: int = 0) -> Iterator[bool]:
-        """Yields the arms to build: True, False or both."""
+        """Yields the sides to build: True, False or both."""
         if self.dead:
             return
         known = self.known(condition)
@@ -321,10 +321,10 @@ class ControlBuilder(ValueBuilder):
         join = Join(self, variables)
         before = join.snapshot()
         self.regions.append(frozenset(variables))
-        for arm, label in ((True, then), (False, otherwise)):
+        for side, label in ((True, then), (False, otherwise)):
             join.restore(before)
             self.bind(label)
-            yield arm
+            yield side
             join.edge()
         self.regions.pop()
         join.land()

@@ -90,7 +90,10 @@ found:
   %nochain = and i64 %trace, $trace_nochain
   %env.single_step = getelementptr i8, ptr %env, i64 $env_single_step
   %single_step = load i64, ptr %env.single_step
-  %apart = or i64 %nochain, %single_step
+  %env.hook_pass = getelementptr i8, ptr %env, i64 $env_hook_pass
+  %hook_pass = load i64, ptr %env.hook_pass
+  %apart.step = or i64 %nochain, %single_step
+  %apart = or i64 %apart.step, %hook_pass
   %chain = icmp eq i64 %apart, 0
   br i1 %chain, label %link, label %run
 
@@ -162,6 +165,22 @@ define hidden ptr @tb_find(ptr %env) noinline nounwind {
   %env.tcg = getelementptr i8, ptr %env, i64 $env_tcg
   %tcg = load ptr, ptr %env.tcg
   %env.tb = getelementptr i8, ptr %env, i64 $env_tb
+  ; Is it an address that Python wants to see first?
+  %env.hook_pass = getelementptr i8, ptr %env, i64 $env_hook_pass
+  %hook_pass = load i64, ptr %env.hook_pass
+  %hook_pass.code = and i64 %hook_pass, $pass_code
+  %passed = icmp ne i64 %hook_pass.code, 0
+  %cflags = select i1 %passed, i64 $cf_hooked, i64 0
+  %hooked = call i1 @pc_hooked(ptr %tcg, i64 %pc)
+  %not.passed = xor i1 %passed, true
+  %show = and i1 %hooked, %not.passed
+  br i1 %show, label %hook, label %seen
+
+hook:
+  call void @exit_with(ptr %env, i64 $exit_hook)
+  br label %leave
+
+seen:
   br i1 %stepping, label %step, label %search
 
 step:
@@ -180,7 +199,7 @@ found:
   ret ptr %old
 
 unknown:
-  %new = call ptr @tb_gen_code(ptr %env, ptr %tcg, i64 %pc, i64 %cs_base, i64 %flags, i64 0)
+  %new = call ptr @tb_gen_code(ptr %env, ptr %tcg, i64 %pc, i64 %cs_base, i64 %flags, i64 %cflags)
   %failed = icmp eq ptr %new, null
   br i1 %failed, label %leave, label %generated
 

@@ -26,6 +26,8 @@ ENTRY_POINTS: dict[str, tuple[int, bool]] = {
 # What decode_insn and decode_goto return besides the instruction's length (bits 0-7) and its records' bytes (8-23).
 DECODED_ENDS_TB = 1 << 24
 DECODED_NEW_FLAGS = 1 << 29
+# The number of jump slots in the record.
+DECODED_SLOTS_SHIFT, DECODED_SLOTS_MASK = 25, 7
 # From this bit on: the number of the handler as @fused_handler knows it, 0 for one that is never fused.
 DECODED_FUSIBLE_SHIFT = 32
 
@@ -39,15 +41,24 @@ def _names(layout: Layout) -> Iterator[tuple[str, int]]:
         ("slot", tb.JUMP_SLOT),
         ("segment", tb.SEGMENT),
         ("tcg", tb.TCG_CONTEXT),
+        ("access", tb.ACCESS),
     ):
         for name, offset in offsets.items():
             yield f"{prefix}_{name}", offset
     for reason in Exit:
         yield f"exit_{reason.name.lower()}", reason
+    for kind in env.FaultKind:
+        yield f"kind_{kind.name.lower()}", kind
     yield "tb_outgoing_count", tb.TB_OUTGOING
+    # One more instruction has two jump slots at most, and the jump that cuts a block has one.
+    yield "tb_last_outgoing", tb.TB_OUTGOING - 3
+    yield "decoded_slots_shift", DECODED_SLOTS_SHIFT
+    yield "decoded_slots_mask", DECODED_SLOTS_MASK
     yield "tb_max_instructions", tb.TB_MAX_INSTRUCTIONS
     yield "fetch_bits", tb.FETCH_BYTES * 8
     yield "cf_single_step", tb.CF_SINGLE_STEP
+    yield "cf_hooked", tb.CF_HOOKED
+    yield "access_log_bytes", tb.ACCESS_LOG_BYTES
     yield "trace_translation", tb.TRACE_TRANSLATION
     yield "trace_nochain", tb.TRACE_NOCHAIN
     yield "decoded_ends_tb", DECODED_ENDS_TB
@@ -64,7 +75,15 @@ def _names(layout: Layout) -> Iterator[tuple[str, int]]:
     yield "page_code", env.PAGE_CODE
     yield "page_writable", env.PAGE_WRITABLE
     yield "page_write_or_writable", env.PAGE_WRITE | env.PAGE_WRITABLE
+    yield "page_read_or_readable", env.PAGE_READ | env.PAGE_READABLE
+    yield "page_watched", env.PAGE_WATCHED
+    yield "page_readable", env.PAGE_READABLE
+    yield "page_hooked", env.PAGE_HOOKED
+    yield "pass_code", env.PASS_CODE
+    yield "pass_memory", env.PASS_MEMORY
+    yield "pass_denied", env.PASS_DENIED
     yield "not_page_write", ~env.PAGE_WRITE
+    yield "not_page_code", ~env.PAGE_CODE
     yield "not_page_code_writable", ~(env.PAGE_CODE | env.PAGE_WRITABLE)
     yield "max_bytes", layout.max_bytes
     yield "pc_mask", (1 << layout.pc_width) - 1 if layout.pc_width < 64 else -1

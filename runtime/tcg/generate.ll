@@ -24,8 +24,44 @@ done:
   ret i1 %result
 }
 
+; Whether Python wants to see guest address %pc before it runs.
+define internal i1 @pc_hooked(ptr %tcg, i64 %pc) alwaysinline nounwind {
+entry:
+  %page = lshr i64 %pc, $page_bits
+  %count.at = getelementptr i8, ptr %tcg, i64 $tcg_page_count
+  %count = load i64, ptr %count.at
+  %exists = icmp ult i64 %page, %count
+  br i1 %exists, label %look, label %done
+
+look:
+  %permissions.at = getelementptr i8, ptr %tcg, i64 $tcg_permissions
+  %permissions = load ptr, ptr %permissions.at
+  %byte.at = getelementptr i8, ptr %permissions, i64 %page
+  %byte = load i8, ptr %byte.at
+  %page.bit = and i8 %byte, $page_hooked
+  %some = icmp ne i8 %page.bit, 0
+  br i1 %some, label %address, label %done
+
+address:
+  %hooked.at = getelementptr i8, ptr %tcg, i64 $tcg_hooked
+  %hooked = load ptr, ptr %hooked.at
+  %index = lshr i64 %pc, 3
+  %eight.at = getelementptr i8, ptr %hooked, i64 %index
+  %eight = load i8, ptr %eight.at
+  %number = trunc i64 %pc to i8
+  %position = and i8 %number, 7
+  %shifted = lshr i8 %eight, %position
+  %bit = trunc i8 %shifted to i1
+  br label %done
+
+done:
+  %result = phi i1 [ false, %entry ], [ false, %look ], [ %bit, %address ]
+  ret i1 %result
+}
+
 ; Translate the block at `pc`; null with env.exit_reason set when its first instruction cannot be fetched or the
-; segment is full.  The block ends after an instruction that ends it, at the end of its page, or at a size limit.
+; segment is full.  The block ends after an instruction that ends it (one that may jump and may go on does not), at the
+; end of its page, or at a size limit.
 define internal ptr @tb_gen_code(ptr %env, ptr %tcg, i64 %pc, i64 %cs_base, i64 %flags, i64 %cflags) nounwind {
 entry:
   %page = lshr i64 %pc, $page_bits
@@ -76,6 +112,7 @@ instruction:
   %at = phi i64 [ %pc, %begin ], [ %next, %more ]
   %size = phi i64 [ 0, %begin ], [ %size.next, %more ]
   %index = phi i64 [ 0, %begin ], [ %count, %more ]
+  %slots = phi i64 [ 0, %begin ], [ %slots.next, %more ]
   %out = phi ptr [ %code, %begin ], [ %out.next, %more ]
   %waiting = phi i64 [ 0, %begin ], [ %waiting.next, %more ] ; the handler of the record before, if it may be fused
   %out.before = phi ptr [ %code, %begin ], [ %out, %more ]
@@ -135,6 +172,9 @@ placed:
   %count = add i64 %index, 1
   %next.full = add i64 %at, %length
   %next = and i64 %next.full, $pc_mask
+  %slots.shifted = lshr i64 %decoded, $decoded_slots_shift
+  %slots.own = and i64 %slots.shifted, $decoded_slots_mask
+  %slots.next = add i64 %slots, %slots.own
   %ends.bit = and i64 %decoded, $decoded_ends_tb
   %ends = icmp ne i64 %ends.bit, 0
   br i1 %ends, label %finish, label %limits
@@ -146,9 +186,19 @@ limits:
   %page.left = icmp ne i64 %page.of.next, %page
   %flags.bit = and i64 %decoded, $decoded_new_flags
   %flags.change = icmp ne i64 %flags.bit, 0
-  %stop.1 = or i1 %most.reached, %bytes.reached
+  %slots.reached = icmp ugt i64 %slots.next, $tb_last_outgoing
+  %stop.0 = or i1 %most.reached, %slots.reached
+  %stop.1 = or i1 %stop.0, %bytes.reached
   %stop.2 = or i1 %page.left, %flags.change
-  %stop = or i1 %stop.1, %stop.2
+  %hooked = call i1 @pc_hooked(ptr %tcg, i64 %next)
+  %free = icmp eq i64 %cflags, 0
+  %stop.3 = and i1 %hooked, %free
+  %jumps = icmp ne i64 %slots.own, 0
+  %shown = icmp ne i64 %cflags, 0
+  %stop.4 = and i1 %jumps, %shown ; hooks are shown blocks up to the first jump, taken or not
+  %stop.5 = or i1 %stop.1, %stop.2
+  %stop.6 = or i1 %stop.3, %stop.4
+  %stop = or i1 %stop.5, %stop.6
   br i1 %stop, label %jump, label %more
 
 more:
@@ -214,6 +264,7 @@ fault.straddle:
 
 fault:
   %address = phi i64 [ %pc, %entry ], [ %beyond, %fault.straddle ]
+  call void @fault(ptr %env, i64 %address, i64 1, i64 2, i64 $kind_denied)
   call void @fetch_fault(ptr %env, i64 %address)
   call void @exit_with(ptr %env, i64 $exit_exception)
   ret ptr null

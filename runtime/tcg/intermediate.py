@@ -9,6 +9,13 @@ from runtime.tcg.builder import Builder
 from runtime.tcg.ir import Function
 
 
+class _BlockBuilder(Builder):
+    """An instruction that may jump and may go on does not end a block: neither does it in the native decoder."""
+
+    def finish_next(self) -> None:
+        self.ends_block = False
+
+
 def gen_intermediate_code(translate: ModuleType, layout: Layout, code: bytes, pc: int, flags: int) -> Function:
     """The ops of the instructions in `code`, which stands at `pc`; they end where control leaves the block.
 
@@ -17,7 +24,7 @@ def gen_intermediate_code(translate: ModuleType, layout: Layout, code: bytes, pc
     """
     function = Function(f"tb_{pc:x}")
     hook = translate.HOOKS.get("badaddr")
-    b = Builder(layout, function, hook.body if hook else None)
+    b = _BlockBuilder(layout, function, hook.body if hook else None)
     b.modes = {m.name: flags >> m.shift & (1 << m.width) - 1 for m in layout.modes if not m.prefix}
     at, index = 0, 0
     mask = (1 << layout.pc_width) - 1
@@ -38,6 +45,5 @@ def gen_intermediate_code(translate: ModuleType, layout: Layout, code: bytes, pc
             return function
     if index:
         # The block was cut here, or the last instruction goes on to the next block.
-        b.ends_block = True
-        b.finish_next()
+        b.finish_goto(len(b.targets), b.next_pc_value)
     return function

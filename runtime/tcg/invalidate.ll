@@ -54,7 +54,11 @@ unmark:
   %writable = icmp ne i8 %was, 0
   %plain = and i8 %byte, $not_page_code_writable
   %restored = or i8 %plain, $page_write
-  %new = select i1 %writable, i8 %restored, i8 %plain
+  %new.plain = select i1 %writable, i8 %restored, i8 %plain
+  %watched.bit = and i8 %byte, $page_watched
+  %watched = icmp ne i8 %watched.bit, 0
+  %without.code = and i8 %byte, $not_page_code
+  %new = select i1 %watched, i8 %without.code, i8 %new.plain
   store i8 %new, ptr %byte.at
   br label %done
 

@@ -8,7 +8,6 @@ library), an absolute address, writable data.
 from __future__ import annotations
 
 import io
-import json
 import os
 import struct
 import zlib
@@ -120,9 +119,10 @@ def _relocate(blob: bytearray, file: _Object, relocations: RelocationSection, sy
         blob[place : place + size] = struct.pack(form, target + relocation["r_addend"] - place)
 
 
-def write_blob(path: Path, code: bytes, symbols: Mapping[str, int], meta: Mapping[str, object] | None = None) -> None:
-    """Write a blob file: header, symbols and `meta` as JSON, then the code at a page boundary.  Replaces atomically."""
-    description = json.dumps({"symbols": dict(symbols), "meta": dict(meta or {})}, separators=(",", ":")).encode()
+def write_blob(path: Path, code: bytes, symbols: Mapping[str, int], meta: Mapping[str, str] | None = None) -> None:
+    """Write a blob file: header, `meta` and symbols in lines, the code at a page boundary.  Replaces atomically."""
+    about, table = ("\n".join(f"{key} {value}" for key, value in d.items()) for d in (meta or {}, symbols))
+    description = f"{about}\n\n{table}\n".encode()
     start = -(-(HEADER.size + len(description)) // PAGE) * PAGE
     checksum = zlib.crc32(code, zlib.crc32(description))
     header = HEADER.pack(MAGIC, len(description), start, len(code), checksum)

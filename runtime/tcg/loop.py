@@ -122,7 +122,7 @@ def cpu_exec(vcpu: TcgVcpu, count: int | None = None) -> Exit:
 def _go_on(vcpu: TcgVcpu, reason: int) -> Exit | None:
     """Do what the engine asks for; what is left for the caller of cpu_exec is returned."""
     if reason == Exit.BUDGET:
-        if vcpu.stop_requested:
+        if vcpu.stop_requested or vcpu.attention[0]:
             return Exit.BUDGET
         vcpu.set_budget(SLICE)
     elif reason == Exit.CACHE_FULL:

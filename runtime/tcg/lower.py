@@ -26,6 +26,8 @@ from runtime.tcg.ops import mask
 from runtime.tcg.optimize import remove_unreachable
 from runtime.tcg.verify import verify
 
+#: where handlers begin: a jump reaches a whole fetch block of the host
+HANDLER_ALIGNMENT = 32
 HANDLER_PARAMETERS = "ptr noalias %op, ptr noalias %env, ptr noalias %mem, ptr noalias %perm, i64 %budget"
 _HANDLER_TYPES = "ptr, ptr, ptr, ptr, i64"
 _SELDOM, _MOSTLY, _INVARIANT = "!prof !0", "!prof !1", "!invariant.load !2"
@@ -72,6 +74,8 @@ class FunctionLowering:
         self.chosen: set[Operand] = set()
         self.strict = any(op.name.startswith(_FLOATING) and op.name != "host_time" for op in function.ops)
         self._values: dict[Temp, str] = {}
+        #: offsets of the op record's words that are loaded as a whole
+        self._words: set[int] = set()
         self._names = 0
         self._block = "entry"
         self._edges: dict[Label, list[tuple[str, Op]]] = {}
@@ -134,6 +138,7 @@ class FunctionLowering:
         """The whole definition."""
         remove_unreachable(self.function)
         self._block = "entry"
+        self._load_words()
         for op in self.function.ops:
             bound = upper_bound(op, self.bounds)
             if bound is not None:
@@ -148,7 +153,20 @@ class FunctionLowering:
         locals_ = {op.local.id: op.local for op in self.function.ops if op.local is not None}
         allocas = [f"  %l{cell.id} = alloca [{cell.count} x i{cell.width}]" for cell in locals_.values()]
         attributes = "#1" if self.strict else "#0"
+        if self.function.kind == "handler" and not self._inlined:
+            attributes += f" align {HANDLER_ALIGNMENT}"
         return "\n".join([f"{self._header()} {attributes} {{", "entry:", *allocas, *self.lines, "}", ""])
+
+    def _load_words(self) -> None:
+        """Load words of the op record with several operands once: load ports are what handlers are short of."""
+        offsets: dict[int, set[int]] = {}
+        for op in self.function.ops:
+            if op.name == "ld_slot" and op.size < 64:
+                offsets.setdefault(op.offset & -8, set()).add(op.offset)
+        self._words = {start for start, inside in offsets.items() if len(inside) > 1}
+        for start in sorted(self._words):
+            pointer = self.at("%op", start)
+            self.line(f"%word{start} = load i64, ptr {pointer}, align 8, {_INVARIANT}")
 
     def _header(self) -> str:
         function = self.function
@@ -313,8 +331,14 @@ class FunctionLowering:
         self.line(f"store i{op.widths[-1]} {self.value(op.args[-1])}, ptr {self._cell(op)}")
 
     def ld_slot(self, op: Op) -> None:
-        pointer = self.at("%op", op.offset)
-        whole = self.let(f"load i{op.size}, ptr {pointer}, align {min(8, op.size // 8)}, {_INVARIANT}")
+        start = op.offset & -8
+        if start in self._words and op.size < 64:
+            low = 8 * (op.offset - start)
+            word = self.let(f"lshr i64 %word{start}, {low}") if low else f"%word{start}"
+            whole = self.resized(word, 64, op.size)
+        else:
+            pointer = self.at("%op", op.offset)
+            whole = self.let(f"load i{op.size}, ptr {pointer}, align {min(8, op.size // 8)}, {_INVARIANT}")
         self.alias(op, self.resized(whole, op.size, op.result.width, op.flag))
 
     def ld_budget(self, op: Op) -> None:
@@ -359,12 +383,9 @@ class FunctionLowering:
                     return None
                 low = self.let(f"and i64 {address}, {size - 1}")
                 return self.let(f"icmp ne i64 {low}, 0")
-            self.intrinsic("llvm.fshr.i64", "i64", "i64, i64, i64")
-            turned = address
-            if log:
-                turned = self.let(f"call i64 @llvm.fshr.i64(i64 {address}, i64 {address}, i64 {log})")
-            high = self.let(f"lshr i64 {turned}, {ADDRESS_BITS - log}")
-            return self.let(f"icmp ne i64 {high}, 0")
+            misplaced = mask(64) ^ mask(ADDRESS_BITS) | size - 1
+            wrong = self.let(f"and i64 {address}, {misplaced - (1 << 64)}")
+            return self.let(f"icmp ne i64 {wrong}, 0")
         last = self.let(f"add i64 {address}, {size - 1}")
         across = self.let(f"xor i64 {address}, {last}")
         pages = self.let(f"lshr i64 {across}, {PAGE_BITS}")

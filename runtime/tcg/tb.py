@@ -30,8 +30,9 @@ def _layout(fields: Iterable[tuple[str, int]]) -> MappingProxyType[str, int]:
     return MappingProxyType(offsets)
 
 
-#: blocks that one block can be linked to at a time; a jump slot past these works, unlinked, through tb_find_slow
-TB_OUTGOING = 4
+#: blocks that one block can be linked to at a time; it is cut before it has more jump slots (one past these would
+#: work, unlinked, through tb_find_slow)
+TB_OUTGOING = 16
 #: most guest instructions in a block
 TB_MAX_INSTRUCTIONS = 64
 #: most bytes of op records in a block
@@ -43,6 +44,7 @@ FETCH_BYTES = 32
 
 # TranslationBlock.cflags: how it was made.
 CF_SINGLE_STEP = 1  # one instruction, to run once: in no list, so never `alive`
+CF_HOOKED = 2  # begins at a hooked address, or holds one: run from Python only, never chained to
 
 # env.trace
 TRACE_TRANSLATION = 1  # exit TRANSLATED after each tb_gen_code
@@ -116,8 +118,13 @@ TCG_CONTEXT = _layout(
         ("linked", 8),  # jump slots linked
         ("slow_lookups", 8),
         ("fetch", FETCH_BYTES),  # scratch for code bytes before a page that must not be read as code
+        ("hooked", 8),  # host address of a bit for every guest address, set where code is hooked; 0: nowhere
     ]
 )
+
+#: an access log: bytes used, then for each access this and the bytes found there, padded to whole words
+ACCESS = _layout([("address", 8), ("size", 8), ("access", 8)])
+ACCESS_LOG_BYTES = 1 << 16
 
 _TB_HEADER = struct.Struct("<9Q")
 

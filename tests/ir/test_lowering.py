@@ -110,8 +110,9 @@ def hot(kind: str) -> list[str]:
     return lines[: end + 1]
 
 
-# DESIGN §3: an ALU handler is its slots' loads, the operation, the store, and the jump to the next record's handler.
-@pytest.mark.parametrize(("kind", "most"), [("add_immediate", 9), ("load", 16), ("store", 16), ("branch", 13)])
+# DESIGN §3: an ALU handler is its slots, the operation, the store, and the jump to the next record's handler.  Slots of
+# one word are loaded together and taken apart in registers: an instruction more, but a load less.
+@pytest.mark.parametrize(("kind", "most"), [("add_immediate", 9), ("load", 18), ("store", 18), ("branch", 13)])
 def test_the_hot_path_is_short_and_has_no_frame(kind: str, most: int) -> None:
     lines = hot(kind)
     assert len(lines) <= most, "\n".join(lines)

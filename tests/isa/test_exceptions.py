@@ -42,9 +42,16 @@ def table() -> list[Line]:
             widths, instruction, registers, raised = (part.strip() for part in text.split("|"))
             given = dict(part.split("=") for part in registers.split())
             name, *arguments = raised.split()
-            found.append(Line(number, tuple(map(int, widths.split())), instruction,
-                              {register: int(value, 0) for register, value in given.items()}, name,
-                              tuple(int(argument, 0) for argument in arguments)))
+            found.append(
+                Line(
+                    number,
+                    tuple(map(int, widths.split())),
+                    instruction,
+                    {register: int(value, 0) for register, value in given.items()},
+                    name,
+                    tuple(int(argument, 0) for argument in arguments),
+                )
+            )
     return found
 
 

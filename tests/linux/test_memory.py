@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -99,18 +100,93 @@ def test_private_file_mapping(thread: Thread) -> None:
     assert call(thread, "lseek", fd, 0, 1) == 0
 
 
-def test_shared_file_mapping_is_written_back(thread: Thread) -> None:
+def test_shared_file_mapping(thread: Thread) -> None:
     fd = open_file(thread, b"0" * 10)
     address = call(thread, "mmap", 0, 2 * PAGE, READ | WRITE, SHARED, fd, 0)
+    other = call(thread, "mmap", 0, PAGE, READ, SHARED, fd, 0)
+    assert call(thread, "pwrite64", fd, put(thread, b"x"), 1, 5) == 1
     assert call(thread, "close", fd) == 0
     thread.memory.write(address, b"12")
+    assert Path("file").read_bytes() == b"12000x0000"
+    assert thread.memory.read(other, 3) == b"120"
     assert call(thread, "msync", address, PAGE, 4) == 0
-    assert Path("file").read_bytes() == b"1200000000"
-    thread.memory.write(address + 8, b"3456")
+    assert call(thread, "msync", address, PAGE, 5) == -errno.EINVAL
     assert call(thread, "munmap", address, PAGE) == 0
-    assert Path("file").read_bytes() == b"1200000034"
-    thread.process.space.finish()
+    assert thread.memory.check(address, PAGE, 0) is None
+    assert thread.memory.view[address : address + 2] == b"\0\0"
     assert Path("file").stat().st_size == 10
+
+
+def test_a_file_opened_for_reading_stays_as_it_is(thread: Thread) -> None:
+    fd = open_file(thread, b"0" * 10, 0)
+    shared = call(thread, "mmap", 0, PAGE, READ, SHARED, fd, 0)
+    assert call(thread, "mprotect", shared, PAGE, READ | WRITE) == -errno.EACCES
+    assert call(thread, "mprotect", shared, PAGE, READ | EXEC) == 0
+    private = call(thread, "mmap", 0, PAGE, READ, PRIVATE, fd, 0)
+    assert call(thread, "mprotect", private, PAGE, READ | WRITE) == 0
+    thread.memory.write(private, b"1")
+    assert Path("file").read_bytes() == b"0" * 10
+    assert call(thread, "madvise", private, PAGE, 4) == 0
+    assert thread.memory.read(private, 1) == b"0"
+
+
+def test_pages_behind_the_end_of_a_file(thread: Thread) -> None:
+    """Neither the guest nor the host process may touch them; they come when the file grows, and go when it is cut."""
+    fd = open_file(thread, b"a" * (PAGE + 1))
+    address = call(thread, "mmap", 0, 4 * PAGE, READ | WRITE, SHARED, fd, 0)
+    memory, space = thread.memory, thread.process.space
+    assert memory.check(address, 4 * PAGE, PAGE_READ) == address + 2 * PAGE
+    assert space.behind_data(address + 2 * PAGE)
+    assert not space.behind_data(address + PAGE)
+    assert not memory.look_again(address + 2 * PAGE)
+    assert call(thread, "mprotect", address, 4 * PAGE, READ | WRITE | EXEC) == 0
+    assert memory.check(address, 4 * PAGE, PAGE_READ) == address + 2 * PAGE
+    assert call(thread, "ftruncate", fd, 4 * PAGE) == 0
+    assert memory.look_again(address + 3 * PAGE)
+    assert memory.check(address, 4 * PAGE, PAGE_READ | PAGE_WRITE) is None
+    memory.write(address + 4 * PAGE - 1, b"z")
+    assert call(thread, "ftruncate", fd, 5) == 0
+    assert memory.check(address, 4 * PAGE, PAGE_READ) == address + PAGE
+    assert memory.read(address, 6) == b"aaaaa\0"
+    assert call(thread, "ftruncate", fd, 2 * PAGE) == 0
+    assert memory.look_again(address + PAGE)
+    assert call(thread, "openat", AT_FDCWD, put(thread, b"file\0"), 0o1001, 0) > 0
+    assert memory.check(address, 1, PAGE_READ) == address
+    assert call(thread, "write", fd, address, 1) == -errno.EFAULT
+    assert call(thread, "munmap", address, 4 * PAGE) == 0
+
+
+def test_shared_memory_is_shared_after_fork(thread: Thread) -> None:
+    shared = anonymous(thread, 2 * PAGE, 0, SHARED)
+    private = anonymous(thread, PAGE)
+    child = os.fork()
+    if not child:
+        thread.memory.write(shared + PAGE, b"from the child")
+        thread.memory.write(private, b"from the child")
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert thread.memory.read(shared + PAGE, 14) == b"from the child"
+    assert thread.memory.read(private, 14) == bytes(14)
+    assert "/dev/zero" in next(region.name for region in thread.memory.regions() if region.shared)
+    grown = call(thread, "mremap", shared, 2 * PAGE, 2 * PAGE, 3, 0x6000000)
+    assert thread.memory.read(grown + PAGE, 4) == b"from"
+
+
+def test_mappings_of_files_grow_and_move(thread: Thread) -> None:
+    fd = open_file(thread, b"".join(bytes([65 + page]) * PAGE for page in range(4)))
+    address = call(thread, "mmap", 0x4000000, 2 * PAGE, READ | WRITE, SHARED | FIXED, fd, PAGE)
+    assert call(thread, "mremap", address, 2 * PAGE, 3 * PAGE, 0, 0) == address
+    assert [thread.memory.read(address + page * PAGE, 1) for page in range(3)] == [b"B", b"C", b"D"]
+    assert call(thread, "munmap", address + PAGE, PAGE) == 0
+    assert call(thread, "mremap", address, 3 * PAGE, 4 * PAGE, 1, 0) == -errno.EFAULT
+    moved = call(thread, "mremap", address, PAGE, 2 * PAGE, 3, 0x7000000)
+    assert [thread.memory.read(moved + page * PAGE, 1) for page in range(2)] == [b"B", b"C"]
+    thread.memory.write(moved, b"b")
+    assert Path("file").read_bytes()[PAGE : PAGE + 2] == b"bB"
+    assert anonymous(thread, PAGE, address, PRIVATE | FIXED | NOREPLACE) == address
+    assert thread.memory.read(address, 1) == b"\0"
+    regions = [(region.start, region.size, region.offset) for region in thread.memory.regions() if region.shared]
+    assert regions == [(address + 2 * PAGE, PAGE, 3 * PAGE), (moved, 2 * PAGE, PAGE)]
 
 
 def test_a_hole_takes_no_memory(thread: Thread) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from isomorph.spec_tests import OneInstruction, helpers
 from runtime.core.cpu import Isa, load_isa
 from runtime.core.env import ENV, PAGE_EXEC, PAGE_READ, PAGE_WRITE, Exit
 from runtime.core.memory import PAGE_SIZE, GuestMemory
@@ -16,7 +17,6 @@ from runtime.tcg.loop import Tcg, TcgVcpu, cpu_exec
 from runtime.tcg.reference import Machine
 from tests.conftest import ROOT
 from tests.oracles.riscv_state import CODE, WINDOW, WINDOW_SIZE, State
-from tests.stepping import OneInstruction, helpers
 
 _EXCLUSIVE = ENV["exclusive_address"]
 _ENDLESS = 100_000

@@ -71,3 +71,15 @@ def test_a_file_is_executable_and_replaces_the_old_one(tables: Callable[[str], S
 def test_an_empty_program(tables: Callable[[str], Syntax]) -> None:
     file = ELFFile(io.BytesIO(executable_bytes(assemble_text(tables("riscv32"), "", "t.s"))))
     assert [segment["p_type"] for segment in file.iter_segments()] == ["PT_GNU_STACK"]
+
+
+@pytest.mark.parametrize(("bits", "big"), [(64, False), (32, False), (64, True), (32, True)])
+def test_the_instruction_set_stands_in_a_note(tables: Callable[[str], Syntax], bits: int, big: bool) -> None:
+    image = assemble_text(tables("riscv32"), TEXT, "t.s")
+    with_note, without = (executable_bytes(image, 0, bits, big, isa=name) for name in ("words", ""))
+    (segment,) = (one for one in ELFFile(io.BytesIO(with_note)).iter_segments() if one["p_type"] == "PT_NOTE")
+    data = segment.data()
+    order: Any = "big" if big else "little"
+    assert [int.from_bytes(data[at : at + 4], order) for at in (0, 4, 8)] == [9, 5, 1]
+    assert data[12:] == b"Isomorph\0\0\0\0words\0\0\0"
+    assert not [one for one in ELFFile(io.BytesIO(without)).iter_segments() if one["p_type"] == "PT_NOTE"]

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from importlib import import_module
+from os.path import isfile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from runtime.core.cpu import Isa
     from runtime.linux.abi.model import Abi
+
+#: e_machine of a program for a machine without a number of its own
+EM_NONE = 0
 
 #: (e_machine, bits, big-endian) of an ELF header -> the module here that describes that guest
 MACHINES: dict[tuple[int, int, bool], str] = {
@@ -53,3 +58,21 @@ def load(name: str) -> Abi:
         raise LookupError(name)
     abi: Abi = import_module(f"runtime.linux.abi.{name}").ABI
     return abi
+
+
+class AbiError(Exception):
+    """A table beside a spec that names what Linux has not; the message is for the user."""
+
+
+def abi_of(isa: Isa) -> Abi | None:
+    """The table of an instruction set: made from the one beside its spec, or, of those here, its own or a base's."""
+    if isfile(f"{isa.path}/abi.py"):
+        try:
+            abi: Abi = isa.module("abi").ABI
+        except LookupError as error:
+            raise AbiError(f"{isa.name}: its table of system calls (.abi.toml): {error.args[0]}") from None
+        return abi
+    for name in (isa.name, *isa.layout.bases):
+        if name in MACHINES.values():
+            return load(name)
+    return None

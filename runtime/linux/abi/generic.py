@@ -153,6 +153,14 @@ CONSTANTS = table(
 
 _UTSNAME = " ".join(f"{name}:char65" for name in ("sysname", "nodename", "release", "version", "machine", "domainname"))
 
+#: siginfo_t's _kill and _rt, _timer, _sigchld and _sigpoll; where pointers are 8 bytes a hole is before them
+_SIGINFO = {
+    "siginfo_kill": "pid:s32 uid:u32 value:ptr",
+    "siginfo_timer": "tid:s32 overrun:s32 value:ptr",
+    "siginfo_child": "pid:s32 uid:u32 status:s32 utime:long stime:long",
+    "siginfo_poll": "band:long fd:s32",
+}
+
 #: structures whose layout depends on nothing but the width of a long
 STRUCTS: dict[str, str] = {
     # asm-generic/stat.h
@@ -197,13 +205,22 @@ STRUCTS: dict[str, str] = {
     "winsize": "row:u16 col:u16 xpixel:u16 ypixel:u16",
     # asm-generic/signal.h; the set is two words on a 32-bit guest
     "stack": "sp:ptr flags:s32 size:ulong",
-    # asm-generic/siginfo.h: the union's _sigfault and _rt members, behind a hole where pointers are 8 bytes
+    # asm-generic/siginfo.h: the union's _sigfault
     "siginfo_fault": "signo:s32 errno:s32 code:s32 address:ptr",
-    "siginfo_kill": "signo:s32 errno:s32 code:s32 pid:s32 uid:u32 value:ptr",
+    **{name: f"signo:s32 errno:s32 code:s32 {members}" for name, members in _SIGINFO.items()},
+    # linux/eventpoll.h, linux/socket.h, asm-generic/siginfo.h (the union's members that are used)
+    "epoll_event": "events:u32 data:u64",
+    "msghdr": "name:ptr namelen:s32 iov:ptr iovlen:ulong control:ptr controllen:ulong flags:u32",
+    "cmsghdr": "len:ulong level:s32 type:s32",
+    "sigevent": "value:ptr signo:s32 notify:s32 tid:s32 pad:char44",
+    "itimerval": "interval:long interval_usec:long value:long value_usec:long",
+    "itimerspec": "interval:s64 interval_nsec:s64 value:s64 value_nsec:s64",
+    # linux/sched.h
+    "clone_args": "flags:u64 pidfd:u64 child_tid:u64 parent_tid:u64 exit_signal:u64 stack:u64 stack_size:u64 tls:u64",
 }
 STRUCTS_64 = {
     **STRUCTS,
-    "siginfo_kill": "signo:s32 errno:s32 code:s32 pad:s32 pid:s32 uid:u32 value:ptr",
+    **{name: f"signo:s32 errno:s32 code:s32 pad:s32 {members}" for name, members in _SIGINFO.items()},
     "sigaction": "handler:ptr flags:ulong mask:u64",
     "sigset": "mask:u64",
 }

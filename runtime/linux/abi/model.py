@@ -47,7 +47,7 @@ class SignalFrame:
     registers: tuple[tuple[Register, int, int, int, int], ...]
     #: handler(signal, siginfo, ucontext): where its arguments and its return address go
     arguments: tuple[Register, Register, Register]
-    return_address: Register
+    return_address: Register | None
     #: code that calls rt_sigreturn, for guests without SA_RESTORER
     trampoline: bytes
     align: int = 16
@@ -68,16 +68,18 @@ class Abi:
     arguments: tuple[Register, ...]
     result: Register
     stack: Register
-    thread_pointer: Register
     exceptions: Mapping[str, SystemCall | Fault]
     signal_frame: SignalFrame
     numbers: Mapping[str, int]  # system call name -> number
     constants: Mapping[str, int]  # O_*, MAP_*, SIG* ...: the guest's values
     definitions: Mapping[str, str]  # structure name -> definition (see Struct)
+    thread_pointer: Register | None = None
     platform: str | None = None  # AT_PLATFORM
     hardware_capabilities: int = 0  # AT_HWCAP
     page_bytes: int = 4096
     clock_ticks: int = 100
+    #: clone(flags, stack, parent_tid, tls, child_tid), as most have it (CLONE_BACKWARDS), or with tls last
+    clone_tls_first: bool = True
     #: 64-bit arguments of a 32-bit guest begin at an even register
     aligned_pairs: bool = False
     errors: Mapping[int, int] = MappingProxyType({})  # asm-generic errno -> the guest's, where it differs

@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import select
 
 from runtime.core.env import PAGE_READ, PAGE_WRITE
 from runtime.core.memory import GuestFault
 from runtime.linux.abi import generic
+from runtime.linux.host import Bytes
 from runtime.linux.syscalls.table import fail, system_call
 
 TYPE_CHECKING = False
@@ -68,11 +68,24 @@ def output_of(thread: Thread, address: int, count: int) -> memoryview:
 
 def vector(thread: Thread, address: int, count: int, write: bool) -> list[memoryview]:
     """The buffers of an iovec array, cut where the guest may not touch them."""
+    view = thread.memory.view
+    return [view[base : base + size] for base, size in _parts(thread, address, count, write)]
+
+
+def host_vector(thread: Thread, address: int, count: int, write: bool) -> tuple[Bytes, int]:
+    """The same as an iovec array of the host's, and how many parts that has."""
+    base, parts = thread.memory.base, _parts(thread, address, count, write)
+    words = (word.to_bytes(8, "little") for start, size in parts for word in (base + start, size))
+    return Bytes(b"".join(words)), len(parts)
+
+
+def _parts(thread: Thread, address: int, count: int, write: bool) -> list[tuple[int, int]]:
+    """Addresses and sizes of an iovec array's buffers."""
     if not 0 <= count <= MAX_VECTOR:
         raise fail(errno.EINVAL)
     layout = thread.process.abi.struct("iovec")
     table = thread.memory.read(address, layout.size * count)
-    buffers: list[memoryview] = []
+    buffers: list[tuple[int, int]] = []
     room = MAX_TRANSFER
     longest = 1 << thread.process.abi.bits - 1
     for at in range(0, len(table), layout.size):
@@ -83,14 +96,14 @@ def vector(thread: Thread, address: int, count: int, write: bool) -> list[memory
         if not size:
             continue
         try:
-            buffer = (output_of if write else input_of)(thread, part["base"], size)
+            found = len((output_of if write else input_of)(thread, part["base"], size))
         except GuestFault:
             if buffers:
                 break
             raise
-        buffers.append(buffer)
+        buffers.append((part["base"], found))
         room -= size
-        if len(buffer) < size:
+        if found < size:
             break
     return buffers
 
@@ -103,12 +116,16 @@ def _offset(value: int) -> int:
 
 @system_call("fd output size")
 def read(thread: Thread, fd: int, address: int, count: int) -> int:
-    return os.readv(thread.process.descriptors.host(fd), [output_of(thread, address, count)])
+    process = thread.process
+    count = len(output_of(thread, address, count))
+    return process.host.wait("read", process.descriptors.host(fd), process.memory.base + address, count)
 
 
 @system_call("fd input size")
 def write(thread: Thread, fd: int, address: int, count: int) -> int:
-    return os.write(thread.process.descriptors.host(fd), input_of(thread, address, count))
+    process = thread.process
+    count = reachable(thread, address, count, PAGE_READ)
+    return process.host.wait("write", process.descriptors.host(fd), process.memory.base + address, count)
 
 
 @system_call("fd output size offset")
@@ -123,12 +140,17 @@ def pwrite64(thread: Thread, fd: int, address: int, count: int, offset: int) -> 
 
 @system_call("fd pointer int")
 def readv(thread: Thread, fd: int, address: int, count: int) -> int:
-    return os.readv(thread.process.descriptors.host(fd), vector(thread, address, count, True))
+    return _transfer(thread, "readv", fd, host_vector(thread, address, count, True))
 
 
 @system_call("fd pointer int")
 def writev(thread: Thread, fd: int, address: int, count: int) -> int:
-    return os.writev(thread.process.descriptors.host(fd), vector(thread, address, count, False))
+    return _transfer(thread, "writev", fd, host_vector(thread, address, count, False))
+
+
+def _transfer(thread: Thread, name: str, fd: int, parts: tuple[Bytes, int]) -> int:
+    process = thread.process
+    return process.host.wait(name, process.descriptors.host(fd), parts[0].address, parts[1])
 
 
 # The kernel passes the position of preadv and pwritev as two longs on every guest, the low one first.
@@ -267,16 +289,17 @@ def _lock(thread: Thread, host: int, command: int, address: int) -> int:
     fields = layout.unpack(memory.read(address, layout.size))
     commands = {F_GETLK: fcntl.F_GETLK, F_SETLK: fcntl.F_SETLK, F_SETLKW: fcntl.F_SETLKW}
     host_layout = abi.host_struct("flock")
-    answer = fcntl.fcntl(host, commands[command], host_layout.pack(fields))
+    lock = Bytes(host_layout.pack(fields))
+    thread.process.host.wait("fcntl", host, commands[command], lock.address)
     if command == F_GETLK:
-        memory.write(address, layout.pack(host_layout.unpack(answer)))
+        memory.write(address, layout.pack(host_layout.unpack(lock.raw[: host_layout.size])))
     return 0
 
 
 @system_call("fd int")
 def flock(thread: Thread, fd: int, operation: int) -> int:
-    fcntl.flock(thread.process.descriptors.host(fd), operation)
-    return 0
+    process = thread.process
+    return process.host.wait("flock", process.descriptors.host(fd), operation)
 
 
 @system_call("fd command pointer")
@@ -314,7 +337,9 @@ def _translate(source: Struct, target: Struct, data: bytes) -> bytes:
 
 @system_call("fd offset", "ftruncate", "ftruncate64")
 def ftruncate(thread: Thread, fd: int, length: int) -> int:
-    os.ftruncate(thread.process.descriptors.host(fd), length)
+    host = thread.process.descriptors.host(fd)
+    thread.process.space.resized(host, length)
+    os.ftruncate(host, length)
     return 0
 
 
@@ -349,37 +374,3 @@ def sync(thread: Thread) -> int:
 def fadvise64(thread: Thread, fd: int, offset: int, length: int, advice: int) -> int:
     thread.process.descriptors.host(fd)
     return 0
-
-
-@system_call("pointer unsigned pointer pointer size", "ppoll", "ppoll_time64")
-def ppoll(thread: Thread, address: int, count: int, timeout: int, mask: int, mask_bytes: int) -> int:
-    process, memory = thread.process, thread.memory
-    if count > process.descriptors.limit:
-        raise fail(errno.EINVAL)
-    layout = process.abi.struct("pollfd")
-    table = memory.read(address, layout.size * count)
-    entries = [layout.unpack(table[at : at + layout.size]) for at in range(0, len(table), layout.size)]
-    milliseconds = None if not timeout else min(-(-process.read_timespec(timeout) // 1_000_000), 0x7FFFFFFF)
-    poll = select.poll()
-    events: dict[int, int] = {}
-    for entry in entries:
-        entry["revents"] = 0
-        if entry["fd"] < 0:
-            continue
-        try:
-            host = process.descriptors.host(entry["fd"])
-        except OSError:
-            entry["revents"] = select.POLLNVAL
-            milliseconds = 0
-            continue
-        events[host] = events.get(host, 0) | entry["events"] & 0xFFFF
-    for host, wanted in events.items():
-        poll.register(host, wanted)
-    ready = dict(poll.poll(milliseconds))
-    for entry in entries:
-        if entry["fd"] >= 0 and not entry["revents"]:
-            happened = ready.get(process.descriptors.host(entry["fd"]), 0)
-            always = select.POLLERR | select.POLLHUP | select.POLLNVAL
-            entry["revents"] = happened & (entry["events"] & 0xFFFF | always)
-    memory.write(address, b"".join(layout.pack(entry) for entry in entries))
-    return sum(1 for entry in entries if entry["revents"])

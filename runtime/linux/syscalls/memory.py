@@ -8,7 +8,7 @@ import os
 import stat
 
 from runtime.core.memory import PAGE_MASK, PAGE_SIZE, page_up
-from runtime.linux.mm import LOWEST, page_permissions
+from runtime.linux.mm import LOWEST
 from runtime.linux.syscalls.table import fail, system_call
 
 TYPE_CHECKING = False
@@ -106,9 +106,7 @@ def mprotect(thread: Thread, address: int, size: int, protection: int) -> int:
     space = thread.process.space
     if size > space.top or address + size > space.top:
         raise fail(errno.ENOMEM)
-    space.check_regions()
-    if not thread.memory.protect(address, page_up(size), page_permissions(protection)):
-        raise fail(errno.ENOMEM)
+    space.protect(address, page_up(size), protection)
     return 0
 
 
@@ -138,11 +136,7 @@ def mremap(thread: Thread, address: int, old_size: int, new_size: int, flags: in
         return address
     grown = new_size - old_size
     if address + old_size == region.end and address + new_size <= space.top and memory.is_free(region.end, grown):
-        if region.name.startswith("/"):
-            offset = region.offset + region.end - region.start
-            memory.map(region.end, grown, region.permissions, region.name, offset, region.shared)
-        else:
-            memory.map(region.end, grown, region.permissions, region.name, region.offset, region.shared)
+        memory.grow(address, old_size, new_size)
         return address
     if not flags & MREMAP_MAYMOVE:
         raise fail(errno.ENOMEM)
@@ -161,12 +155,7 @@ def madvise(thread: Thread, address: int, size: int, advice: int) -> int:
     if address + size > space.top or not memory.is_mapped(address, page_up(size)):
         raise fail(errno.ENOMEM)
     if advice == MADV_DONTNEED:
-        end = address + page_up(size)
-        for region in memory.regions():
-            # A file's pages would come back from the file: they may as well stay.
-            if region.start < end and address < region.end and not region.name.startswith("/") and not region.shared:
-                start = max(region.start, address)
-                memory.discard(start, min(region.end, end) - start)
+        memory.discard(address, page_up(size))
     return 0
 
 
@@ -179,7 +168,10 @@ def msync(thread: Thread, address: int, size: int, flags: int) -> int:
         raise fail(errno.ENOMEM)
     if size and not thread.memory.is_mapped(address, page_up(size)):
         raise fail(errno.ENOMEM)
-    space.write_back(address, page_up(size))
+    if flags & MS_SYNC and flags & MS_ASYNC:
+        raise fail(errno.EINVAL)
+    if flags & MS_SYNC and size:
+        thread.memory.flush(address, page_up(size))
     return 0
 
 

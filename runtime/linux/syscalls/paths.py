@@ -13,6 +13,7 @@ from runtime.linux.paths import (
     canonical,
     check_own,
     descriptor_of,
+    guest_name,
     locate,
     own_file,
     read_link,
@@ -43,17 +44,33 @@ _LISTING = 65536
 @system_call("dirfd path open_flags mode")
 def openat(thread: Thread, dirfd: int, address: int, flags: int, mode: int) -> int:
     process = thread.process
-    path, directory = locate(process, dirfd, read_path(process, address), follow=False)
     host_flags = process.host_open_flags(flags) | os.O_CLOEXEC
+    links = not host_flags & os.O_NOFOLLOW and host_flags & (os.O_CREAT | os.O_EXCL) != os.O_CREAT | os.O_EXCL
+    path, directory = locate(process, dirfd, read_path(process, address), follow=False, links=links)
     name = own_file(process, path)
     if name is None:
-        host = os.open(path, host_flags, mode & 0o7777, dir_fd=directory)
+        host = _open(process, path, host_flags, mode & 0o7777, directory)
         name = own_file(process, canonical(host))
         if name is not None:
             os.close(host)
     if name is not None:
         host = _open_own(process, name, host_flags)
     return process.descriptors.add(host, bool(flags & process.abi.constants["O_CLOEXEC"]))
+
+
+def _open(process: Process, path: bytes, host_flags: int, mode: int, directory: int | None) -> int:
+    """Open a host file; what is cut off must not be touched in mappings of it any more."""
+    if not host_flags & os.O_TRUNC or host_flags & os.O_PATH or not process.space.has_files:
+        return os.open(path, host_flags, mode, dir_fd=directory)
+    host = os.open(path, host_flags & ~os.O_TRUNC, mode, dir_fd=directory)
+    try:
+        if modes.S_ISREG(os.fstat(host).st_mode):
+            process.space.resized(host, 0)
+            os.truncate(b"/proc/self/fd/%d" % host, 0)
+    except OSError:
+        os.close(host)
+        raise
+    return host
 
 
 def _open_own(process: Process, name: bytes, host_flags: int) -> int:
@@ -86,7 +103,7 @@ def _status(thread: Thread, dirfd: int, address: int, flags: int) -> os.stat_res
     if not raw and flags & AT_EMPTY_PATH:
         return os.stat(process.directory or b".") if dirfd == AT_FDCWD else os.fstat(process.descriptors.host(dirfd))
     follow = not flags & AT_SYMLINK_NOFOLLOW
-    path, directory = locate(process, dirfd, raw, follow=False)
+    path, directory = locate(process, dirfd, raw, follow=False, links=follow)
     name = own_file(process, path) if follow else None
     if name is not None:
         host = descriptor_of(process, name)
@@ -220,7 +237,7 @@ def _access(thread: Thread, dirfd: int, address: int, mode: int, flags: int) -> 
     process = thread.process
     if mode & ~7 or flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
         raise fail(errno.EINVAL)
-    path, directory = locate(process, dirfd, read_path(process, address), follow=False)
+    path, directory = locate(process, dirfd, read_path(process, address), follow=False, links=True)
     name = own_file(process, path)
     if name is not None:
         path = read_link(process, name) or path
@@ -252,6 +269,8 @@ def readlinkat(thread: Thread, dirfd: int, address: int, buffer: int, size: int)
         target = os.readlink(path, dir_fd=directory)
         if target.isdigit() and name == b"":
             target = b"%d" % process.pid
+    else:
+        target = guest_name(process, target)
     target = target[:size]
     thread.memory.write(buffer, target)
     return len(target)
@@ -363,6 +382,7 @@ def truncate(thread: Thread, address: int, length: int) -> int:
     path, directory = locate(process, AT_FDCWD, read_path(process, address))
     host = os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=directory)
     try:
+        process.space.resized(host, length)
         os.ftruncate(host, length)
     finally:
         os.close(host)
@@ -398,7 +418,7 @@ def utimensat(thread: Thread, dirfd: int, address: int, times: int, flags: int) 
 
 @system_call("output size")
 def getcwd(thread: Thread, address: int, size: int) -> int:
-    path = working_directory(thread.process) + b"\0"
+    path = guest_name(thread.process, working_directory(thread.process)) + b"\0"
     if len(path) > size:
         raise fail(errno.ERANGE)
     thread.memory.write(address, path)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import resource
-import signal
 import time as host_time
 
+from runtime.linux.host import ERESTARTNOHAND, ERESTARTSYS, Bytes
 from runtime.linux.syscalls.table import fail, system_call
 
 TYPE_CHECKING = False
@@ -278,33 +278,40 @@ def getcpu(thread: Thread, cpu: int, node: int, cache: int) -> int:
 
 @system_call("pointer int unsigned pointer pointer unsigned", "futex", "futex_time64")
 def futex(thread: Thread, address: int, operation: int, value: int, timeout: int, second: int, mask: int) -> int:
-    """With one thread nobody ever wakes anybody: a wait whose value still stands lasts until its timeout."""
+    """The host's own futexes, on the host's memory: processes that share memory wait for each other."""
     process = thread.process
     command = operation & ~(FUTEX_PRIVATE | FUTEX_CLOCK_REALTIME)
     if address & 3:
         raise fail(errno.EINVAL)
     if command in (FUTEX_WAKE, FUTEX_WAKE_BITSET, FUTEX_REQUEUE, FUTEX_CMP_REQUEUE):
+        base = process.memory.base
         process.memory.readable(address, 4)
-        return 0
+        if command in (FUTEX_REQUEUE, FUTEX_CMP_REQUEUE):
+            process.memory.readable(second, 4)
+        if process.abi.big_endian:
+            mask = mask if command != FUTEX_CMP_REQUEUE else int.from_bytes(mask.to_bytes(4, "little"), "big")
+        return process.host.do("futex", base + address, operation & ~FUTEX_PRIVATE, value, timeout, base + second, mask)
     if command not in (FUTEX_WAIT, FUTEX_WAIT_BITSET):
         raise fail(errno.ENOSYS)
     if command == FUTEX_WAIT_BITSET and not mask:
         raise fail(errno.EINVAL)
-    clock = host_time.CLOCK_REALTIME if operation & FUTEX_CLOCK_REALTIME else host_time.CLOCK_MONOTONIC
     until = None
     if timeout:
-        until = process.read_timespec(timeout)
-        if command == FUTEX_WAIT:  # relative
-            until += host_time.clock_gettime_ns(clock)
-    if int.from_bytes(process.memory.read(address, 4), process.abi.byte_order) != value:
-        raise fail(errno.EAGAIN)
-    if until is None:
-        while not thread.pending:
-            signal.pause()
-        raise fail(errno.EINTR)
-    while (left := until - host_time.clock_gettime_ns(clock)) > 0:
-        host_time.sleep(min(left / 1e9, 1 << 24))
-    raise fail(errno.ETIMEDOUT)
+        seconds, nanoseconds = divmod(process.read_timespec(timeout), 1_000_000_000)
+        until = Bytes(seconds.to_bytes(8, "little") + nanoseconds.to_bytes(8, "little"))
+    process.memory.readable(address, 4)
+    if process.abi.big_endian:
+        value = int.from_bytes(value.to_bytes(4, "little"), "big")
+    return process.host.wait(
+        "futex",
+        process.memory.base + address,
+        operation & ~FUTEX_PRIVATE,
+        value,
+        0 if until is None else until.address,
+        0,
+        mask,
+        restart=ERESTARTSYS if until is None else ERESTARTNOHAND,
+    )
 
 
 # ------------------------------------------------------------ the rest
@@ -322,11 +329,6 @@ def prctl(thread: Thread, option: int, first: int, second: int, third: int, four
     if option in (PR_GET_DUMPABLE, PR_SET_DUMPABLE):
         return 1 if option == PR_GET_DUMPABLE else 0
     raise fail(errno.EINVAL)
-
-
-@system_call("int pointer flags pointer")
-def wait4(thread: Thread, pid: int, status: int, options: int, usage: int) -> int:
-    raise fail(errno.ECHILD)
 
 
 @system_call("pointer pointer flags")

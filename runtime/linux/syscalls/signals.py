@@ -5,18 +5,25 @@ from __future__ import annotations
 import errno
 import os
 
+from runtime.linux.attention import send_own
+from runtime.linux.host import ERESTARTNOHAND, MASK_BYTES, Bytes
+from runtime.linux.siginfo import from_host, to_host
 from runtime.linux.signals import (
     CODES,
+    SIGINFO_BYTES,
     SS_DISABLE,
     SS_ONSTACK,
     Action,
     SignalInfo,
+    bit,
     check,
     leave,
+    pack_info,
     post,
     read_mask,
     write_mask,
 )
+from runtime.linux.syscalls.polling import wait_masked
 from runtime.linux.syscalls.table import fail, system_call
 
 TYPE_CHECKING = False
@@ -79,7 +86,12 @@ def rt_sigprocmask(thread: Thread, how: int, new: int, old: int, size: int) -> i
 @system_call("pointer size")
 def rt_sigpending(thread: Thread, address: int, size: int) -> int:
     _check_set(thread, size)
+    process = thread.process
     pending = sum(1 << number - 1 for number in thread.pending)
+    if process.own_signals:
+        there = Bytes(MASK_BYTES)
+        process.host.do("rt_sigpending", there.address, MASK_BYTES)
+        pending |= process.signals.guest_mask(int.from_bytes(there.raw[:MASK_BYTES], "little"))
     thread.memory.write(address, write_mask(thread.process, pending & thread.blocked))
     return 0
 
@@ -117,6 +129,47 @@ def rt_sigreturn(thread: Thread) -> int:
     return (value ^ sign) - sign
 
 
+@system_call("pointer size")
+def rt_sigsuspend(thread: Thread, address: int, size: int) -> int:
+    process = thread.process
+    _check_set(thread, size)
+    mask = read_mask(process, process.memory.read(address, size)) & ~process.signals.unblockable
+    host_mask = Bytes(process.signals.host_mask(mask).to_bytes(8, "little"))
+    if any(not mask & bit(number) for number in thread.pending):
+        thread.saved_mask, thread.blocked = thread.blocked, mask
+        raise fail(ERESTARTNOHAND)
+    return wait_masked(thread, mask, "rt_sigsuspend", host_mask.address, MASK_BYTES)
+
+
+@system_call("pointer pointer pointer size", "rt_sigtimedwait", "rt_sigtimedwait_time64")
+def rt_sigtimedwait(thread: Thread, address: int, information: int, timeout: int, size: int) -> int:
+    process = thread.process
+    _check_set(thread, size)
+    mask = read_mask(process, process.memory.read(address, size)) & ~process.signals.unblockable
+    span = None
+    if timeout:
+        seconds, nanoseconds = divmod(process.read_timespec(timeout), 1_000_000_000)
+        span = Bytes(seconds.to_bytes(8, "little") + nanoseconds.to_bytes(8, "little"))
+    number = next((number for number in sorted(thread.pending) if mask & bit(number)), None)
+    if number is not None:
+        info = thread.pending.pop(number)
+    else:
+        host_mask = Bytes(process.signals.host_mask(mask).to_bytes(8, "little"))
+        found = Bytes(SIGINFO_BYTES)
+        process.host.wait(
+            "rt_sigtimedwait",
+            host_mask.address,
+            found.address,
+            0 if span is None else span.address,
+            MASK_BYTES,
+            restart=errno.EINTR,
+        )
+        info = from_host(process, found.raw[:SIGINFO_BYTES])
+    if information:
+        process.memory.write(information, pack_info(process, info))
+    return info.number
+
+
 def _send(thread: Thread, number: int, code: str) -> int:
     if number:
         post(thread, SignalInfo(check(number), CODES[code], None, thread.process.pid, os.getuid()))
@@ -129,7 +182,11 @@ def kill(thread: Thread, pid: int, number: int) -> int:
     if number:
         check(number)
     if pid == process.pid:
+        if number and send_own(thread, number, "kill", pid):
+            return 0
         return _send(thread, number, "SI_USER")
+    if pid == -1:
+        raise fail(errno.EPERM)  # everything the user runs on the host
     os.kill(pid, process.host_signal(number) if number else 0)
     return 0
 
@@ -138,7 +195,7 @@ def kill(thread: Thread, pid: int, number: int) -> int:
 def tkill(thread: Thread, tid: int, number: int) -> int:
     if tid <= 0:
         raise fail(errno.EINVAL)
-    return tgkill(thread, thread.process.pid, tid, number)
+    return tgkill(thread, thread.process.pid if tid == thread.tid else tid, tid, number)
 
 
 @system_call("int int signal")
@@ -147,6 +204,31 @@ def tgkill(thread: Thread, pid: int, tid: int, number: int) -> int:
         raise fail(errno.EINVAL)
     if number:
         check(number)
-    if pid != thread.process.pid or tid != thread.tid:
-        raise fail(errno.ESRCH)
+    process = thread.process
+    if (pid, tid) != (process.pid, thread.tid):
+        if not process.own_signals:
+            raise fail(errno.ESRCH)
+        return process.host.do("tgkill", pid, tid, process.host_signal(number) if number else 0)
+    if number and send_own(thread, number, "tgkill", pid, tid):
+        return 0
     return _send(thread, number, "SI_TKILL")
+
+
+def _queue(thread: Thread, call: str, targets: tuple[int, ...], number: int, address: int) -> int:
+    process = thread.process
+    if not process.own_signals:
+        raise fail(errno.ENOSYS)
+    if -1 in targets:
+        raise fail(errno.EPERM)
+    data = Bytes(to_host(process, number, process.memory.read(address, SIGINFO_BYTES)))
+    return process.host.do(call, *targets, process.host_signal(number), data.address)
+
+
+@system_call("int signal pointer")
+def rt_sigqueueinfo(thread: Thread, pid: int, number: int, address: int) -> int:
+    return _queue(thread, "rt_sigqueueinfo", (pid,), number, address)
+
+
+@system_call("int int signal pointer")
+def rt_tgsigqueueinfo(thread: Thread, pid: int, tid: int, number: int, address: int) -> int:
+    return _queue(thread, "rt_tgsigqueueinfo", (pid, tid), number, address)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
 from runtime.core.memory import GuestFault
 
@@ -77,6 +78,12 @@ def system_call(kinds: str = "", *names: str) -> Callable[[Answer], Answer]:
     return declare
 
 
+def import_rest() -> None:
+    """Have the calls in CALLS that most programs do not make."""
+    for name in ("sockets", "timers"):
+        import_module(f"runtime.linux.syscalls.{name}")
+
+
 class Bound:
     """A call as one ABI makes it: where in the argument registers each argument begins."""
 
@@ -132,7 +139,10 @@ class SystemCalls:
         try:
             return self._bound[number]
         except KeyError:
-            call = CALLS.get(self._names.get(number, ""))
+            name = self._names.get(number, "")
+            if name not in CALLS:
+                import_rest()
+            call = CALLS.get(name)
             found = None
             if call is not None:
                 found = self._bound[number] = Bound(call, self.abi)

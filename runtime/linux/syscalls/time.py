@@ -7,6 +7,8 @@ import os
 import resource
 import time as host_time
 
+from runtime.linux.host import ERESTARTNOHAND, Bytes
+from runtime.linux.structs import Struct
 from runtime.linux.syscalls.table import fail, system_call
 
 TYPE_CHECKING = False
@@ -15,8 +17,7 @@ if TYPE_CHECKING:
 
 TIMER_ABSTIME = 1
 RUSAGE_SELF, RUSAGE_CHILDREN, RUSAGE_THREAD = 0, -1, 1
-#: time.sleep takes no more than this many seconds at a time
-_LONGEST_SLEEP = 1 << 24
+_TIMESPEC = Struct("sec:s64 nsec:s64", 8, False)
 
 
 @system_call("clock pointer", "clock_gettime", "clock_gettime64")
@@ -33,23 +34,28 @@ def clock_getres(thread: Thread, clock: int, address: int) -> int:
     return 0
 
 
-def _sleep(clock: int, until: int) -> None:
-    """Sleep until a clock shows `until` nanoseconds."""
-    while (left := until - host_time.clock_gettime_ns(clock)) > 0:
-        host_time.sleep(min(left / 1e9, _LONGEST_SLEEP))
+def _sleep(thread: Thread, clock: int, flags: int, request: int, remain: int) -> int:
+    process = thread.process
+    seconds, nanoseconds = divmod(process.read_timespec(request), 1_000_000_000)
+    span = Bytes(_TIMESPEC.pack({"sec": seconds, "nsec": nanoseconds}))
+    left = Bytes(_TIMESPEC.size)
+    try:
+        return process.host.wait("clock_nanosleep", clock, flags, span.address, left.address, restart=ERESTARTNOHAND)
+    except OSError as failure:
+        if failure.errno == ERESTARTNOHAND and remain and not flags & TIMER_ABSTIME:
+            rest = _TIMESPEC.unpack(left.raw[: _TIMESPEC.size])
+            process.write_timespec(remain, rest["sec"] * 1_000_000_000 + rest["nsec"])
+        raise
 
 
 @system_call("clock flags pointer pointer", "clock_nanosleep", "clock_nanosleep_time64")
 def clock_nanosleep(thread: Thread, clock: int, flags: int, request: int, remain: int) -> int:
-    now = host_time.clock_gettime_ns(clock)
-    span = thread.process.read_timespec(request)
-    _sleep(clock, span if flags & TIMER_ABSTIME else now + span)
-    return 0
+    return _sleep(thread, clock, flags, request, remain)
 
 
 @system_call("pointer pointer")
 def nanosleep(thread: Thread, request: int, remain: int) -> int:
-    return clock_nanosleep(thread, host_time.CLOCK_MONOTONIC, 0, request, remain)
+    return _sleep(thread, host_time.CLOCK_MONOTONIC, 0, request, remain)
 
 
 @system_call("pointer pointer")

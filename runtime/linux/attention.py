@@ -1,0 +1,122 @@
+"""Signals from outside: the guest's masks and actions are made the host's, and what comes is handed to the guest.
+
+A process that is nothing but one guest (Process.own_signals) lets Linux do the work: signals that the guest blocks stay
+pending in the host's kernel, those it ignores are ignored there, default actions stop, end and continue the host's
+process.  Only what a guest's handler wants, and what would dump core, comes here (runtime/linux/host.py).
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+from contextlib import suppress
+
+from runtime.linux import signals
+from runtime.linux.siginfo import from_host
+from runtime.linux.signals import SIG_DFL, SIG_IGN, Action
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.linux.process import Process, Thread
+
+_NOCLDSTOP, _NOCLDWAIT = 1, 2  # the host's SA_NOCLDSTOP, SA_NOCLDWAIT
+_NEVER = ("SIGKILL", "SIGSTOP")
+#: what Python ignores for itself, whatever it was started with
+_OF_PYTHON = ("SIGPIPE", "SIGXFSZ")
+
+
+def begin(process: Process, thread: Thread) -> None:
+    """Take over what the process was started with: signals ignored and blocked."""
+    table = process.signals
+    ignored = _status(b"SigIgn:")
+    for number, name in table.names.items():
+        host = table.host(number)
+        if host and ignored >> host - 1 & 1 and name not in _OF_PYTHON:
+            table.actions[number] = Action(SIG_IGN)
+        mirror(process, number)
+    thread.blocked = thread.host_blocked = table.guest_mask(process.host.mask()) & ~table.unblockable
+
+
+def begin_again(process: Process) -> None:
+    """Another program has been executed: nothing is handled any more."""
+    for number in process.signals.names:
+        mirror(process, number)
+
+
+def die(process: Process, number: int) -> None:
+    """End this host process by the signal that ended the guest, for its parent to see."""
+    host = process.signals.host(number)
+    if host:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the guest's core is not the emulator's
+        process.host.set_action(host, 0)
+        process.host.set_mask(0)
+        os.kill(os.getpid(), host)
+
+
+def _status(field: bytes) -> int:
+    try:
+        with open("/proc/self/status", "rb") as file:
+            return next((int(line.split()[1], 16) for line in file if line.startswith(field)), 0)
+    except OSError:
+        return 0
+
+
+def mirror(process: Process, number: int) -> None:
+    """Have the host do about a signal what the guest wants done."""
+    table, constants = process.signals, process.signals.constants
+    host, action = table.host(number), table.actions[number]
+    if not host or table.names.get(number) in _NEVER:
+        return
+    flags = (_NOCLDSTOP if action.flags & constants["SA_NOCLDSTOP"] else 0) | (
+        _NOCLDWAIT if action.flags & constants["SA_NOCLDWAIT"] else 0
+    )
+    handler: int | None = None
+    if action.handler == SIG_IGN:
+        handler = 1
+    elif action.handler == SIG_DFL and not (
+        # These are worth a word before the end.
+        table.dumps_core(number) or (process.strace is not None and not table.ignored(number))
+    ):
+        handler = 0
+    process.host.set_action(host, handler, flags)
+
+
+def attend(thread: Thread) -> None:
+    """Before the guest goes on: deliver what came, and block in the host what the guest blocks."""
+    process = thread.process
+    if not process.own_signals:
+        signals.deliver(thread)
+        thread.host_blocked = thread.blocked
+        return
+    table, host = process.signals, process.host
+    while True:
+        data = host.take()
+        if data is not None:
+            info = from_host(process, data)
+            if thread.blocked & signals.bit(info.number) & ~table.unblockable:
+                host.requeue(data)  # it came before the guest blocked it; the kernel keeps those
+            else:
+                signals.post(thread, info)
+        signals.deliver(thread)
+        host.set_mask(table.host_mask(thread.blocked))
+        thread.host_blocked = thread.blocked
+        if not host.pending[0]:
+            return
+
+
+def send_own(thread: Thread, number: int, call: str, *target: int) -> bool:
+    """Send the process a signal by the host's kernel; False when it is to be posted here instead.
+
+    A death of the guest's own making is told by the emulator: its exit status, -strace, the report.
+    """
+    process = thread.process
+    table = process.signals
+    host = table.host(number)
+    if not process.own_signals or not host:
+        return False
+    fatal = table.actions[number].handler == SIG_DFL and not table.ignored(number)
+    if fatal and not thread.blocked & signals.bit(number) and table.names.get(number) not in _NEVER:
+        return False
+    process.host.do(call, *target, host)
+    return True

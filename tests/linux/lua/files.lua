@@ -1,0 +1,42 @@
+-- the io and os libraries
+local name = "lua-file"
+local file = assert(io.open(name, "w"))
+print(io.type(file), io.type(42), file:write("first\n", 2, "\n", 3.5, "\nlast"), file:seek("cur"))
+file:close()
+print(io.type(file), pcall(file.write, file, "x"))
+for line in io.lines(name) do io.write("[", line, "]") end
+print()
+file = io.open(name)
+print(file:read("l", "n", "n", "L", "a"), file:read("a"), file:read("l"))
+print(file:seek("set", 2), file:read(3), file:seek("end"), file:read(1))
+file:close()
+file = io.open(name, "r+")
+file:setvbuf("full", 64)
+file:seek("set", 6)
+file:write("TWO")
+file:close()
+file = io.open(name, "a+")
+file:write("\nappended")
+file:seek("set")
+print((file:read("a"):gsub("\n", "|")))
+file:close()
+print(io.open("missing/file"), io.open("missing"), select(3, io.open("/", "w")) ~= 0)
+print(os.rename(name, name .. "2"), os.remove(name), os.remove(name .. "2"))
+print(os.time({year = 2001, month = 9, day = 9, hour = 1, min = 46, sec = 40}))
+print(os.date("!%Y-%m-%d %H:%M:%S", 1000000000), os.date("!*t", 0).year, os.date("!%A %B %j", 86400 * 59))
+print(os.getenv("ISOMORPH_TEST"), os.getenv("NOT_THERE"), os.difftime(5, 3), os.clock() >= 0, os.time() > 1.6e9)
+print(os.setlocale(), os.setlocale("C"), os.setlocale("nowhere"), type(os.tmpname))
+print(io.read("l"), io.read("n"), io.read("n"), io.read(0), io.read("a"))
+io.stderr:write("to stderr\n")
+io.stdout:write("buffered"):flush()
+print()
+local data = {}
+for i = 1, 3000 do data[i] = string.char(i % 256) end
+file = io.open("binary", "wb")
+file:write(table.concat(data))
+file:close()
+file = io.open("binary", "rb")
+local sum = 0
+for block in file:lines(100) do for i = 1, #block do sum = sum + block:byte(i) end end
+print(sum, file:close(), os.remove("binary"))
+os.exit(7, true)

@@ -1,0 +1,21 @@
+-- the string library: patterns, formats, packing
+print(("hello world"):find("o w"), ("hello"):find("l+"), ("a.b"):find(".", 2, true))
+print(("key = value"):match("^(%w+)%s*=%s*(%w+)$"))
+for word, digits in ("one1 two22 three333"):gmatch("(%a+)(%d+)") do io.write(word, ":", digits, " ") end
+print()
+print(("hello"):gsub("l", {l = "L"}), ("abc"):gsub("%w", "%0%0"), ("x y"):gsub("(%w) (%w)", "%2 %1"))
+print(("%5d|%-5d|%05d|%x|%X|%o"):format(42, 42, 42, 255, 255, 8))
+print(("%e|%g|%.3f|%a|%10.4f"):format(math.pi, 1e20, 2 / 3, 1.5, -math.pi))
+print(("%q"):format("line\nbreak \"quoted\" \0 zero"), ("%s|%10s|%-10s|%.2s"):format("a", "right", "left", "cut"))
+print(("abc"):byte(1, -1), string.char(72, 105), ("ab"):rep(3, "-"), ("abc"):reverse(), ("MiXed"):upper():lower())
+print(#"\u{10FFFF}", utf8.char(228, 8364, 128512), utf8.len("äöü"), utf8.codepoint("ß", 1))
+for at, code in utf8.codes("aé€") do io.write(at, "=", code, " ") end
+print()
+print(string.pack("<i4 >I2 z s1 d", -2, 513, "zero", "counted", 0.5):byte(1, -1))
+print(string.unpack("<i8", "\255\255\255\255\255\255\255\127"))
+print(string.packsize("i4 i8 !8 d"), ("test"):sub(2, -2), ("x"):rep(0) == "")
+print(tostring(nil), tostring(true), tostring(12), tostring(1.0), tostring(-0.0), tostring(1e100))
+print(tonumber("0x1p4"), tonumber("  12  "), tonumber("1e1"), tonumber("zz", 36), tonumber("8", 8), tonumber(""))
+print("10" + 5, "3" * "4", 10 .. 20, "abc" < "abd", "Z" < "a", "" < "a")
+print(pcall(string.rep, "x", -1), pcall(string.format, "%d", 1.5), pcall(string.rep))
+print(#string.format("%99.99f", 1 / 3), ("%i"):format(3.0), load("return '\\x41\\65\\z   B'")())
