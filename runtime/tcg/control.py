@@ -229,8 +229,11 @@ class Loop:
             builder.regions.append(frozenset(variables))
             yield self
             builder.regions.pop()
-            written = [name for name, value in builder.modes.items() if modes.get(name, 0) is not None
-                       and (name not in modes or modes[name] != value)]
+            written = [
+                name
+                for name, value in builder.modes.items()
+                if modes.get(name, 0) is not None and (name not in modes or modes[name] != value)
+            ]
             if builder.dead or not written:
                 break
             # The body writes modes, so it finds them as the turn before left them: build it again, not knowing them.

@@ -147,6 +147,7 @@ def plain_function(
 
 # ---------------------------------------------------------------- printing
 
+
 def format_operand(value: Operand) -> str:
     """`t5`, `7` or `0xff`."""
     if isinstance(value, Temp):

@@ -427,16 +427,18 @@ class FunctionLowering:
         expected, new = self.value(op.args[1]), self.value(op.args[2])
         if op.flag:
             expected, new = self.swapped(expected, width), self.swapped(new, width)
-        pair = self.let(f"cmpxchg ptr {self._place(op)}, i{width} {expected}, i{width} {new} "
-                        f"seq_cst seq_cst, align {width // 8}")
+        pair = self.let(
+            f"cmpxchg ptr {self._place(op)}, i{width} {expected}, i{width} {new} seq_cst seq_cst, align {width // 8}"
+        )
         seen = self.let(f"extractvalue {{ i{width}, i1 }} {pair}, 0")
         self.alias(op, self.swapped(seen, width) if op.flag else seen)
 
     def atomic(self, op: Op) -> None:
         width = self._atomic_width(op)
         how = op.name.removesuffix("_mem")
-        self.define(op, f"atomicrmw {how} ptr {self._place(op)}, i{width} {self.value(op.args[1])} "
-                        f"seq_cst, align {width // 8}")
+        self.define(
+            op, f"atomicrmw {how} ptr {self._place(op)}, i{width} {self.value(op.args[1])} seq_cst, align {width // 8}"
+        )
 
     def _atomic_width(self, op: Op) -> int:
         width = op.result.width
@@ -484,17 +486,47 @@ class FunctionLowering:
         self.line(host.LOAD_FP_STATE.replace("%s", place))
 
 
-_CONTROL: dict[str, Callable[[FunctionLowering, Op], None]] = {
-    name: getattr(FunctionLowering, name)
-    for name in (
-        "label", "br", "brcond", "call", "ret", "next", "goto_tb", "goto_ptr", "exit", "insn_start", "ld_env", "st_env",
-        "ld_envx", "st_envx", "ld_local", "st_local", "ld_slot", "ld_budget", "symbol", "check_mem", "ld_mem", "st_mem",
-        "cas_mem", "fence", "ld_host", "st_host", "host_time", "fpflags_get", "fpflags_clear",
-    )
-} | {f"{how}_mem": FunctionLowering.atomic for how in ("xchg", "add", "and", "or", "xor")} | {
-    "ld_localx": FunctionLowering.ld_local,
-    "st_localx": FunctionLowering.st_local,
-}
+_CONTROL: dict[str, Callable[[FunctionLowering, Op], None]] = (
+    {
+        name: getattr(FunctionLowering, name)
+        for name in (
+            "label",
+            "br",
+            "brcond",
+            "call",
+            "ret",
+            "next",
+            "goto_tb",
+            "goto_ptr",
+            "exit",
+            "insn_start",
+            "ld_env",
+            "st_env",
+            "ld_envx",
+            "st_envx",
+            "ld_local",
+            "st_local",
+            "ld_slot",
+            "ld_budget",
+            "symbol",
+            "check_mem",
+            "ld_mem",
+            "st_mem",
+            "cas_mem",
+            "fence",
+            "ld_host",
+            "st_host",
+            "host_time",
+            "fpflags_get",
+            "fpflags_clear",
+        )
+    }
+    | {f"{how}_mem": FunctionLowering.atomic for how in ("xchg", "add", "and", "or", "xor")}
+    | {
+        "ld_localx": FunctionLowering.ld_local,
+        "st_localx": FunctionLowering.st_local,
+    }
+)
 
 
 def alignment(offset: int, width: int) -> int:
@@ -531,8 +563,8 @@ def lower_fused(pairs: Iterable[tuple[Function, Function]]) -> str:
     for first, second in pairs:
         inlined = f"second_{second.name}"
         if inlined not in seconds:
-            seconds[inlined] = FunctionLowering(second, inlined, inlined=True)
-        fused.append(FunctionLowering(first, fused_name(first, second), f"@{inlined}"))
+            seconds[inlined] = FunctionLowering(verify(second), inlined, inlined=True)
+        fused.append(FunctionLowering(verify(first), fused_name(first, second), f"@{inlined}"))
     return _module([*seconds.values(), *fused], "")
 
 

@@ -41,8 +41,14 @@ class AtomicUpdate:
         if builder.dead or self._in_one_step(new):
             return
         address_width = builder.memory_layout(self._memory).address_width
-        seen = builder.emit1("cas_mem", (self._address, self.old, new), (address_width, width, width), width,
-                             symbol=self._memory, flag=self._big)
+        seen = builder.emit1(
+            "cas_mem",
+            (self._address, self.old, new),
+            (address_width, width, width),
+            width,
+            symbol=self._memory,
+            flag=self._big,
+        )
         done, retry = builder.function.label(), builder.function.label()
         builder.branch(builder.eq(width, seen, self.old), done, retry)
         builder.bind(retry)
@@ -67,8 +73,9 @@ class AtomicUpdate:
         # The loop's header, and the load and branch before it, give way to one op.
         del ops[self._start - 3 :]
         address_width = builder.memory_layout(self._memory).address_width
-        old = builder.emit1(name, (self._address, other), (address_width, self._width), self._width,
-                            symbol=self._memory)
+        old = builder.emit1(
+            name, (self._address, other), (address_width, self._width), self._width, symbol=self._memory
+        )
         self.old = old
         return True
 
@@ -187,8 +194,14 @@ class MemoryBuilder(ControlBuilder):
                 self.check(memory, address, width // 8, WRITE)
                 whole: Temp = self.emit1("ld_env", (), (), 64, offset=ENV["exclusive_value"])
                 expected = self.slice(whole, 64, 0, width)
-                seen = self.emit1("cas_mem", (address, expected, value), (address_width, width, width), width,
-                                  symbol=memory, flag=order)
+                seen = self.emit1(
+                    "cas_mem",
+                    (address, expected, value),
+                    (address_width, width, width),
+                    width,
+                    symbol=memory,
+                    flag=order,
+                )
                 done.set(self.eq(width, seen, expected))
         self.emit("st_env", (NO_RESERVATION,), (64,), offset=ENV["exclusive_address"])
         return done.get()

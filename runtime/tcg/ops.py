@@ -81,6 +81,7 @@ def mask(width: int) -> int:
 
 # ---------------------------------------------------------------- meanings; arguments: w, values, their widths, offset
 
+
 def _udiv(w: int, v: tuple[int, ...], n: tuple[int, ...], k: int) -> int:
     return v[0] // v[1] if v[1] else 0
 
@@ -163,8 +164,12 @@ def _op(
 
 _op("add", "w w -> w", "sum modulo 2**w", evaluate=lambda w, v, n, k: (v[0] + v[1]) & mask(w))
 _op("sub", "w w -> w", "difference modulo 2**w", evaluate=lambda w, v, n, k: (v[0] - v[1]) & mask(w))
-_op("mul", "w w -> w", "low w bits of the product; widen the operands first for a full product",
-    evaluate=lambda w, v, n, k: v[0] * v[1] & mask(w))
+_op(
+    "mul",
+    "w w -> w",
+    "low w bits of the product; widen the operands first for a full product",
+    evaluate=lambda w, v, n, k: v[0] * v[1] & mask(w),
+)
 _op("udiv", "w w -> w", "unsigned quotient; x/0 = 0", evaluate=_udiv)
 _op("sdiv", "w w -> w", "signed quotient, towards zero; x/0 = 0, least/-1 = least", evaluate=_sdiv)
 _op("urem", "w w -> w", "unsigned remainder; x%0 = x", evaluate=_urem)
@@ -186,20 +191,32 @@ _op("ule", "w w -> 1", "unsigned less or equal", evaluate=lambda w, v, n, k: int
 _op("ugt", "w w -> 1", "unsigned greater", evaluate=lambda w, v, n, k: int(v[0] > v[1]))
 _op("uge", "w w -> 1", "unsigned greater or equal", evaluate=lambda w, v, n, k: int(v[0] >= v[1]))
 _op("slt", "w w -> 1", "signed less", evaluate=lambda w, v, n, k: int(signed(v[0], n[0]) < signed(v[1], n[1])))
-_op("sle", "w w -> 1", "signed less or equal",
-    evaluate=lambda w, v, n, k: int(signed(v[0], n[0]) <= signed(v[1], n[1])))
+_op(
+    "sle", "w w -> 1", "signed less or equal", evaluate=lambda w, v, n, k: int(signed(v[0], n[0]) <= signed(v[1], n[1]))
+)
 _op("sgt", "w w -> 1", "signed greater", evaluate=lambda w, v, n, k: int(signed(v[0], n[0]) > signed(v[1], n[1])))
-_op("sge", "w w -> 1", "signed greater or equal",
-    evaluate=lambda w, v, n, k: int(signed(v[0], n[0]) >= signed(v[1], n[1])))
+_op(
+    "sge",
+    "w w -> 1",
+    "signed greater or equal",
+    evaluate=lambda w, v, n, k: int(signed(v[0], n[0]) >= signed(v[1], n[1])),
+)
 _op("sext", "n -> w", "sign-extend to w >= n", evaluate=lambda w, v, n, k: signed(v[0], n[0]) & mask(w))
 _op("zext", "n -> w", "zero-extend to w >= n", evaluate=lambda w, v, n, k: v[0])
-_op("slice", "n -> w", "bits offset .. offset+w-1", fields="offset",
-    evaluate=lambda w, v, n, k: (v[0] >> k) & mask(w))
-_op("dynslice", "n m -> w", "w bits from the run-time position on; bits past the top read as 0",
-    evaluate=lambda w, v, n, k: (v[0] >> v[1]) & mask(w) if v[1] < n[0] else 0)
+_op("slice", "n -> w", "bits offset .. offset+w-1", fields="offset", evaluate=lambda w, v, n, k: (v[0] >> k) & mask(w))
+_op(
+    "dynslice",
+    "n m -> w",
+    "w bits from the run-time position on; bits past the top read as 0",
+    evaluate=lambda w, v, n, k: (v[0] >> v[1]) & mask(w) if v[1] < n[0] else 0,
+)
 _op("cat", "* -> w", "concatenation, the first argument most significant", evaluate=_cat)
-_op("select", "1 w w -> w", "the second argument if the first is 1, else the third",
-    evaluate=lambda w, v, n, k: v[1] if v[0] else v[2])
+_op(
+    "select",
+    "1 w w -> w",
+    "the second argument if the first is 1, else the third",
+    evaluate=lambda w, v, n, k: v[1] if v[0] else v[2],
+)
 _op("popcount", "w -> w", "number of ones", evaluate=lambda w, v, n, k: v[0].bit_count() & mask(w))
 _op("clz", "w -> w", "leading zeros; w for 0 (modulo 2**w)", evaluate=_clz)
 _op("ctz", "w -> w", "trailing zeros; w for 0 (modulo 2**w)", evaluate=_ctz)
@@ -228,57 +245,128 @@ _op("fpflags_clear", "->", "clear the accrued flags", Effect.FLAGS)
 
 # ---------------------------------------------------------------- the vCPU's state, locals, the op record
 
-_op("ld_env", "-> w", "read env at byte `offset` (storage of that width, see layout.storage_bytes)",
-    Effect.READ_STATE, "offset symbol")
+_op(
+    "ld_env",
+    "-> w",
+    "read env at byte `offset` (storage of that width, see layout.storage_bytes)",
+    Effect.READ_STATE,
+    "offset symbol",
+)
 _op("st_env", "w ->", "write env at byte `offset`, zero-extended to its storage", Effect.WRITE_STATE, "offset symbol")
-_op("ld_envx", "n -> w", "read env at a run-time byte offset; `symbol` is the register file it lies in",
-    Effect.READ_STATE, "symbol")
-_op("st_envx", "n w ->", "write env at a run-time byte offset (into the register file `symbol`, or the sink)",
-    Effect.WRITE_STATE, "symbol")
+_op(
+    "ld_envx",
+    "n -> w",
+    "read env at a run-time byte offset; `symbol` is the register file it lies in",
+    Effect.READ_STATE,
+    "symbol",
+)
+_op(
+    "st_envx",
+    "n w ->",
+    "write env at a run-time byte offset (into the register file `symbol`, or the sink)",
+    Effect.WRITE_STATE,
+    "symbol",
+)
 _op("ld_local", "-> w", "read a local", Effect.LOCAL, "local")
 _op("st_local", "w ->", "write a local", Effect.LOCAL, "local")
 _op("ld_localx", "n -> w", "read an entry of a local array", Effect.LOCAL, "local")
 _op("st_localx", "n w ->", "write an entry of a local array", Effect.LOCAL, "local")
-_op("ld_slot", "-> w", "operand of `size` bits at byte `offset` of the op record, extended to w (signed if `flag`)",
-    Effect.RECORD, "offset size flag")
+_op(
+    "ld_slot",
+    "-> w",
+    "operand of `size` bits at byte `offset` of the op record, extended to w (signed if `flag`)",
+    Effect.RECORD,
+    "offset size flag",
+)
 _op("ld_budget", "-> 64", "instructions left to run when the function was entered")
 
 # ---------------------------------------------------------------- guest memory
 # Addresses are of the memory's own width.  check_mem comes first; the accesses themselves do not check.
 
-_op("check_mem", "n -> 2", "may `size` bytes be accessed (`offset` 0: read, 1: written)?  0 yes, 1 bad address, "
-    "2 a write to a page that holds translated code", Effect.READ_MEMORY, "symbol size offset")
+_op(
+    "check_mem",
+    "n -> 2",
+    "may `size` bytes be accessed (`offset` 0: read, 1: written)?  0 yes, 1 bad address, "
+    "2 a write to a page that holds translated code",
+    Effect.READ_MEMORY,
+    "symbol size offset",
+)
 _op("ld_mem", "n -> w", "load w bits (a multiple of 8), big-endian if `flag`", Effect.READ_MEMORY, "symbol flag")
 _op("st_mem", "n w ->", "store w bits, big-endian if `flag`", Effect.WRITE_MEMORY, "symbol flag")
-_op("cas_mem", "n w w -> w", "atomically: old value; if it equals the second argument, store the third",
-    Effect.READ_MEMORY | Effect.WRITE_MEMORY, "symbol flag")
-for _name, _what in (("xchg", "the value itself"), ("add", "the sum"), ("and", "bitwise and"), ("or", "bitwise or"),
-                     ("xor", "exclusive or")):
-    _op(f"{_name}_mem", "n w -> w", f"atomically: old value, which is replaced by {_what}; in host byte order",
-        Effect.READ_MEMORY | Effect.WRITE_MEMORY, "symbol")
+_op(
+    "cas_mem",
+    "n w w -> w",
+    "atomically: old value; if it equals the second argument, store the third",
+    Effect.READ_MEMORY | Effect.WRITE_MEMORY,
+    "symbol flag",
+)
+for _name, _what in (
+    ("xchg", "the value itself"),
+    ("add", "the sum"),
+    ("and", "bitwise and"),
+    ("or", "bitwise or"),
+    ("xor", "exclusive or"),
+):
+    _op(
+        f"{_name}_mem",
+        "n w -> w",
+        f"atomically: old value, which is replaced by {_what}; in host byte order",
+        Effect.READ_MEMORY | Effect.WRITE_MEMORY,
+        "symbol",
+    )
 _op("fence", "->", "sequentially consistent fence", Effect.ORDER)
-_op("ld_host", "64 -> w", "read host memory at an address, little-endian, unaligned; for generated decoders",
-    Effect.HOST)
+_op(
+    "ld_host",
+    "64 -> w",
+    "read host memory at an address, little-endian, unaligned; for generated decoders",
+    Effect.HOST,
+)
 _op("st_host", "64 w ->", "write host memory likewise", Effect.HOST)
 _op("host_time", "-> 64", "the host's cycle counter", Effect.ORDER)
 
 # ---------------------------------------------------------------- control
 
-_op("insn_start", "->", "marks where a guest instruction begins: `symbol` says which; `offset` is its index in the TB",
-    Effect.ORDER, "symbol offset")
+_op(
+    "insn_start",
+    "->",
+    "marks where a guest instruction begins: `symbol` says which; `offset` is its index in the TB",
+    Effect.ORDER,
+    "symbol offset",
+)
 _op("label", "-> *", "start of a block; results are its parameters, given by each br to it", Effect.ORDER, "labels")
 _op("br", "* ->", "jump to `labels[0]`, giving it the arguments", Effect.JUMP, "labels")
-_op("brcond", "1 ->", "jump to `labels[0]` if 1, else to `labels[1]`, which take no parameters; `offset` 1: seldom "
-    "taken, 2: nearly always", Effect.JUMP, "labels offset")
+_op(
+    "brcond",
+    "1 ->",
+    "jump to `labels[0]` if 1, else to `labels[1]`, which take no parameters; `offset` 1: seldom "
+    "taken, 2: nearly always",
+    Effect.JUMP,
+    "labels offset",
+)
 _op("call", "* -> *", "call the helper `symbol`; `flag`: it has no effects", Effect.ORDER, "symbol flag")
 _op("symbol", "-> 64", "host address of the function `symbol`", PURE, "symbol")
 _op("ret", "* ->", "return the arguments (plain functions)", Effect.LEAVE)
-_op("next", "64 ->", "go on at the op record `size` bytes after this one; the argument is the budget",
-    Effect.LEAVE, "size")
-_op("goto_tb", "64 ->", "go to the TB the jump slot at `offset` of the record names; the argument is the budget",
-    Effect.LEAVE, "offset")
+_op(
+    "next",
+    "64 ->",
+    "go on at the op record `size` bytes after this one; the argument is the budget",
+    Effect.LEAVE,
+    "size",
+)
+_op(
+    "goto_tb",
+    "64 ->",
+    "go to the TB the jump slot at `offset` of the record names; the argument is the budget",
+    Effect.LEAVE,
+    "offset",
+)
 _op("goto_ptr", "n 64 ->", "go to the TB of a run-time pc, by the jump cache; arguments: pc, budget", Effect.LEAVE)
-_op("exit", "n 64 ->", "leave native code for the reason `offset` (env.Exit); arguments: pc to leave in env, budget",
-    Effect.LEAVE, "offset")
+_op(
+    "exit",
+    "n 64 ->",
+    "leave native code for the reason `offset` (env.Exit); arguments: pc to leave in env, budget",
+    Effect.LEAVE,
+    "offset",
+)
 
 OPS: MappingProxyType[str, OpDef] = MappingProxyType({op.name: op for op in _TABLE})

@@ -30,6 +30,7 @@ def optimize(function: Function) -> Function:
 
 # ---------------------------------------------------------------- control flow
 
+
 def blocks_of(ops: Iterable[Op]) -> list[list[Op]]:
     """The ops by block: each but the first begins with its label, each ends where control leaves it."""
     blocks: list[list[Op]] = [[]]
@@ -122,6 +123,7 @@ def _substitute(function: Function, replace: dict[Temp, Operand]) -> None:
 
 
 # ---------------------------------------------------------------- values
+
 
 def propagate(function: Function) -> None:
     """Fold ops on constants, pass copies on, and merge equal pure ops of a block."""
@@ -240,6 +242,7 @@ def forward_state(function: Function) -> None:
 
 
 # ---------------------------------------------------------------- dead code
+
 
 def remove_dead(function: Function) -> None:
     """Drop ops whose results nobody uses, parameters nobody reads, and locals nobody loads."""

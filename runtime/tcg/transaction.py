@@ -111,9 +111,7 @@ def _cyclic(blocks: list[_Block], number: int) -> bool:
 
 
 class _Sinker:
-    def __init__(
-        self, function: Function, layout: Layout, body: list[Op], early: list[Op], looping: set[int]
-    ) -> None:
+    def __init__(self, function: Function, layout: Layout, body: list[Op], early: list[Op], looping: set[int]) -> None:
         self._function = function
         self._layout = layout
         self._body = body
@@ -154,8 +152,17 @@ class _Sinker:
 
     # ------------------------------------------------------------ small ops
 
-    def _emit(self, name: str, args: tuple[Operand, ...], widths: tuple[int, ...], width: int = 0,
-              offset: int = 0, symbol: str = "", local: Local | None = None, result: Temp | None = None) -> Temp:
+    def _emit(
+        self,
+        name: str,
+        args: tuple[Operand, ...],
+        widths: tuple[int, ...],
+        width: int = 0,
+        offset: int = 0,
+        symbol: str = "",
+        local: Local | None = None,
+        result: Temp | None = None,
+    ) -> Temp:
         results = () if not width else (result or self._function.temp(width),)
         self._out.append(Op(name, results, args, widths, offset=offset, symbol=symbol, local=local))
         return results[0] if results else Temp(0, 0)
@@ -271,8 +278,13 @@ class _Sinker:
             pending = self._emit("ld_local", (), (), 64, local=offsets)
             hit = self._emit("eq", (pending, wide), (64, 64), 1)
             value = self._emit("ld_local", (), (), values.width, local=values)
-            found = self._emit("select", (hit, value, found), (1, values.width, values.width), values.width,
-                               result=op.result if write is earlier[-1] else None)
+            found = self._emit(
+                "select",
+                (hit, value, found),
+                (1, values.width, values.width),
+                values.width,
+                result=op.result if write is earlier[-1] else None,
+            )
 
     def _commit(self) -> None:
         for (symbol, offset), local in self._cells.items():

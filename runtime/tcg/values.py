@@ -93,9 +93,9 @@ class ValueBuilder:
         local: Local | None = None,
     ) -> Temp:
         """`emit` for an op with one result."""
-        return self.emit(
-            name, args, widths, (width,), offset=offset, size=size, symbol=symbol, flag=flag, local=local
-        )[0]
+        return self.emit(name, args, widths, (width,), offset=offset, size=size, symbol=symbol, flag=flag, local=local)[
+            0
+        ]
 
     def pure(self, name: str, width: int, args: tuple[Value, ...], widths: tuple[int, ...], offset: int = 0) -> Value:
         """A function of its arguments: folded, deferred or emitted."""

@@ -33,6 +33,7 @@ def _fail(op: Op, why: str) -> VerifyError:
 
 # ---------------------------------------------------------------- one op
 
+
 def _match(op: Op, specs: tuple[str, ...], widths: tuple[int, ...], bound: dict[str, int], what: str) -> None:
     if "*" in specs:
         return
@@ -97,6 +98,7 @@ def _check_members(function: Function, op: Op) -> None:
 
 
 # ---------------------------------------------------------------- the whole
+
 
 def _check_flow(function: Function) -> None:
     blocks = blocks_of(function.ops)

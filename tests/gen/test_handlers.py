@@ -15,6 +15,7 @@ from gen.loading import load_source
 from runtime.core.cpu import load_isa
 from runtime.core.env import ENV, Exit
 from runtime.core.memory import GuestMemory
+from runtime.tcg.blobs import map_blob
 from runtime.tcg.ir import Function
 from runtime.tcg.loop import Tcg, TcgVcpu, cpu_exec
 from runtime.tcg.values import ValueBuilder
@@ -170,11 +171,15 @@ def test_too_many_ways_become_run_time_branches(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- native
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+EVERY_PAIR = tuple((one.mnemonic, other.mnemonic) for one in toy.INSTRUCTIONS for other in toy.INSTRUCTIONS)
+
+
+@pytest.fixture(scope="module", params=[(), EVERY_PAIR], ids=["single", "fused"])
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy's build, without fused handlers and with one for every pair: nothing but speed may differ."""
     out = tmp_path_factory.mktemp("build") / "toy"
     out.mkdir()
-    emit.generate(toy.SPEC, out)
+    emit.generate(dataclasses.replace(toy.SPEC, fused=request.param), out)
     return out
 
 
@@ -265,6 +270,20 @@ def test_code_where_none_may_run(machine: Machine) -> None:
     machine.cpu.pc = DATA
     assert cpu_exec(machine.cpu) == Exit.EXCEPTION
     assert (machine.cpu.exception, machine.cpu.arguments[0], machine.cpu.pc) == (2, DATA, DATA)
+
+
+def test_pairs_are_fused_where_the_first_goes_on(folder: Path) -> None:
+    names = {name for name in map_blob(folder / "native.blob").symbols if "__h_" in name}
+    if names:
+        assert "h_addi_0__h_lw_0" in names
+        assert "h_lw_0__h_beq_0" in names
+        assert not [name for name in names if name.startswith(("h_jal", "h_trap"))]
+
+
+def test_a_fault_in_the_second_of_two_keeps_what_the_first_did(machine: Machine) -> None:
+    reason = machine.run(toy.word("addi", 4, 3, 4), toy.word("lw", 4, 5, 0), registers={5: 0x5000_0000})
+    assert (reason, machine.cpu.exception, machine.cpu.pc) == (Exit.EXCEPTION, 2, CODE + 4)
+    assert (machine.x(4), machine.cpu.executed) == (DATA + 4, 1)
 
 
 def test_the_budget_stops_between_instructions(machine: Machine) -> None:

@@ -30,6 +30,7 @@ _WINDOW = 0x4FFF
 
 # ---------------------------------------------------------------- making them
 
+
 class Maker:
     """Makes bodies from a seed."""
 
@@ -124,6 +125,7 @@ def assigned(statements: list[Tree]) -> tuple[str, ...]:
 
 
 # ---------------------------------------------------------------- direct meaning
+
 
 class Leave(Exception):
     """The instruction ends here: reason as env.Exit has it, and env fields."""
@@ -297,6 +299,7 @@ def expected(
 
 
 # ---------------------------------------------------------------- the same by the builder
+
 
 class Emitter:
     """Emits a body, as a generated emitter would."""

@@ -62,8 +62,19 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> tuple[Program, dict[str
 def _operand(rng: random.Random, width: int, previous: int | None) -> int:
     """Numbers around the places where things go wrong."""
     f = floats.FORMATS[width]
-    special = [0, 1, f.infinity, f.infinity - 1, f.nan, f.infinity + 1, 1 << f.fraction, (1 << f.fraction) - 1,
-               f.bias << f.fraction, (f.bias + 1) << f.fraction, (f.bias - 1) << f.fraction | 1]
+    special = [
+        0,
+        1,
+        f.infinity,
+        f.infinity - 1,
+        f.nan,
+        f.infinity + 1,
+        1 << f.fraction,
+        (1 << f.fraction) - 1,
+        f.bias << f.fraction,
+        (f.bias + 1) << f.fraction,
+        (f.bias - 1) << f.fraction | 1,
+    ]
     choice = rng.random()
     if choice < 0.3:
         pattern = rng.choice(special)

@@ -220,6 +220,7 @@ def test_a_store_into_translated_code_leaves_first(program: Program) -> None:
 
 # ---------------------------------------------------------------- plain functions
 
+
 def test_helpers_of_several_results(tmp_path: Path) -> None:
     helper = plain_function("helper", (64, 5), (64, 7, 128))
     b = Builder(LAYOUT, helper)
@@ -268,6 +269,7 @@ def test_several_objects_link_into_one_blob(tmp_path: Path) -> None:
 
 
 # ---------------------------------------------------------------- what must be refused
+
 
 def test_a_call_outside_the_blob_is_an_error() -> None:
     text = """declare ptr @memcpy(ptr, ptr, i64)

@@ -183,8 +183,9 @@ def check(start: int, count: int, path: Path) -> None:
         for _ in range(4):
             state, env = initial(rng)
             memory = bytes(state.memory)
-            fields = tuple(rng.choice((rng.randrange(16), rng.randrange(1 << 64) & ~15 | rng.randrange(16)))
-                           for _ in range(FIELDS))
+            fields = tuple(
+                rng.choice((rng.randrange(16), rng.randrange(1 << 64) & ~15 | rng.randrange(16))) for _ in range(FIELDS)
+            )
             indices = tuple(value & 15 for value in fields)
             # As register numbers fields have four bits; elsewhere all of them count.
             meaning = copy.deepcopy(state)

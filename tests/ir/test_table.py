@@ -105,9 +105,22 @@ def test_identities_fold() -> None:
     f = Function("f")
     b = Builder(LAYOUT, f)
     x = f.temp(8)
-    for same in (b.add(8, x, 0), b.add(8, 0, x), b.sub(8, x, 0), b.mul(8, x, 1), b.and_(8, x, 255), b.or_(8, x, 0),
-                 b.xor(8, x, 0), b.shl(8, x, 0, 3), b.sext(x, 8, 8), b.slice(x, 8, 0, 8), b.select(8, f.temp(1), x, x),
-                 b.cat(((x, 8),)), b.udiv(8, x, 1), b.and_(8, x, x)):
+    for same in (
+        b.add(8, x, 0),
+        b.add(8, 0, x),
+        b.sub(8, x, 0),
+        b.mul(8, x, 1),
+        b.and_(8, x, 255),
+        b.or_(8, x, 0),
+        b.xor(8, x, 0),
+        b.shl(8, x, 0, 3),
+        b.sext(x, 8, 8),
+        b.slice(x, 8, 0, 8),
+        b.select(8, f.temp(1), x, x),
+        b.cat(((x, 8),)),
+        b.udiv(8, x, 1),
+        b.and_(8, x, x),
+    ):
         assert same is x
     for zero in (b.sub(8, x, x), b.and_(8, x, 0), b.mul(8, 0, x), b.xor(8, x, x), b.urem(8, x, 1), b.ult(8, x, 0)):
         assert zero == 0

@@ -126,10 +126,20 @@ def _memory(rng: random.Random) -> bytes:
     """Operands of all sorts: random, small, all ones, single bits, and equal pairs."""
     blocks = []
     for _ in range(MEMORY_BYTES // _STRIDE):
-        words = [rng.choice((
-            rng.getrandbits(256), rng.getrandbits(256) >> rng.randrange(256), (1 << 256) - 1, 0, 1,
-            1 << rng.randrange(256), rng.randrange(300),
-        )) for _ in range(4)]
+        words = [
+            rng.choice(
+                (
+                    rng.getrandbits(256),
+                    rng.getrandbits(256) >> rng.randrange(256),
+                    (1 << 256) - 1,
+                    0,
+                    1,
+                    1 << rng.randrange(256),
+                    rng.randrange(300),
+                )
+            )
+            for _ in range(4)
+        ]
         if rng.random() < 0.2:
             words[1] = words[0]
         blocks.append(b"".join(word.to_bytes(32, "little") for word in words))

@@ -17,8 +17,10 @@ _SIGN = {"s": 1 << 31, "d": 1 << 63}
 _FLOAT: dict[str, Any] = {"s": soft.Float32, "d": soft.Float64}
 _INTEGER: dict[str, Any] = {"w": soft.Int32, "u": soft.UInt32, "l": soft.Int64, "v": soft.UInt64}
 _RANGE = {
-    "w": (-(1 << 31), (1 << 31) - 1), "u": (0, (1 << 32) - 1),
-    "l": (-(1 << 63), (1 << 63) - 1), "v": (0, (1 << 64) - 1),
+    "w": (-(1 << 31), (1 << 31) - 1),
+    "u": (0, (1 << 32) - 1),
+    "l": (-(1 << 63), (1 << 63) - 1),
+    "v": (0, (1 << 64) - 1),
 }
 #: our letter, the manual's letters, SoftFloat's name
 _INTEGER_NAMES = (("w", "w", "i32"), ("u", "wu", "ui32"), ("l", "l", "i64"), ("v", "lu", "ui64"))
@@ -39,8 +41,10 @@ class Operation:
 
     def expected(self, operands: tuple[int, ...], mode: int, xlen: int) -> tuple[int, int]:
         """The register written (sign-extended, boxed) and the flags raised."""
-        numbers = [_number(kind, value ^ _SIGN[kind] if at in self.negated else value)
-                   for at, (kind, value) in enumerate(zip(self.operands, operands, strict=True))]
+        numbers = [
+            _number(kind, value ^ _SIGN[kind] if at in self.negated else value)
+            for at, (kind, value) in enumerate(zip(self.operands, operands, strict=True))
+        ]
         soft.set_rounding_mode(soft.RoundingMode(mode))
         soft.set_tininess_mode(soft.TininessMode.AFTER_ROUNDING)
         soft.set_exception_flags(0)

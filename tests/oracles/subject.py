@@ -71,9 +71,15 @@ class NativeSubject:
         reason = cpu_exec(vcpu, count)
         raised = vcpu.layout.exception_name(vcpu.exception) if reason == Exit.EXCEPTION else ""
         assert raised or reason == Exit.BUDGET, reason
-        after = State(self.xlen, vcpu.pc, tuple(vcpu.get("X", number) for number in range(32)),
-                      tuple(vcpu.get("F", number) for number in range(32)), vcpu.get_mode("FRM"), vcpu.get("FFLAGS"),
-                      self.memory.read(WINDOW, WINDOW_SIZE))
+        after = State(
+            self.xlen,
+            vcpu.pc,
+            tuple(vcpu.get("X", number) for number in range(32)),
+            tuple(vcpu.get("F", number) for number in range(32)),
+            vcpu.get_mode("FRM"),
+            vcpu.get("FFLAGS"),
+            self.memory.read(WINDOW, WINDOW_SIZE),
+        )
         return after, raised
 
 
@@ -117,9 +123,15 @@ class TranslatedSubject:
             if raised:
                 break
         view.FFLAGS |= machine.fpflags
-        after = State(self.xlen, pc, tuple(view.X), tuple(view.F),
-                      int.from_bytes(env[flags : flags + 8], "little") >> frm.shift & 7, view.FFLAGS,
-                      bytes(memory[WINDOW:]))
+        after = State(
+            self.xlen,
+            pc,
+            tuple(view.X),
+            tuple(view.F),
+            int.from_bytes(env[flags : flags + 8], "little") >> frm.shift & 7,
+            view.FFLAGS,
+            bytes(memory[WINDOW:]),
+        )
         return after, raised
 
     def _step(self, machine: Machine, fetch: bytes, pc: int, frm: int) -> tuple[int, str]:
@@ -142,6 +154,7 @@ class TranslatedSubject:
 
 #: by the name tests show
 SUBJECTS: dict[str, type[NativeSubject] | type[TranslatedSubject]] = {
-    "native": NativeSubject, "translated": TranslatedSubject,
+    "native": NativeSubject,
+    "translated": TranslatedSubject,
 }
 ALL_SUBJECTS = [(xlen, name) for xlen in (64, 32) for name in SUBJECTS]

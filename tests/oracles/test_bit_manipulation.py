@@ -95,8 +95,12 @@ RV64: dict[str, tuple[int, Model]] = {
     "roriw": (0x6055D51B, lambda a, b, n: _signed(_rotate(_low(a), -5, 32), 32)),
 }
 #: word, bits of the format, whether the greater is wanted
-EXTREMES = {"fmin.s": (0x28C58553, 32, False), "fmax.s": (0x28C59553, 32, True), "fmin.d": (0x2AC58553, 64, False),
-            "fmax.d": (0x2AC59553, 64, True)}
+EXTREMES = {
+    "fmin.s": (0x28C58553, 32, False),
+    "fmax.s": (0x28C59553, 32, True),
+    "fmin.d": (0x2AC58553, 64, False),
+    "fmax.d": (0x2AC59553, 64, True),
+}
 
 
 @pytest.fixture(scope="module", params=ALL_SUBJECTS, ids="rv{0[0]}-{0[1]}".format)

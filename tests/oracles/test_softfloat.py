@@ -71,8 +71,10 @@ def _wrong(batch: Batch, operation: Operation, mode: int, cases: list[tuple[int,
         expected, raised = operation.expected(operands, mode, batch.xlen)
         if (found, flags) != (expected, raised):
             shown = ", ".join(f"{operand:#x}" for operand in operands)
-            lines.append(f"{operation.name} {MODES[mode]} ({shown}): {found:#x} flags {flags:#x}, "
-                         f"SoftFloat {expected:#x} flags {raised:#x}")
+            lines.append(
+                f"{operation.name} {MODES[mode]} ({shown}): {found:#x} flags {flags:#x}, "
+                f"SoftFloat {expected:#x} flags {raised:#x}"
+            )
     return lines
 
 

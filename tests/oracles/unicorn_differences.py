@@ -55,8 +55,10 @@ class Differences:
 
     def leave_out(self, name: str, values: Fields, state: State) -> bool:
         """Whether Unicorn cannot be asked about this instruction on these operands."""
-        return any(applies(name) and circumstance != "upper" and _CIRCUMSTANCES[circumstance](name, values, state)
-                   for applies, circumstance in self.lines)
+        return any(
+            applies(name) and circumstance != "upper" and _CIRCUMSTANCES[circumstance](name, values, state)
+            for applies, circumstance in self.lines
+        )
 
     def adjusted(self, name: str, values: Fields, state: State) -> State:
         """Unicorn's state as the manual has it, where the difference is only a matter of unused bits."""
