@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 
+from isomorph.errors import IsomorphError
+
 # Paths are strings here: importing pathlib takes a tenth of a short run's start.
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SPECS = os.path.join(ROOT, "specs")
 
 
-class NotGenerated(Exception):
+class NotGenerated(IsomorphError):
     """An instruction set without its folder; the message says how to get it."""
 
 

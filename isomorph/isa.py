@@ -1,0 +1,108 @@
+"""`Isa`: what an instruction set's tables can do without a machine: decode, disassemble, assemble, lift."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from isomorph.builds import find_build
+from isomorph.errors import InstructionError
+from runtime.core.cpu import Isa as Generated
+from runtime.core.cpu import load_isa
+from runtime.core.memory import PAGE_MASK, page_down
+from runtime.syntax.disassemble import Disassembler, Instruction
+
+if TYPE_CHECKING:
+    from runtime.tcg.ir import Function
+
+__all__ = ["DecodedInstruction", "Instruction", "Isa"]
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedInstruction:
+    """An instruction and its fields: `name` is that of its encoding in the spec."""
+
+    name: str
+    fields: Mapping[str, int]
+    size: int
+    address: int
+
+
+class Isa:
+    """A generated instruction set by name: `Isa("riscv64")`."""
+
+    def __init__(self, name: str, *, _generated: Generated | None = None) -> None:
+        self.generated = _generated or load_isa(find_build(name))
+        self.name = self.generated.name
+        self._disassembler: Disassembler | None = None
+
+    @property
+    def registers(self) -> tuple[str, ...]:
+        """Names of registers and register files, as the spec declares them."""
+        return tuple(register.name for register in self.generated.layout.registers)
+
+    @property
+    def exceptions(self) -> tuple[str, ...]:
+        """Names of the exceptions that instructions raise."""
+        return tuple(name for name, _ in self.generated.layout.exceptions)
+
+    def decode(self, data: bytes, pc: int = 0) -> DecodedInstruction | None:
+        """The instruction at the start of `data`, which stands at `pc`; None if it is none."""
+        decoded = self._tables().decoder.decode(data, pc) if data else None
+        if decoded is None:
+            return None
+        fields = {field.name: decoded.values[field.name] for field in decoded.form.encoding.fields}
+        return DecodedInstruction(decoded.form.name, fields, decoded.length, pc)
+
+    def disassemble(self, data: bytes, pc: int = 0, count: int | None = None) -> Iterator[Instruction]:
+        """Instructions one after the other: `address`, `mnemonic`, `op_str`, `bytes`, `size`, as Capstone has them.
+
+        What is no instruction comes as data: `.word 0x0`.
+        """
+        for number, instruction in enumerate(self._tables().all(bytes(data), pc)):
+            if number == count:
+                return
+            yield instruction
+
+    def assemble(self, text: str, pc: int = 0) -> bytes:
+        """The bytes of assembly text that will stand at `pc`; InstructionError says what is wrong with it."""
+        from runtime.syntax.assemble import assemble_text
+        from runtime.syntax.errors import AssemblyError
+
+        # The assembler begins at a page.
+        skipped = pc & PAGE_MASK
+        before = f".space {skipped}\n" if skipped else ""
+        try:
+            image = assemble_text(self.generated.module("syntax"), before + text, "<text>", page_down(pc))
+        except AssemblyError as error:
+            lines = 1 if skipped else 0
+            messages = [replace(message, line=message.line - lines) for message in error.messages]
+            raise InstructionError("\n".join(map(str, messages))) from None
+        others = [section.name for section in image.sections if section.name != ".text" and section.size]
+        if others:
+            raise InstructionError(f"assemble() takes code only, not {', '.join(others)}; see `isomorph asm`")
+        return next((s.data for s in image.sections if s.name == ".text"), b"")[skipped:]
+
+    def lift(self, data: bytes, pc: int = 0, modes: Mapping[str, int] | None = None) -> Function:
+        """The TCG ops of the instructions in `data` up to the end of their block; `str` of it is readable."""
+        from runtime.tcg.intermediate import gen_intermediate_code
+
+        layout = self.generated.layout
+        values = {mode.name: mode.reset for mode in layout.modes} | dict(modes or {})
+        flags = 0
+        for mode in layout.modes:
+            flags |= (values.pop(mode.name) & ((1 << mode.width) - 1)) << mode.shift
+        if values:
+            raise InstructionError(f"{self.name} has no mode {', '.join(values)}")
+        if not data or self.decode(data[: layout.max_bytes], pc) is None:
+            raise InstructionError(f"{data[: layout.max_bytes].hex(' ') or 'nothing'} at {pc:#x} is no instruction")
+        return gen_intermediate_code(self.generated.module("translate"), layout, data, pc, flags)
+
+    def _tables(self) -> Disassembler:
+        if self._disassembler is None:
+            self._disassembler = Disassembler(self.generated.module("syntax").SYNTAX)
+        return self._disassembler
+
+    def __repr__(self) -> str:
+        return f"Isa({self.name!r})"

@@ -1,0 +1,117 @@
+"""`emulator.regs`: the guest's registers by the names of its spec, in lower case."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+
+from isomorph.errors import RegisterError
+from runtime.core.cpu import Vcpu
+from runtime.core.layout import RegisterLayout
+
+
+class Registers:
+    """Registers as attributes or items: `regs.a0`, `regs["x10"]`, `regs.pc`, `regs["fflags"]`.
+
+    Values are unsigned; a negative one is stored as its two's complement.  `regs.file("x")` is a whole register file.
+    """
+
+    __slots__ = ("_known", "_vcpu")
+    _known: dict[str, tuple[RegisterLayout, int] | str]
+    _vcpu: Vcpu
+
+    def __init__(self, vcpu: Vcpu) -> None:
+        object.__setattr__(self, "_vcpu", vcpu)
+        known: dict[str, tuple[RegisterLayout, int] | str] = {}
+        for mode in vcpu.layout.modes:
+            known[mode.name.lower()] = mode.name
+        for register in vcpu.layout.registers:
+            if register.is_file:
+                for index in range(register.count):
+                    known.setdefault(f"{register.name.lower()}{index}", (register, index))
+                    for name in register.names[index] if register.names else ():
+                        known.setdefault(name.lower(), (register, index))
+            else:
+                known[register.name.lower()] = register, 0
+        known["pc"] = known[vcpu.layout.pc_name.lower()] = "pc"
+        object.__setattr__(self, "_known", known)
+
+    def __getitem__(self, name: str) -> int:
+        place = self._place(name)
+        if isinstance(place, str):
+            return self._vcpu.pc if place == "pc" else self._vcpu.get_mode(place)
+        return self._vcpu.get(place[0].name, place[1])
+
+    def __setitem__(self, name: str, value: int) -> None:
+        place = self._place(name)
+        if isinstance(place, tuple):
+            width = place[0].width
+        elif place == "pc":
+            width = self._vcpu.layout.pc_width
+        else:
+            width = self._vcpu.layout.mode(place).width
+        if not -(1 << (width - 1)) <= value < 1 << width:
+            raise RegisterError(
+                f"{name} has {width} bits: {value:#x} does not fit; cut it: value & {(1 << width) - 1:#x}"
+            )
+        value &= (1 << width) - 1
+        if isinstance(place, tuple):
+            self._vcpu.set(place[0].name, value, place[1])
+        elif place == "pc":
+            self._vcpu.pc = value
+        else:
+            self._vcpu.set_mode(place, value)
+
+    def __getattr__(self, name: str) -> int:
+        return self[name]
+
+    def __setattr__(self, name: str, value: int) -> None:
+        self[name] = value
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._known
+
+    def __iter__(self) -> Iterator[str]:
+        """Every register once, by its first name; the pc first."""
+        yield "pc"
+        for register in self._vcpu.layout.registers:
+            if register.is_file:
+                for index in range(register.count):
+                    yield register.names[index][0] if register.names else f"{register.name.lower()}{index}"
+            else:
+                yield register.name.lower()
+        for mode in self._vcpu.layout.modes:
+            yield mode.name.lower()
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self._known]
+
+    def width(self, name: str) -> int:
+        """Bits of a register."""
+        place = self._place(name)
+        if isinstance(place, tuple):
+            return place[0].width
+        return self._vcpu.layout.pc_width if place == "pc" else self._vcpu.layout.mode(place).width
+
+    def file(self, name: str) -> list[int]:
+        """A copy of all entries of a register file."""
+        for register in self._vcpu.layout.registers:
+            if register.is_file and register.name.lower() == name.lower():
+                return [self._vcpu.get(register.name, index) for index in range(register.count)]
+        raise RegisterError(f"{self._vcpu.layout.isa} has no register file {name!r}")
+
+    def as_dict(self) -> dict[str, int]:
+        """Every register and its value."""
+        return {name: self[name] for name in self}
+
+    def _place(self, name: str) -> tuple[RegisterLayout, int] | str:
+        known = self._known
+        place = known.get(name.lower())
+        if place is None:
+            near = get_close_matches(name.lower(), known, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise RegisterError(f"{self._vcpu.layout.isa} has no register {name!r}{hint}")
+        return place
+
+    def __repr__(self) -> str:
+        return "<registers: " + " ".join(f"{name}={self[name]:#x}" for name in self) + ">"
