@@ -62,7 +62,8 @@ class StopReason:
     size: int = 0
 
     def __str__(self) -> str:
-        text = f"{self.kind.value} at {self.pc:#x} after {self.instructions:,} instructions"
+        plural = "" if self.instructions == 1 else "s"
+        text = f"{self.kind.value} at {self.pc:#x} after {self.instructions:,} instruction{plural}"
         if self.address is not None and self.access is not None:
             text += f": {self.access.value} of {self.size} bytes at {self.address:#x}"
         if self.exception is not None:

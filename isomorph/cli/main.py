@@ -18,6 +18,9 @@ COMMANDS: dict[str, str] = {
     "disasm": "disassemble a program, or instructions in hexadecimal",
 }
 
+#: as a shell reports them; importing `signal` for two numbers would cost a millisecond
+_SIGINT, _SIGPIPE = 2, 13
+
 _EXAMPLES = """\
 examples:
   isomorph gen riscv64                      generate one instruction set
@@ -60,7 +63,14 @@ def main(arguments: list[str] | None = None) -> int:
     if name not in COMMANDS:
         complain(f"there is no command {name!r}{_suggest(name)}; `isomorph --help` lists them")
         return 2
-    status: int = import_module(f"isomorph.cli.{name}").main(rest)
+    try:
+        status: int = import_module(f"isomorph.cli.{name}").main(rest)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + _SIGPIPE
+    except KeyboardInterrupt:
+        return 128 + _SIGINT
     if arguments is None and name == "run":
         # Nothing is left to do, and taking the interpreter apart takes a tenth of a short run.
         sys.stdout.flush()

@@ -334,6 +334,7 @@ def _run_process(guest: _Guest, thread: Thread) -> tuple[_Guest, int]:
                 _report(guest, thread, killed)
             break
     if os.getpid() != first:
+        process.release_parent()
         process.flush()
         if number:
             die(process, number)

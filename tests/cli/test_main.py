@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -72,6 +73,20 @@ def test_list(tmp_path: Path) -> None:
     done = command("list", "pdp11")
     assert done.returncode == 1
     assert "pdp11: there is no such instruction set" in done.stdout
+
+
+def test_a_reader_that_stops_early_is_no_error() -> None:
+    """`isomorph disasm prog | head` ends quietly, as other programs do."""
+    require_build("riscv64")
+    words = isomorph("disasm", "--isa", "riscv64", "-x", *["00000013"] * 20_000)
+    environment = dict(os.environ, PYTHONPATH=str(ROOT))
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 128 + signal.SIGPIPE
 
 
 def test_list_in_detail() -> None:
