@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from runtime.core.env import PAGE_EXEC, PAGE_READ, PAGE_WRITE
 from runtime.core.memory import PAGE_SIZE, GuestMemory, page_down, page_up
 from runtime.linux.elf import PF_R, PF_W, PF_X, ElfError, Image, Segment, open_executable, read_image
-from runtime.linux.mm import LOWEST, STACK_GAP
+from runtime.linux.mm import LOWEST, STACK_GAP, file_name
 from runtime.linux.process import Process, Thread
 
 DEFAULT_STACK = 8 << 20
@@ -35,7 +35,7 @@ def load(process: Process, image: Image, descriptor: int) -> int:
         )
     if image.high + bias > process.space.top:
         raise ElfError(f"{image.path}: {image.high - image.low:#x} bytes of segments do not fit above {bias:#x}")
-    name = os.path.realpath(image.path)
+    name = file_name(descriptor)
     for segment in image.segments:
         load_segment(process.memory, segment, descriptor, bias, name)
     process.space.set_heap(page_up(image.high + bias))
@@ -113,6 +113,7 @@ def start(
         raise StartError("arguments and environment take more than a quarter of the stack, or one is over 128 KiB")
     base, entry = (0, image.entry + bias) if image.interpreter is None else _load_interpreter(process, image)
     pointer = _fill_stack(process, image, bias, base, top)
+    process.stack_start = pointer
     thread.set(abi.stack, pointer)
     thread.vcpu.pc = entry
 
@@ -149,7 +150,7 @@ def _map_interpreter(process: Process, image: Image, linker: Image, descriptor: 
     except OSError:
         raise StartError(f"{linker.path} does not fit into the guest's address space") from None
     for segment in linker.segments:
-        load_segment(process.memory, segment, descriptor, bias, os.path.realpath(linker.path))
+        load_segment(process.memory, segment, descriptor, bias, file_name(descriptor))
     return bias, linker.entry + bias
 
 

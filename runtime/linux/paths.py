@@ -1,7 +1,7 @@
 """Paths as the guest means them: below its root, its directory and descriptors, with /proc/self answered for the guest.
 
 /proc/self of the host process tells of the emulator: its executable, its mappings, its memory.  What a guest may ask
-about itself is made up here; the files that describe the process as the host runs it (status, limits ...) are let
+about itself is made up (own_files.py); the files that describe the process as the host runs it (io, cgroup ...) are let
 through; the rest, above all mem, is refused.  Opened files are checked by their canonical name too, so that a symbolic
 link or a directory descriptor leads to nothing else.
 """
@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import os
 
-from runtime.core.env import PAGE_EXEC, PAGE_READ, PAGE_WRITE
 from runtime.linux.syscalls.table import fail
 
 TYPE_CHECKING = False
@@ -20,11 +19,13 @@ if TYPE_CHECKING:
 
 AT_FDCWD = -100
 PATH_MAX = 4096
+#: the directory whose entries are the guest's descriptors; `path` of a descriptor open on it
+OWN_DESCRIPTORS = b"/proc/self/fd"
 
 #: files of /proc/self that are as true of the guest as of the process that runs it, and can be read
 _HONEST = frozenset(
-    b"cgroup comm cpuset io limits loginuid mountinfo mounts mountstats oom_adj oom_score oom_score_adj sched "
-    b"schedstat sessionid stat statm status timerslack_ns".split()
+    b"cgroup cpuset io loginuid mountinfo mounts mountstats oom_adj oom_score oom_score_adj sched schedstat "
+    b"sessionid timerslack_ns".split()
 )
 
 
@@ -47,6 +48,13 @@ def locate(
     if not path:
         raise fail(errno.ENOENT)
     sysroot = process.sysroot
+    directory, base = None, b""
+    if not path.startswith(b"/"):
+        directory = process.directory if dirfd == AT_FDCWD else process.descriptors.host(dirfd)
+        if directory is not None:
+            base = canonical(directory)
+        if base == b"/proc" or base.startswith(b"/proc/"):
+            path = base + b"/" + path  # its links are the host's: look them up by name
     if path.startswith(b"/"):
         name = own_file(process, path) if follow else None
         if name is not None:
@@ -54,10 +62,8 @@ def locate(
         if sysroot is not None:
             path = sysroot.host(path, follow if links is None else links)
         return path, None
-    directory = process.directory if dirfd == AT_FDCWD else process.descriptors.host(dirfd)
     if sysroot is not None:
-        base = os.getcwdb() if directory is None else canonical(directory)
-        found = sysroot.inside(base, path, follow if links is None else links)
+        found = sysroot.inside(base or os.getcwdb(), path, follow if links is None else links)
         if found is not None:
             return found, None
     return path, directory
@@ -106,19 +112,6 @@ def own_file(process: Process, path: bytes) -> bytes | None:
     return b"/".join(rest)
 
 
-def answer(process: Process, name: bytes) -> bytes | None:
-    """The contents of /proc/self/<name>, where they are the guest's and not the host's."""
-    if name == b"maps":
-        return maps(process)
-    if name == b"cmdline":
-        return b"".join(word + b"\0" for word in process.arguments)
-    if name == b"environ":
-        return b"".join(word + b"\0" for word in process.environment)
-    if name == b"auxv":
-        return process.auxiliary
-    return None
-
-
 def check_own(name: bytes) -> None:
     """EACCES for what /proc/self/<name> would tell of the emulator rather than of the guest."""
     if name not in _HONEST and not name.startswith(b"net/"):
@@ -155,20 +148,3 @@ def working_directory(process: Process) -> bytes:
 def _number(name: bytes) -> int:
     digits = name[3:]
     return int(digits) if len(digits) < 10 else -1
-
-
-def maps(process: Process) -> bytes:
-    """/proc/self/maps: one line a region, as proc(5) lays it out."""
-    lines = []
-    for region in process.memory.regions():
-        permissions = "".join(
-            letter if region.permissions & bit else "-"
-            for letter, bit in (("r", PAGE_READ), ("w", PAGE_WRITE), ("x", PAGE_EXEC))
-        )
-        permissions += "s" if region.shared else "p"
-        line = f"{region.start:08x}-{region.end:08x} {permissions} {region.offset:08x} 00:00 0"
-        name = region.name
-        if process.sysroot is not None:
-            name = os.fsdecode(process.sysroot.guest(os.fsencode(name)))
-        lines.append(f"{line:<73}{name}" if name else f"{line} ")
-    return "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")

@@ -11,7 +11,7 @@ from importlib import import_module
 from runtime.core.cpu import Vcpu
 from runtime.core.env import Exit
 from runtime.core.memory import GuestMemory, page_up
-from runtime.linux import signals
+from runtime.linux import signals, vfork
 from runtime.linux.abi.model import Abi, Fault, Register, SystemCall
 from runtime.linux.attention import attend, mirror
 from runtime.linux.descriptors import DescriptorTable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from runtime.linux.syscalls.children import Replace
     from runtime.linux.sysroot import Sysroot
 
-for _name in ("children", "files", "memory", "paths", "polling", "signals", "time"):
+for _name in ("children", "controls", "files", "memory", "paths", "polling", "signals", "time"):
     import_module(f"runtime.linux.syscalls.{_name}")
 
 #: what F_GETFL answers for it on x86-64; Python says 0, for opening with it changes nothing there
@@ -133,6 +133,7 @@ class Process:
         self.arguments: list[bytes] = []
         self.environment: list[bytes] = []
         self.auxiliary = b""
+        self.stack_start = 0  # the stack pointer at the program's start
         self.trampoline = 0  # address of code that calls rt_sigreturn
         self.strace: Strace | None = None
         self.system_calls = 0
@@ -265,8 +266,12 @@ class Process:
                 self.descriptors.close(number)
         for timer in self.timers:
             self.host.do("timer_delete", timer)
+        self.release_parent()
+
+    def release_parent(self) -> None:
+        """Executing or ending: let a parent go on that waits in vfork."""
         if self.waiting_parent is not None:
-            os.close(self.waiting_parent)
+            vfork.tell(self.waiting_parent, self.memory)
             self.waiting_parent = None
 
     # ------------------------------------------------------------ signals and limits

@@ -50,8 +50,8 @@ def to_host(process: Process, number: int, data: bytes) -> bytes:
     """A siginfo_t that the guest made up, for sending signal `number` with it (rt_sigqueueinfo)."""
     head = process.abi.struct("siginfo_kill")
     code = head.unpack(data[: head.size])["code"]
-    host = process.signals.host(check(number))
-    if not host:
+    host = process.signals.host(check(number)) if number else 0
+    if number and not host:
         raise fail(errno.EINVAL)
     layout = layout_of(process.signals.name(number), code)
     fields = _unpack(process.abi.struct(layout), data)

@@ -89,7 +89,7 @@ class Sysroot:
         guest = b"/" + b"/".join(done) + (b"/" if directory and done else b"")
         if done and done[0] in _OF_THE_HOST:
             return guest, True, guest
-        return self._join(done) + (b"/" if directory else b""), exists, guest
+        return self._join(done) + (b"/" if directory and done else b""), exists, guest
 
     def _join(self, parts: list[bytes]) -> bytes:
         return b"/".join((self.root, *parts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import subprocess
 
@@ -11,6 +12,7 @@ from runtime.linux import process  # the calls are declared when it is imported
 from runtime.linux.abi import MACHINES, load, machine_name
 from runtime.linux.structs import Struct
 from runtime.linux.syscalls.table import CALLS, KINDS, Bound, SystemCalls
+from tests.linux import guest
 from tests.tools import tool
 
 assert process
@@ -112,3 +114,23 @@ def test_wide_arguments_of_narrow_guests() -> None:
     bound = Bound(CALLS["pread64"], abi)
     assert bound.arguments([3, 0x1000, 16, 0x89ABCDEF, 0x1234567, 0], abi) == [3, 0x1000, 16, 0x123456789ABCDEF]
     assert bound.arguments([0xFFFFFFFF, 0, 0, 0xFFFFFFFF, 0xFFFFFFFF, 0], abi) == [-1, 0, 0, -1]
+
+
+@pytest.mark.parametrize("name", ["riscv32", "riscv64"])
+def test_hardware_probe(name: str) -> None:
+    thread = guest.make_thread(name)
+    layout = thread.process.abi.struct("riscv_hwprobe")
+    keys = (3, 4, 5, 1000, -7)
+    pairs = guest.put(thread, b"".join(layout.pack({"key": key, "value": 99}) for key in keys))
+    assert guest.call(thread, "riscv_hwprobe", pairs, len(keys), 0, 0, 0) == 0
+    data = thread.memory.read(pairs, layout.size * len(keys))
+    found = [layout.unpack(data[at : at + layout.size]) for at in range(0, len(data), layout.size)]
+    assert [(pair["key"], pair["value"]) for pair in found] == [(3, 1), (4, 3), (5, 3), (-1, 0), (-1, 0)]
+    assert guest.call(thread, "riscv_hwprobe", pairs, 1, 0, 0, 1) == -errno.EINVAL
+    assert guest.call(thread, "riscv_hwprobe", pairs, 1, 8, 0, 0) == -errno.EINVAL
+    assert (
+        guest.call(thread, "riscv_hwprobe", pairs, 1, 8, guest.put(thread, bytes(8), pairs + 0x1000), 0)
+        == -errno.EINVAL
+    )
+    assert guest.call(thread, "riscv_hwprobe", pairs, 1, 8, guest.put(thread, b"\1" + bytes(7), pairs + 0x1000), 0) == 0
+    assert guest.call(thread, "riscv_hwprobe", 8, 1, 0, 0, 0) == -errno.EFAULT

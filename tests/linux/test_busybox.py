@@ -45,7 +45,7 @@ FILES = {
     "table": b"pear 3 green\napple 10 red\nplum 3 blue\nfig 1 purple\napple 2 green\n",
     "passwd": b"root:x:0:0:root:/root:/bin/sh\nbin:x:2:2:bin:/bin:/none\nalice:x:1000:1000:A:/home/alice:/bin/ash\n",
     "encoded": b"aGVsbG8gd29ybGQhCg==\n",
-    "coded": b"begin 644 words\n$;VYE\"@``\n`\nend\n",
+    "coded": b'begin 644 words\n$;VYE"@``\n`\nend\n',
     "sums": b"5d41402abc4b2a76b9719d911017c592  hello\n7e08c9b42f2d4d2ba7a6c9bd2a4ee35f  words\n",
     "copy": WORDS,
     "copy2": WORDS,

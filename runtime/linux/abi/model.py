@@ -76,6 +76,7 @@ class Abi:
     thread_pointer: Register | None = None
     platform: str | None = None  # AT_PLATFORM
     hardware_capabilities: int = 0  # AT_HWCAP
+    hardware_probe: Mapping[int, int] = MappingProxyType({})  # key -> value, where there is a call that asks for it
     page_bytes: int = 4096
     clock_ticks: int = 100
     #: clone(flags, stack, parent_tid, tls, child_tid), as most have it (CLONE_BACKWARDS), or with tls last

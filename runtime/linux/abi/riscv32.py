@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runtime.linux.abi import generic
 from runtime.linux.abi.model import Abi, SignalFrame, numbered, table
-from runtime.linux.abi.riscv64 import EXCEPTIONS, HARDWARE_CAPABILITIES, TRAMPOLINE
+from runtime.linux.abi.riscv64 import EXCEPTIONS, HARDWARE_CAPABILITIES, HARDWARE_PROBE, PROBE_STRUCTS, TRAMPOLINE
 
 ABI = Abi(
     name="riscv32",
@@ -38,5 +38,6 @@ ABI = Abi(
     ),
     numbers=table(generic.NUMBERS_32, numbered("258 riscv_hwprobe riscv_flush_icache")),
     constants=generic.CONSTANTS,
-    definitions=generic.STRUCTS_32,
+    definitions={**generic.STRUCTS_32, **PROBE_STRUCTS},
+    hardware_probe=HARDWARE_PROBE,
 )

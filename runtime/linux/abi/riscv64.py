@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 from runtime.linux.abi import generic
 from runtime.linux.abi.model import Abi, Fault, SignalFrame, SystemCall, numbered, table
 
@@ -26,6 +28,11 @@ TRAMPOLINE = bytes.fromhex("9308b008 73000000")
 
 #: arch/riscv/include/uapi/asm/hwcap.h: a bit for each of the single-letter extensions that user programs ask for
 HARDWARE_CAPABILITIES = sum(1 << ord(letter) - ord("a") for letter in "imafdc")
+
+#: arch/riscv/include/uapi/asm/hwprobe.h: vendor, architecture and implementation, base behaviour (IMA), extensions (F
+#: and D, C), how fast misaligned accesses are (fast), bytes that cbo.zero clears
+HARDWARE_PROBE = MappingProxyType({0: 0, 1: 0, 2: 0, 3: 1, 4: 3, 5: 3, 6: 0})
+PROBE_STRUCTS = {"riscv_hwprobe": "key:s64 value:u64"}
 
 ABI = Abi(
     name="riscv64",
@@ -60,5 +67,6 @@ ABI = Abi(
     ),
     numbers=table(generic.NUMBERS, numbered("258 riscv_hwprobe riscv_flush_icache")),
     constants=generic.CONSTANTS,
-    definitions=generic.STRUCTS_64,
+    definitions={**generic.STRUCTS_64, **PROBE_STRUCTS},
+    hardware_probe=HARDWARE_PROBE,
 )

@@ -8,6 +8,7 @@ import stat
 from contextlib import suppress
 
 from runtime.core.memory import GuestFault
+from runtime.linux import vfork
 from runtime.linux.host import Bytes
 from runtime.linux.paths import AT_FDCWD, canonical, guest_name, locate, read_path
 from runtime.linux.siginfo import from_host
@@ -128,8 +129,8 @@ def _parent(thread: Thread, flags: int, pid: int, waiting: tuple[int, int] | Non
         process.memory.write(pidfd, number.to_bytes(4, process.abi.byte_order))
     if waiting is not None:
         os.close(waiting[1])
-        os.read(waiting[0], 1)  # ends when the child closes it, by an exec or by its end
-        os.close(waiting[0])
+        process.host.set_mask(process.signals.host_mask(thread.blocked))
+        vfork.listen(waiting[0], process.memory)
     return pid
 
 
@@ -210,7 +211,9 @@ def _interpreter(start: bytes) -> list[bytes] | None:
     if not start.startswith(b"#!"):
         return None
     line, newline, _ = start[2:].partition(b"\n")
-    words = line.strip(b" \t\0").split(None, 1)
+    # Blanks at the end are cut off only where the line has an end.
+    line = line.rstrip(b" \t") if newline else line.partition(b"\0")[0]
+    words = line.lstrip(b" \t").split(None, 1)
     if not words or (not newline and len(start) == _FIRST_LINE and len(words) == 1):
         raise fail(errno.ENOEXEC)
     return words

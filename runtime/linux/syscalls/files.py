@@ -8,14 +8,12 @@ import os
 
 from runtime.core.env import PAGE_READ, PAGE_WRITE
 from runtime.core.memory import GuestFault
-from runtime.linux.abi import generic
 from runtime.linux.host import Bytes
 from runtime.linux.syscalls.table import fail, system_call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runtime.linux.process import Thread
-    from runtime.linux.structs import Struct
 
 #: Linux cuts every transfer to this (MAX_RW_COUNT), and a vector to UIO_MAXIOV parts
 MAX_TRANSFER = 0x7FFFF000
@@ -24,20 +22,6 @@ MAX_VECTOR = 1024
 F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK, F_SETLKW, F_SETOWN, F_GETOWN = range(10)
 F_DUPFD_CLOEXEC, F_SETPIPE_SZ, F_GETPIPE_SZ = 1030, 1031, 1032
 FD_CLOEXEC = 1
-
-#: ioctls that fill in or take one structure: name -> (structure, whether the call reads it)
-_IOCTLS: dict[str, tuple[str, bool]] = {
-    "TCGETS": ("termios", False),
-    "TCSETS": ("termios", True),
-    "TCSETSW": ("termios", True),
-    "TCSETSF": ("termios", True),
-    "TIOCGWINSZ": ("winsize", False),
-    "TIOCSWINSZ": ("winsize", True),
-    "TIOCGPGRP": ("int", False),
-    "TIOCSPGRP": ("int", True),
-    "FIONREAD": ("int", False),
-    "FIONBIO": ("int", True),
-}
 
 
 def reachable(thread: Thread, address: int, count: int, need: int) -> int:
@@ -300,39 +284,6 @@ def _lock(thread: Thread, host: int, command: int, address: int) -> int:
 def flock(thread: Thread, fd: int, operation: int) -> int:
     process = thread.process
     return process.host.wait("flock", process.descriptors.host(fd), operation)
-
-
-@system_call("fd command pointer")
-def ioctl(thread: Thread, fd: int, request: int, address: int) -> int:
-    process = thread.process
-    descriptor = process.descriptors.get(fd)
-    name = process.ioctl_names.get(request)
-    if name in ("FIOCLEX", "FIONCLEX"):
-        descriptor.close_on_exec = name == "FIOCLEX"
-        return 0
-    if name is None or name not in _IOCTLS:
-        raise fail(errno.ENOTTY)
-    structure, reads = _IOCTLS[name]
-    guest = process.abi.struct(structure)
-    host = process.abi.host_struct(structure)  # its ioctls are asm-generic, too
-    if reads:
-        argument = _translate(guest, host, thread.memory.read(address, guest.size))
-    else:
-        argument = bytes(host.size)
-    answer = fcntl.ioctl(descriptor.host, generic.CONSTANTS[name], argument)
-    if not reads:
-        thread.memory.write(address, _translate(host, guest, answer))
-    return 0
-
-
-def _translate(source: Struct, target: Struct, data: bytes) -> bytes:
-    """A structure in another ABI's layout; its one array of characters, at the end, goes over as it is."""
-    if source.offsets == target.offsets and source.big_endian == target.big_endian:
-        return data
-    values: dict[str, int | bytes] = dict(source.unpack(data))
-    if "cc" in source.offsets:
-        values["cc"] = data[source.offsets["cc"] :][:19]
-    return target.pack(values)
 
 
 @system_call("fd offset", "ftruncate", "ftruncate64")

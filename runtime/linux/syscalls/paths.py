@@ -7,9 +7,10 @@ import errno
 import os
 import stat as modes
 
+from runtime.linux.own_files import answer
 from runtime.linux.paths import (
     AT_FDCWD,
-    answer,
+    OWN_DESCRIPTORS,
     canonical,
     check_own,
     descriptor_of,
@@ -34,6 +35,7 @@ RENAME_NOREPLACE, RENAME_EXCHANGE = 1, 2
 UTIME_NOW, UTIME_OMIT = (1 << 30) - 1, (1 << 30) - 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_DT_DIR, _DT_LNK = 4, 10
 #: bytes of one getdents64 from the host
 _LISTING = 65536
 
@@ -55,7 +57,8 @@ def openat(thread: Thread, dirfd: int, address: int, flags: int, mode: int) -> i
             os.close(host)
     if name is not None:
         host = _open_own(process, name, host_flags)
-    return process.descriptors.add(host, bool(flags & process.abi.constants["O_CLOEXEC"]))
+    shown = OWN_DESCRIPTORS if name == b"fd" else None
+    return process.descriptors.add(host, bool(flags & process.abi.constants["O_CLOEXEC"]), shown)
 
 
 def _open(process: Process, path: bytes, host_flags: int, mode: int, directory: int | None) -> int:
@@ -75,6 +78,8 @@ def _open(process: Process, path: bytes, host_flags: int, mode: int, directory: 
 
 def _open_own(process: Process, name: bytes, host_flags: int) -> int:
     """Open what stands at /proc/self/<name> for the guest."""
+    if name == b"fd":
+        return os.open(OWN_DESCRIPTORS, host_flags | os.O_DIRECTORY)
     host = descriptor_of(process, name)
     if host is not None:
         return os.open(b"/proc/self/fd/%d" % host, host_flags & ~(os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW))
@@ -104,11 +109,12 @@ def _status(thread: Thread, dirfd: int, address: int, flags: int) -> os.stat_res
         return os.stat(process.directory or b".") if dirfd == AT_FDCWD else os.fstat(process.descriptors.host(dirfd))
     follow = not flags & AT_SYMLINK_NOFOLLOW
     path, directory = locate(process, dirfd, raw, follow=False, links=follow)
-    name = own_file(process, path) if follow else None
+    name = own_file(process, path)
     if name is not None:
         host = descriptor_of(process, name)
         if host is not None:
-            return os.fstat(host)
+            return os.fstat(host) if follow else os.lstat(b"/proc/self/fd/%d" % host)
+    if name is not None and follow:
         path, directory = read_link(process, name) or path, None
     return os.stat(path, dir_fd=directory, follow_symlinks=follow)
 
@@ -453,6 +459,10 @@ def getdents64(thread: Thread, fd: int, address: int, count: int) -> int:
     process = thread.process
     host = process.descriptors.host(fd)
     process.memory.writable(address, min(count, 1 << 31))
+    if process.descriptors.get(fd).path == OWN_DESCRIPTORS:
+        data = _list_descriptors(process, host, count)
+        process.memory.write(address, data)
+        return len(data)
     listing = ctypes.create_string_buffer(min(count, _LISTING))
     got = int(_libc.getdents64(host, listing, len(listing)))
     if got < 0:
@@ -462,6 +472,26 @@ def getdents64(thread: Thread, fd: int, address: int, count: int) -> int:
         data = _swap_entries(process, data)
     process.memory.write(address, data)
     return got
+
+
+def _list_descriptors(process: Process, host: int, count: int) -> bytes:
+    """Entries of /proc/self/fd from its position on, as many as fit: "." and "..", then the guest's descriptors."""
+    names = [b".", b"..", *(b"%d" % number for number in process.descriptors.numbers())]
+    layout = process.abi.struct("dirent64")
+    head = layout.offsets["type"] + 1
+    at = os.lseek(host, 0, os.SEEK_CUR)
+    data = b""
+    for index in range(at, len(names)):
+        size = head + len(names[index]) + 8 & ~7
+        if len(data) + size > count:
+            break
+        fields = {"ino": index + 1, "off": index + 1, "reclen": size, "type": _DT_DIR if index < 2 else _DT_LNK}
+        data += (layout.pack(fields)[:head] + names[index]).ljust(size, b"\0")
+        at = index + 1
+    if not data and at < len(names):
+        raise fail(errno.EINVAL)
+    os.lseek(host, at, os.SEEK_SET)
+    return data
 
 
 def _swap_entries(process: Process, data: bytes) -> bytes:

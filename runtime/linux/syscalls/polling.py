@@ -129,7 +129,7 @@ def pselect6(thread: Thread, count: int, read: int, write: int, special: int, ti
     process, memory, abi = thread.process, thread.memory, thread.process.abi
     if count < 0:
         raise fail(errno.EINVAL)
-    count = min(count, _MOST_SELECTED, max(process.descriptors.numbers(), default=-1) + 1)
+    count = min(count, _MOST_SELECTED, process.descriptors.limit)
     size = -(-count // abi.bits) * abi.long_bytes
     addresses = (read, write, special)
     before = [_read_set(thread, address, size) for address in addresses]

@@ -19,6 +19,9 @@ FUTEX_WAIT_BITSET, FUTEX_WAKE_BITSET = 9, 10
 FUTEX_PRIVATE, FUTEX_CLOCK_REALTIME = 128, 256
 PR_GET_DUMPABLE, PR_SET_DUMPABLE, PR_SET_NAME, PR_GET_NAME = 3, 4, 15, 16
 RLIM_INFINITY = (1 << 64) - 1
+#: bytes of a set of processors that are looked at
+_MOST_CPU_BYTES = 1024
+_MOST_PAIRS = 1 << 16
 _RANDOM_MOST = 33554431  # what one getrandom gives
 
 
@@ -334,6 +337,23 @@ def prctl(thread: Thread, option: int, first: int, second: int, third: int, four
 @system_call("pointer pointer flags")
 def riscv_flush_icache(thread: Thread, start: int, end: int, flags: int) -> int:
     """Stores into translated code are caught as they happen: there is nothing left to flush."""
+    return 0
+
+
+@system_call("pointer size size pointer flags")
+def riscv_hwprobe(thread: Thread, pairs: int, count: int, cpu_bytes: int, cpus: int, flags: int) -> int:
+    """Fill in the values of the keys in an array of pairs; a key nobody knows becomes -1."""
+    process = thread.process
+    if count > _MOST_PAIRS or flags or (cpus == 0) != (cpu_bytes == 0):
+        raise fail(errno.EINVAL)
+    if cpus and not any(process.memory.read(cpus, min(cpu_bytes, _MOST_CPU_BYTES))):
+        raise fail(errno.EINVAL)
+    layout = process.abi.struct("riscv_hwprobe")
+    for at in range(pairs, pairs + count * layout.size, layout.size):
+        key = layout.unpack(process.memory.read(at, layout.size))["key"]
+        value = process.abi.hardware_probe.get(key)
+        pair = {"key": -1, "value": 0} if value is None else {"key": key, "value": value}
+        process.memory.write(at, layout.pack(pair))
     return 0
 
 

@@ -221,7 +221,7 @@ def _queue(thread: Thread, call: str, targets: tuple[int, ...], number: int, add
     if -1 in targets:
         raise fail(errno.EPERM)
     data = Bytes(to_host(process, number, process.memory.read(address, SIGINFO_BYTES)))
-    return process.host.do(call, *targets, process.host_signal(number), data.address)
+    return process.host.do(call, *targets, process.host_signal(number) if number else 0, data.address)
 
 
 @system_call("int signal pointer")
