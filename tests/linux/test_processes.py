@@ -20,6 +20,9 @@ from runtime.linux import host_x86_64
 from tests.conftest import ROOT
 from tests.tools import compile_c, isomorph, require_build, tool
 
+#: they time things, and fork: too unsteady beside other tests
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 PROCESSES = sorted((HERE / "processes").glob("*.c"))
 EXECUTING = sorted((HERE / "executing").glob("*.c"))
