@@ -26,32 +26,44 @@ class HostBuffer:
 
     Nothing is charged until it is used (MAP_NORESERVE), so a buffer may be far larger than the host's memory.
     `fork` copies it on write.  It is never executable.  Of a `sparse` one few bytes here and there are ever touched:
-    the host shall not spend huge pages on it.
+    the host shall not spend huge pages on it.  `margin`: bytes on either side that nothing else is mapped into;
+    `memory`, the host's whole mapping, begins with them.
     """
 
-    __slots__ = ("address", "memory", "size")
+    __slots__ = ("_margin", "address", "memory", "size")
 
-    def __init__(self, size: int, sparse: bool = False) -> None:
+    def __init__(self, size: int, sparse: bool = False, margin: int = 0) -> None:
         self.size = -(-size // HOST_PAGE) * HOST_PAGE
+        self._margin = margin
+        whole = self.size + 2 * margin
         try:
             self.memory = mmap.mmap(
-                -1, self.size, flags=_PRIVATE_ANONYMOUS | _NORESERVE, prot=mmap.PROT_READ | mmap.PROT_WRITE
+                -1, whole, flags=_PRIVATE_ANONYMOUS | _NORESERVE, prot=mmap.PROT_READ | mmap.PROT_WRITE
             )
         except (OSError, OverflowError) as error:
-            raise MemoryError(f"cannot reserve {self.size:#x} bytes of address space: {error}") from error
+            raise MemoryError(f"cannot reserve {whole:#x} bytes of address space: {error}") from error
         if sparse:
             self._advise_no_huge_pages()
         # The ctypes object exports the mmap's buffer, and while it lives the mmap cannot be closed: let it go at once.
-        self.address = addressof(c_char.from_buffer(self.memory))
+        self.address = addressof(c_char.from_buffer(self.memory)) + margin
 
     def _advise_no_huge_pages(self) -> None:
         with suppress(OSError):  # a kernel without them refuses the advice
             self.memory.madvise(mmap.MADV_NOHUGEPAGE)
 
+    def view(self) -> memoryview:
+        """The bytes, without the margins."""
+        with memoryview(self.memory) as whole:
+            return whole[self._margin : self._margin + self.size]
+
+    def flush(self, offset: int, size: int) -> None:
+        """Have the host write what was stored to a shared file's pages to disk."""
+        self.memory.flush(self._margin + offset, size)
+
     def discard(self, offset: int, size: int) -> None:
         """Make whole host pages read as zeros again and return them to the host."""
         if size > 0:
-            self.memory.madvise(mmap.MADV_DONTNEED, offset, size)
+            self.memory.madvise(mmap.MADV_DONTNEED, self._margin + offset, size)
 
     # ------------------------------------------------------------ other memory under parts of it
 
@@ -105,7 +117,7 @@ class HostBuffer:
         """Whether the page of a file at `offset` is there: asked of the kernel, which does not die of it."""
         reader, writer = os.pipe2(os.O_CLOEXEC)
         try:
-            with memoryview(self.memory)[offset : offset + 1] as byte:
+            with self.view()[offset : offset + 1] as byte:
                 return os.write(writer, byte) == 1
         except OSError:
             return False

@@ -19,7 +19,8 @@ class Exit(IntEnum):
     CODE_WRITE = 4  # a store to env.fault_address hit a page holding translated code; re-run env.pc after invalidating
     WAIT = 5  # wfi: sleep until an interrupt; env.pc is the next instruction
     TRANSLATED = 6  # trace mode: env.tb is new; go on at env.pc
-    HOOK = 7  # env.pc is an address that Python wants to see before it runs (runtime/tcg/watch.py)
+    HOOK = 7  # env.pc is an address that Python wants to see before it runs (runtime/core/watch.py)
+    HOT = 8  # the block at env.pc has become hot, and TcgContext.hot_exit asks to be told at once
 
 
 class FaultKind(IntEnum):
@@ -65,6 +66,7 @@ RUNTIME_FIELDS: tuple[tuple[str, int], ...] = (
     ("fault_kind", 8),  # FaultKind, set when an access is refused; whoever looks at it sets it back to NONE
     ("hook_pass", 8),  # PASS_* bits
     ("access_log", 8),  # host address of an access log (runtime/tcg/tb.py), 0: accesses are not logged
+    ("native", 8),  # host address of the ISA's native code: regions find its functions by their offsets in it
     ("sink", 64),  # where writes to hard-wired registers go
 )
 
@@ -95,3 +97,6 @@ PAGE_READABLE = 64  # loads are shown to Python first: PAGE_READ is cleared mean
 PAGE_HOOKED = 128  # some addresses of the page are in TcgContext.hooked: Python is asked before code there runs
 #: guest addresses of more bits than this do not exist in user mode (one reservation of 2**38 bytes)
 ADDRESS_BITS = 38
+#: host bytes below and above the guest's that are nobody's: compiled code compares the base of an address with the end
+#: of the address space, not what a displacement of less than this makes of it
+ADDRESS_MARGIN = 1 << 30

@@ -16,6 +16,7 @@ from bisect import bisect_left, bisect_right
 from runtime.core.buffer import HostBuffer
 from runtime.core.env import (
     ADDRESS_BITS,
+    ADDRESS_MARGIN,
     PAGE_BITS,
     PAGE_CODE,
     PAGE_EXEC,
@@ -30,6 +31,8 @@ from runtime.core.record import record, replace
 TYPE_CHECKING = False  # typing's own takes longer to import than all this
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from runtime.core.guard import Guard
 
 PAGE_SIZE = 1 << PAGE_BITS
 PAGE_MASK = PAGE_SIZE - 1
@@ -126,6 +129,8 @@ class GuestMemory:
     on_code_change  called with (first page, last page) before pages holding translated code change
     on_change     called with (start, end) before pages some of which have PAGE_WATCHED change
     on_protected  called with (start, end) after the permissions of these pages were set anew
+    guard         has the host refuse what the table refuses, once `enable_guard` was called
+    changes       a list that ranges are added to before Python changes them, if somebody wants to know
     """
 
     def __init__(self, address_bits: int = 64) -> None:
@@ -133,23 +138,37 @@ class GuestMemory:
             raise ValueError(f"an address space of {address_bits} bits is smaller than a page")
         self.size = 1 << min(address_bits, ADDRESS_BITS)
         # One page more than the guest can name: the decoder may look a few bytes past the last instruction.
-        self._memory = HostBuffer(self.size + PAGE_SIZE)
+        self._memory = HostBuffer(self.size + PAGE_SIZE, margin=ADDRESS_MARGIN)
         self._table = HostBuffer(self.size >> PAGE_BITS, sparse=True)
         self.base = self._memory.address
         self.permissions = self._table.address
         self.table = self._table.memory
-        self.view = memoryview(self._memory.memory)
+        self.view = self._memory.view()
         self.on_code_change: Callable[[int, int], None] | None = None
         self.on_change: Callable[[int, int], None] | None = None
         self.on_protected: Callable[[int, int], None] | None = None
+        self.changes: list[tuple[int, int]] | None = None
+        self.guard: Guard | None = None
         self._starts: list[int] = []
         self._regions: list[Region] = []
 
     def close(self) -> None:
         """Return everything to the host.  The object is of no use afterwards."""
+        if self.guard is not None:
+            self.guard.close()
+            self.guard = None
         self.view.release()
         self._memory.close()
         self._table.close()
+
+    def enable_guard(self) -> None:
+        """Have the host refuse what the permission table refuses: compiled code does not look there (core/guard.py)."""
+        from runtime.core.guard import Guard  # not needed at start-up
+
+        if self.guard is None:
+            self.guard = Guard(self.base, self.size, self.table)
+            for region in self._regions:
+                self.guard.follow(region.start >> PAGE_BITS, region.end >> PAGE_BITS)
 
     # ------------------------------------------------------------ the map
 
@@ -207,6 +226,8 @@ class GuestMemory:
             size = new_size
         self._code_changes(address, address + size)
         self.unmap(target, new_size)
+        if self.guard is not None:
+            self.guard.open(address, size)  # the host moves only what is alike
         try:
             self._memory.move(address, size, target, new_size)
         except OSError:
@@ -261,7 +282,7 @@ class GuestMemory:
         for region in self._overlapping(address, address + size):
             if region.shared and region.backing is not None:
                 start, end = max(region.start, address), min(region.end, address + size)
-                self._memory.memory.flush(start, end - start)
+                self._memory.flush(start, end - start)
 
     def protect(self, address: int, size: int, permissions: int) -> bool:
         """Change the permissions of a range; False, and nothing changed, when part of it is not mapped (ENOMEM)."""
@@ -448,6 +469,8 @@ class GuestMemory:
         """Have the blocks translated from pages of [start, end) dropped before the pages change."""
         if start >= end:
             return
+        if self.changes is not None:
+            self.changes.append((start, end))
         first, last = start >> PAGE_BITS, (end - 1) >> PAGE_BITS
         if self.on_change is not None:
             for chunk in range(first, last + 1, _CHUNK):
@@ -473,6 +496,8 @@ class GuestMemory:
             self.table[chunk:stop] = bytes((permissions,)) * (stop - chunk)
         if self.on_protected is not None:
             self.on_protected(start, end)
+        if self.guard is not None:
+            self.guard.follow(first, last)
 
     def _grant(self, region: Region) -> None:
         """Set the permission bytes of a region: none for pages behind its file's end."""

@@ -162,6 +162,8 @@ class Watch:
         start = page << PAGE_BITS
         if not any(low < start + (1 << PAGE_BITS) and start < high for low, high in self.stores):
             self.memory.table[page] = _STORE_PLAIN[self.memory.table[page]]
+            if self.memory.guard is not None:
+                self.memory.guard.follow(page, page + 1)
 
     def _changing(self, start: int, end: int) -> None:
         """GuestMemory is about to change pages of which some are watched."""
@@ -227,6 +229,8 @@ class Watch:
         for chunk in range(first, last, _CHUNK):
             stop = min(chunk + _CHUNK, last)
             memory.table[chunk:stop] = memory.table[chunk:stop].translate(table)
+        if memory.guard is not None:
+            memory.guard.follow(first, last)
 
     def _runs(self, start: int, end: int, test: bytes) -> Iterator[tuple[int, int]]:
         """Runs of pages overlapping [start, end) whose permission bytes pass a test, as addresses."""
