@@ -1,22 +1,45 @@
-"""Pseudo-instructions: finds the instructions that `asm "…" = "…"` stands for, and what each of their holes gets."""
+"""`asm "…" = "…"`: finds the instructions that a pseudo-instruction stands for, and what each of their holes gets.
+
+A text that reads as a longer instruction than the one it stands for is another encoding of it.  `%f({x})` is a function
+of the assembler's expressions, and a text that begins with a dot a directive that sets modes.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from gen import model
 from gen.errors import Diagnostics
 from gen.python_emitter import source_line
-from runtime.syntax.disassemble import style_of
 from runtime.syntax.expressions import BadExpression, Undefined, parse, symbols
 from runtime.syntax.matching import Given, Matcher, RowGiven, Wildcard
+from runtime.syntax.printing import style_of
 from runtime.syntax.solve import Solver, Unsolvable, fits
-from runtime.syntax.tables import Alias, AliasHole, Binding, Form, Hole, Step, Syntax
+from runtime.syntax.tables import (
+    Alias,
+    AliasHole,
+    Binding,
+    Directive,
+    Form,
+    Function,
+    Hole,
+    Shorter,
+    Step,
+    Syntax,
+    mode_key,
+)
 
-__all__ = ["resolve"]
+__all__ = ["Found", "resolve"]
 
-_HOLE = re.compile(r"\{\s*([A-Za-z_]\w*)\s*(?::\s*([su]?[1-9]\d*)\s*)?\}")
+_HOLE = re.compile(r"\{\s*([A-Za-z_]\w*)\s*(?::\s*([su]?[1-9]\d*|!0)\s*)?\}")
+_FUNCTION = re.compile(r"(%[A-Za-z_]\w*)\(\{\s*([A-Za-z_]\w*)\s*\}\)")
+_WHOLE = re.compile(r"\{(.*)\}")
+_SETTING = re.compile(r"([A-Za-z_]\w*)\s*=\s*(\d+)")
+#: settings of the assembler's that are no modes: whether shorter encodings are chosen, and saving them all
+_OWN_SETTINGS = ("short",)
+_STACK = ("push", "pop")
 _NAME = re.compile(r"\s*([A-Za-z_]\w*)\s*")
 #: alias holes that only expressions use hold numbers of any size; the instruction's own holes check the result
 _NUMBER = Hole("number", 64, signed=True)
@@ -39,16 +62,72 @@ class _NoSymbols:
     def here(self) -> int:
         raise Undefined(".", 0, 0)
 
+    def call(self, name: str, value: int, addend: int) -> int:
+        raise BadExpression(f"{name} is not known here", 0)
 
-def resolve(definitions: Iterable[model.AsmAliasDef], syntax: Syntax, diagnostics: Diagnostics) -> tuple[Alias, ...]:
-    """The aliases in declared order; reports those that stand for no instruction."""
-    found = []
+
+@dataclass(slots=True)
+class Found:
+    """What the `asm` lines of a spec declare, each kind in declared order."""
+
+    aliases: list[Alias] = field(default_factory=list)
+    shorter: list[Shorter] = field(default_factory=list)
+    functions: list[Function] = field(default_factory=list)
+    directives: list[Directive] = field(default_factory=list)
+
+
+def resolve(definitions: Iterable[model.AsmAliasDef], syntax: Syntax, diagnostics: Diagnostics) -> Found:
+    """Everything declared; reports what stands for nothing."""
+    found = Found()
     for definition in definitions:
         try:
-            found.append(_Resolver(definition, syntax).alias())
+            if definition.syntax.startswith("%"):
+                found.functions.append(_function(definition))
+            elif definition.syntax.startswith("."):
+                found.directives.append(_directive(definition, syntax))
+            else:
+                resolver = _Resolver(definition, syntax)
+                shorter = resolver.shorter()
+                if shorter is not None:
+                    found.shorter.append(shorter)
+                else:
+                    found.aliases.append(resolver.alias())
         except _Wrong as wrong:
             diagnostics.error(definition.pos, wrong.message, help=wrong.help)
-    return tuple(found)
+    return found
+
+
+def _function(definition: model.AsmAliasDef) -> Function:
+    heading, body = _FUNCTION.fullmatch(definition.syntax.strip()), _WHOLE.fullmatch(definition.expansion.strip())
+    if heading is None or body is None:
+        raise _Wrong("a function is written %name({x}) = {expression}")
+    try:
+        expression, end = parse(body[1], 0, slices=True)
+    except BadExpression as error:
+        raise _Wrong(f"in '{body[1]}': {error}") from None
+    if body[1][end:].strip():
+        raise _Wrong(f"'{body[1][end:].strip()}' after an expression")
+    for symbol in symbols(expression):
+        if symbol.name not in (".", heading[2]):
+            raise _Wrong(f"'{symbol.name}' is not the parameter of {heading[1]}")
+    return Function(source_line(definition.pos), heading[1], heading[2], body[1].strip())
+
+
+def _directive(definition: model.AsmAliasDef, syntax: Syntax) -> Directive:
+    settings: list[tuple[str, int]] = []
+    for text in definition.expansion.split(";"):
+        setting = _SETTING.fullmatch(text.strip())
+        if text.strip() in _STACK:
+            settings.append((text.strip(), 0))
+        elif setting and setting[1] in _OWN_SETTINGS:
+            settings.append((setting[1], int(setting[2])))
+        elif setting and mode_key(setting[1]) in syntax.modes:
+            settings.append((mode_key(setting[1]), int(setting[2])))
+        elif text.strip():
+            raise _Wrong(
+                f"'{text.strip()}' sets nothing", "a directive sets modes and short, as in short = 1, or is push or pop"
+            )
+    return Directive(source_line(definition.pos), " ".join(definition.syntax.lower().split()), tuple(settings))
 
 
 class _Resolver:
@@ -74,6 +153,31 @@ class _Resolver:
         )
         return Alias(source_line(self.definition.pos), pieces, steps, self._printed(steps, declared))
 
+    def shorter(self) -> Shorter | None:
+        """What it says of two encodings, if its text reads as an instruction longer than the one it stands for."""
+        if ";" in self.definition.expansion:
+            return None
+        short = self.step(self.definition.expansion.strip())
+        length = self.syntax.by_name[short.form].encoding.length
+        text = "".join(f"{{{name}}}" if name else literal for name, literal in self.parts)
+        matcher = Matcher(text, self.syntax.register_names, wildcards=True)
+        readings = (
+            reading
+            for form in self.syntax.forms
+            if form.encoding.length > length
+            for reading in matcher.match(form.pieces, form.operands)
+        )
+        if next(readings, None) is None:
+            return None
+        long = self.step(text, length)
+        names = [{binding.name for binding in step.bindings if binding.value is None} for step in (long, short)]
+        if "" in names[0] | names[1]:
+            raise _Wrong("a shorter encoding cannot compute what it shows")
+        for name in sorted(names[0] ^ names[1]):
+            raise _Wrong(f"'{name}' stands in only one of the two encodings")
+        limits = tuple((name, limit) for name, limit in self.parts if name and limit)
+        return Shorter(source_line(self.definition.pos), long, short, limits)
+
     def _printed(self, steps: tuple[Step, ...], declared: set[str]) -> bool:
         """Whether the disassembler may show it: one instruction, nothing computed, and something fixed."""
         if len(steps) > 1:
@@ -83,10 +187,13 @@ class _Resolver:
         names = [binding.name for binding in steps[0].bindings if binding.value is None]
         return all(names) and len(set(names)) < len(steps[0].bindings) and set(names) == declared
 
-    def step(self, text: str) -> Step:
+    def step(self, text: str, longer_than: int = 0) -> Step:
+        """The instruction a text is, in more than so many bits."""
         matcher = Matcher(text, self.syntax.register_names, wildcards=True)
         wrong: _Wrong | None = None
         for form in sorted(self.syntax.forms, key=lambda form: form.encoding.length):
+            if form.encoding.length <= longer_than:
+                continue
             for given in matcher.match(form.pieces, form.operands):
                 try:
                     return Step(
@@ -144,15 +251,17 @@ class _Resolver:
             raise _Wrong(f"'{text[end:].strip()}' after an expression")
         names = {name for name, _ in self.parts if name}
         for symbol in symbols(expression):
-            if symbol.name != "." and symbol.name not in names:
+            if symbol.name not in (".", ".end") and symbol.name not in names:
                 raise _Wrong(f"'{symbol.name}' is no hole of the pseudo-instruction")
             self.used.add(symbol.name)
-        self.used.discard(".")
+        self.used -= {".", ".end"}
         return text.strip()
 
 
 def _implied(limit: str, hole: Hole) -> bool:
     """Whether every value of a hole is within a limit."""
+    if limit == "!0":
+        return False
     bits, sign = int(limit.lstrip("su")), limit[0]
     if sign == "u" and hole.signed:
         return False

@@ -14,10 +14,22 @@ from gen.errors import Diagnostics
 from gen.evaluate import NotStatic, PythonPrinter, always_holds, variables_of
 from gen.python_emitter import source_line
 from gen.source import Doc, Group, Keyword, call, hexadecimal, identifier, quoted, statement, tuple_of
-from gen.syntax_aliases import resolve
+from gen.syntax_aliases import Found, resolve
 from gen.templates import render
 from gen.tree import Pos
-from runtime.syntax.tables import NEXT_PC, PC, Alias, AliasHole, Hole, Syntax, mode_key
+from runtime.syntax.tables import (
+    NEXT_PC,
+    PC,
+    Alias,
+    AliasHole,
+    Directive,
+    Function,
+    Hole,
+    Shorter,
+    Step,
+    Syntax,
+    mode_key,
+)
 
 __all__ = ["module_source"]
 
@@ -26,13 +38,16 @@ _TABLE_NAMES = (
     "AliasHole",
     "Argument",
     "Binding",
+    "Directive",
     "Encoding",
     "Field",
     "Form",
+    "Function",
     "Hole",
     "Names",
     "Operand",
     "Row",
+    "Shorter",
     "Space",
     "Step",
     "Syntax",
@@ -261,19 +276,26 @@ class _SyntaxPrinter:
                 Keyword("forms=", "FORMS"),
                 Keyword("aliases=", "ALIASES"),
                 Keyword("registers=", tuple_of(self.registers)),
+                Keyword("shorter=", "SHORTER"),
+                Keyword("functions=", "FUNCTIONS"),
+                Keyword("directives=", "DIRECTIVES"),
             ),
         )
-        without = self._render(forms, [], syntax)
+        without = self._render(forms, Found(), syntax)
         self.diagnostics.raise_if_any()
         loaded = ModuleType(f"syntax of {self.spec.name}")
         exec(compile(without, loaded.__name__, "exec"), loaded.__dict__)
         self.hole_names = {id(value): name for name, value in vars(loaded).items() if isinstance(value, Hole)}
         tables: Syntax = loaded.SYNTAX
-        aliases = resolve(self.spec.asm_aliases, tables, self.diagnostics)
+        found = resolve(self.spec.asm_aliases, tables, self.diagnostics)
         self.diagnostics.raise_if_any()
-        return self._render(forms, [self.alias(alias) for alias in aliases], syntax)
+        return self._render(forms, found, syntax)
 
-    def _render(self, forms: list[list[str]], aliases: list[list[str]], syntax: list[str]) -> str:
+    def _render(self, forms: list[list[str]], found: Found, syntax: list[str]) -> str:
+        aliases = [self.alias(alias) for alias in found.aliases]
+        shorter = [self.shorter(rule) for rule in found.shorter]
+        asm_functions = [self.asm_function(function) for function in found.functions]
+        directives = [self.directive(directive) for directive in found.directives]
         functions = [self.printer.function(function) for function in self.printer.used.values()]
         code = "\n".join(line for lines in [*functions, *self.value_lines] for line in lines)
         tables = "\n".join(
@@ -281,6 +303,9 @@ class _SyntaxPrinter:
             for part in (
                 forms,
                 aliases,
+                shorter,
+                asm_functions,
+                directives,
                 self.operands.lines,
                 self.holes.lines,
                 self.names.lines,
@@ -296,7 +321,10 @@ class _SyntaxPrinter:
             isa=self.spec.name,
             arithmetic=[name for name in runtime.syntax.arithmetic.__all__ if re.search(rf"\b{name}\(", code)],
             table_names=[
-                name for name in _TABLE_NAMES if name in ("Alias", "Form") or re.search(rf"\b{name}\b(?!\")", tables)
+                name
+                for name in _TABLE_NAMES
+                if name in ("Alias", "Directive", "Form", "Function", "Shorter")
+                or re.search(rf"\b{name}\b(?!\")", tables)
             ],
             names=self.names.lines,
             fields=self.fields.lines,
@@ -306,6 +334,9 @@ class _SyntaxPrinter:
             operands=self.operands.lines,
             forms=forms,
             aliases=aliases,
+            shorter=shorter,
+            asm_functions=asm_functions,
+            directives=directives,
             syntax=syntax,
         )
 
@@ -322,18 +353,38 @@ class _SyntaxPrinter:
                 pieces.append(call("AliasHole", *parts))
             else:
                 pieces.append(quoted(piece))
-        steps: list[Doc] = []
-        for step in alias.steps:
-            bindings: list[Doc] = []
-            for binding in step.bindings:
-                if binding.value is not None:
-                    bindings.append(call("Binding", Keyword("value=", hexadecimal(binding.value))))
-                elif binding.name:
-                    bindings.append(call("Binding", Keyword("name=", quoted(binding.name))))
-                else:
-                    bindings.append(call("Binding", Keyword("expression=", quoted(binding.expression))))
-            steps.append(call("Step", quoted(step.form), tuple_of(bindings)))
-        value = call("Alias", quoted(alias.source), tuple_of(pieces), tuple_of(steps), str(alias.printed))
+        steps = tuple_of(self.step(step) for step in alias.steps)
+        value = call("Alias", quoted(alias.source), tuple_of(pieces), steps, str(alias.printed))
+        return statement("", value, ",", 1)
+
+    def step(self, step: Step) -> Doc:
+        bindings: list[Doc] = []
+        for binding in step.bindings:
+            if binding.value is not None:
+                bindings.append(call("Binding", Keyword("value=", hexadecimal(binding.value))))
+            elif binding.name:
+                bindings.append(call("Binding", Keyword("name=", quoted(binding.name))))
+            else:
+                bindings.append(call("Binding", Keyword("expression=", quoted(binding.expression))))
+        return call("Step", quoted(step.form), tuple_of(bindings))
+
+    def shorter(self, rule: Shorter) -> list[str]:
+        """One row of SHORTER."""
+        arguments = [quoted(rule.source), self.step(rule.long), self.step(rule.short)]
+        if rule.limits:
+            limits = tuple_of(tuple_of((quoted(name), quoted(limit))) for name, limit in rule.limits)
+            arguments.append(Keyword("limits=", limits))
+        return statement("", call("Shorter", *arguments), ",", 1)
+
+    def asm_function(self, function: Function) -> list[str]:
+        """One row of FUNCTIONS."""
+        texts = (function.source, function.name, function.parameter, function.expression)
+        return statement("", call("Function", *map(quoted, texts)), ",", 1)
+
+    def directive(self, directive: Directive) -> list[str]:
+        """One row of DIRECTIVES."""
+        settings = tuple_of(tuple_of((quoted(name), str(value))) for name, value in directive.settings)
+        value = call("Directive", quoted(directive.source), quoted(directive.text), settings)
         return statement("", value, ",", 1)
 
     def _hole_constant(self, hole: Hole) -> str:

@@ -15,7 +15,8 @@ DEFAULT_ISA = "riscv64"
 _EPILOG = """\
 examples:
   isomorph asm examples/hello.s -o hello
-  isomorph asm --isa riscv32 prog.s -o prog
+  isomorph asm --isa riscv32 start.s prog.s -o prog
+  isomorph asm --raw -l --base 0x80000000 boot.s -o boot.bin
 """
 
 
@@ -27,11 +28,26 @@ def make_parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("source", metavar="FILE.s", help="assembly text; - reads standard input")
+    parser.add_argument("sources", metavar="FILE.s", nargs="+", help="assembly text; - reads standard input")
     parser.add_argument("-o", dest="output", metavar="FILE", help="the executable; default: the source without .s")
     parser.add_argument("--isa", default=DEFAULT_ISA, metavar="NAME", help=f"instruction set; default: {DEFAULT_ISA}")
-    parser.add_argument("--base", type=lambda text: int(text, 0), metavar="ADDRESS", help="where .text begins")
+    parser.add_argument("--base", type=_number, metavar="ADDRESS", help="where .text begins")
+    parser.add_argument("--raw", action="store_true", help="write the bytes alone, without ELF headers")
+    parser.add_argument(
+        "-l",
+        dest="listing",
+        metavar="FILE",
+        nargs="?",
+        const="-",
+        help="write a listing; to standard output by default",
+    )
+    parser.add_argument("-I", dest="folders", metavar="DIR", action="append", default=[], help="look here for .include")
+    parser.add_argument("--defsym", metavar="NAME=VALUE", action="append", default=[], help="give a symbol a value")
     return parser
+
+
+def _number(text: str) -> int:
+    return int(text, 0)
 
 
 def main(words: list[str]) -> int:
@@ -42,7 +58,11 @@ def main(words: list[str]) -> int:
     except (NotGenerated, AbiError) as error:
         complain(str(error))
     except UnicodeDecodeError:
-        complain(f"{options.source}: not UTF-8 text")
+        complain("standard input: not UTF-8 text")
+    except ValueError as error:
+        complain(str(error))
+    except BrokenPipeError:
+        raise
     except OSError as error:
         complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     return 1
@@ -50,24 +70,54 @@ def main(words: list[str]) -> int:
 
 def _assemble(options: argparse.Namespace) -> int:
     isa = load_isa(find_build(options.isa))
-    from runtime.syntax.assemble import assemble_text
-    from runtime.syntax.elf_writer import write_executable
+    from runtime.syntax.assemble import TEXT_BASE, Assembler
+    from runtime.syntax.elf_writer import write_executable, write_file
     from runtime.syntax.errors import AssemblyError
+    from runtime.syntax.listing import listing, raw_bytes
 
-    if options.source == "-":
-        name, text = "standard input", sys.stdin.read()
-    else:
-        name, text = options.source, Path(options.source).read_text(encoding="utf-8")
-    base = {} if options.base is None else {"base": options.base}
+    texts = []
+    for source in options.sources:
+        if source == "-":
+            texts.append((sys.stdin.read(), "standard input"))
+        else:
+            texts.append((_text_of(source), source))
+    base = TEXT_BASE if options.base is None else options.base
+    folders = [Path(folder) for folder in options.folders]
     try:
-        image = assemble_text(isa.module("syntax"), text, name, **base)
+        given = dict(map(_definition, options.defsym))
+        assembler = Assembler(isa.module("syntax").SYNTAX, texts, base, True, folders, given)
+        image = assembler.image()
+        rows = assembler.listing() if options.listing else []
     except AssemblyError as error:
         print(error, file=sys.stderr)
         return 1
-    output = options.output or (Path(name).stem if name.endswith(".s") else "a.out")
+    first = options.sources[0]
+    if options.listing == "-":
+        print(listing(rows), end="")
+    elif options.listing:
+        Path(options.listing).write_text(listing(rows), encoding="utf-8")
+    if options.raw:
+        write_file(raw_bytes(image), options.output or (Path(first).stem + ".bin" if first.endswith(".s") else "a.bin"))
+        return 0
+    output = options.output or (Path(first).stem if first.endswith(".s") else "a.out")
     machine, bits, big_endian = header_of(isa)
     write_executable(image, output, machine, bits, big_endian, isa=isa.name)
     return 0
+
+
+def _text_of(source: str) -> str:
+    try:
+        return Path(source).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ValueError(f"{source}: not UTF-8 text") from None
+
+
+def _definition(text: str) -> tuple[str, int]:
+    name, _, value = text.partition("=")
+    try:
+        return name, int(value, 0)
+    except ValueError:
+        raise ValueError(f"--defsym {text}: it is written NAME=VALUE, with a number") from None
 
 
 def header_of(isa: Isa) -> tuple[int, int, bool]:

@@ -1,10 +1,13 @@
-"""`isomorph disasm`: show the instructions of a program, or of words in hexadecimal."""
+"""`isomorph disasm`: show the instructions of a program, of bytes in a file, or of words in hexadecimal."""
 
 from __future__ import annotations
 
 import argparse
 import os
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from isomorph.builds import NotGenerated, find_build
 from isomorph.cli.asm import DEFAULT_ISA
@@ -12,46 +15,80 @@ from isomorph.cli.main import complain
 from isomorph.programs import isa_of
 from runtime.core.cpu import Isa, load_isa
 from runtime.linux.elf import PF_X, ElfError, open_executable, read_image
-from runtime.linux.symbols import Symbols, code_sections
+from runtime.linux.symbols import Symbols
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.syntax.disassemble import Disassembler, Instruction
 
 _EPILOG = """\
 examples:
   isomorph disasm ./hello
-  isomorph disasm ./hello --symbol main
+  isomorph disasm ./hello --symbol main --no-aliases
+  isomorph disasm ./hello -j .plt -j .text
   isomorph disasm --isa riscv64 -x 00a50533 4501
+  isomorph disasm --isa riscv64 --raw boot.bin --start 0x80000000
 """
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Bytes at an address, and where in them data begin and end that are no instructions."""
+
+    address: int
+    data: bytes
+    marks: tuple[tuple[int, bool], ...] = ()  # from this address on: data?
 
 
 def make_parser() -> argparse.ArgumentParser:
     """The options."""
     parser = argparse.ArgumentParser(
         prog="isomorph disasm",
-        description="Disassemble a program, or instructions given in hexadecimal.",
+        description="Disassemble a program, bytes, or instructions given in hexadecimal.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("program", nargs="?", help="an ELF executable")
     parser.add_argument("-x", dest="words", nargs="+", metavar="WORD", help="instructions as hexadecimal numbers")
-    parser.add_argument("--isa", metavar="NAME", help=f"default: the program's; {DEFAULT_ISA} with -x")
+    parser.add_argument("--raw", metavar="FILE", help="the bytes of this file, which stand at --start; - reads input")
+    parser.add_argument("--isa", metavar="NAME", help=f"default: the program's; {DEFAULT_ISA} for words and bytes")
+    parser.add_argument("-j", dest="sections", action="append", metavar="SECTION", help="this section; may be repeated")
     parser.add_argument("--symbol", metavar="NAME", help="only this function")
-    parser.add_argument("--start", type=lambda text: int(text, 0), default=0, metavar="ADDRESS", help="from here on")
-    parser.add_argument("--stop", type=lambda text: int(text, 0), metavar="ADDRESS", help="up to here")
+    parser.add_argument("--start", type=_number, default=0, metavar="ADDRESS", help="from here on")
+    parser.add_argument("--stop", type=_number, metavar="ADDRESS", help="up to here")
+    parser.add_argument(
+        "--no-aliases", action="store_true", help="every instruction by its own name, without pseudo-instructions"
+    )
     return parser
+
+
+def _number(text: str) -> int:
+    return int(text, 0)
 
 
 def main(words: Sequence[str]) -> int:
     """Print; 0, or 1 if something cannot be read."""
     parser = make_parser()
     options = parser.parse_args(words)
-    if (options.program is None) == (options.words is None):
-        parser.error("give a program, or -x and words")
+    if [options.program, options.words, options.raw].count(None) != 2:
+        parser.error("give a program, or -x and words, or --raw and a file")
     try:
-        if options.words:
-            _print_words(load_isa(find_build(options.isa or DEFAULT_ISA)), options.words, options.start)
-        else:
+        if options.program is not None:
             _print_program(options)
-    except (ElfError, NotGenerated, FileNotFoundError) as error:
+        else:
+            isa = load_isa(find_build(options.isa or DEFAULT_ISA))
+            data = _words(isa, options.words) if options.words else _raw(options.raw)
+            if options.stop is not None:
+                data = data[: max(options.stop - options.start, 0)]
+            for line in lines(isa, data, options.start, not options.no_aliases):
+                print(line)
+    except (ElfError, NotGenerated) as error:
         complain(str(error))
+        return 1
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        complain(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
         return 1
     except ValueError as error:
         complain(f"disasm: {error}")
@@ -59,7 +96,14 @@ def main(words: Sequence[str]) -> int:
     return 0
 
 
-def _print_words(isa: Isa, words: Sequence[str], address: int) -> None:
+def _raw(name: str) -> bytes:
+    if name == "-":
+        with os.fdopen(os.dup(0), "rb") as file:
+            return file.read()
+    return Path(name).read_bytes()
+
+
+def _words(isa: Isa, words: Sequence[str]) -> bytes:
     unit = 2 * isa.layout.unit_bytes
     data = b""
     for word in words:
@@ -69,21 +113,40 @@ def _print_words(isa: Isa, words: Sequence[str], address: int) -> None:
         data += int(digits, 16).to_bytes(
             len(digits) // 2, "big" if isa.module("syntax").SYNTAX.spaces[0].big else "little"
         )
-    for line in lines(isa, data, address):
-        print(line)
+    return data
 
 
-def lines(isa: Isa, data: bytes, address: int) -> Iterator[str]:
+def lines(isa: Isa, data: bytes, address: int, aliases: bool = True) -> Iterator[str]:
     """A line an instruction, as objdump lays them out: address, number, text."""
     from runtime.syntax.disassemble import Disassembler
 
-    syntax = isa.module("syntax").SYNTAX
-    for instruction in Disassembler(syntax).all(data, address):
-        number = instruction.bytes if syntax.spaces[0].big else instruction.bytes[::-1]
+    return _lines(Disassembler(isa.module("syntax").SYNTAX, aliases), _Part(address, data))
+
+
+def _lines(disassembler: Disassembler, part: _Part) -> Iterator[str]:
+    big = disassembler.syntax.spaces[0].big
+    for instruction in _instructions(disassembler, part):
+        number = instruction.bytes if big else instruction.bytes[::-1]
         yield f"{instruction.address:8x}:\t{number.hex():16}\t{instruction}"
 
 
+def _instructions(disassembler: Disassembler, part: _Part) -> Iterator[Instruction]:
+    """The part, instructions and data by its marks."""
+    end = part.address + len(part.data)
+    cuts = [max(place, part.address) for place, _ in part.marks if place < end]
+    kinds = [is_data for place, is_data in part.marks if place < end]
+    starts, is_data = [part.address, *cuts], [False, *kinds]
+    for start, stop, data in zip(starts, [*cuts, end], is_data, strict=True):
+        piece = part.data[start - part.address : stop - part.address]
+        if data:
+            yield from disassembler.data(piece, start)
+        else:
+            yield from disassembler.all(piece, start)
+
+
 def _print_program(options: argparse.Namespace) -> None:
+    from runtime.syntax.disassemble import Disassembler
+
     descriptor = open_executable(options.program)
     try:
         image = read_image(options.program, descriptor)
@@ -93,28 +156,78 @@ def _print_program(options: argparse.Namespace) -> None:
         os.close(descriptor)
     isa = isa_of(image, options.isa)
     symbols = Symbols(options.program, image.bits, image.big_endian)
+
+    def address(value: int) -> str:
+        name = symbols.describe(value)
+        return f"0x{value:x} <{name}>" if name else f"0x{value:x}"
+
     start, stop = options.start, options.stop
     if options.symbol:
         found = symbols.named(options.symbol)
         if found is None:
             raise ElfError(f"{image.path}: there is no symbol {options.symbol}")
         start, stop = found
-    parts = code_sections(whole, image.bits, image.big_endian) or [
-        (segment.address, segment.offset, segment.file_bytes) for segment in image.segments if segment.flags & PF_X
-    ]
-    for address, offset, length in parts:
-        data = whole[offset : offset + length]
-        first = min(max(start - address, 0), len(data))
-        last = len(data) if stop is None else min(max(stop - address, first), len(data))
-        _print_part(isa, data[first:last], address + first, symbols)
+    parts = _sections(options.program, options.sections)
+    if not parts:
+        executable = [segment for segment in image.segments if segment.flags & PF_X]
+        parts = [_Part(s.address, whole[s.offset : s.offset + s.file_bytes]) for s in executable]
+    disassembler = Disassembler(isa.module("syntax").SYNTAX, not options.no_aliases, address=address)
+    for part in parts:
+        first = min(max(start - part.address, 0), len(part.data))
+        last = len(part.data) if stop is None else min(max(stop - part.address, first), len(part.data))
+        _print_part(disassembler, _Part(part.address + first, part.data[first:last], part.marks), symbols)
 
 
-def _print_part(isa: Isa, data: bytes, address: int, symbols: Symbols) -> None:
+def _sections(path: str, wanted: Sequence[str] | None) -> list[_Part]:
+    """The sections of these names, or all that hold instructions; none if the file has no sections."""
+    from elftools.common.exceptions import ELFError
+    from elftools.construct import ConstructError
+    from elftools.elf.constants import SH_FLAGS
+    from elftools.elf.elffile import ELFFile
+    from elftools.elf.sections import SymbolTableSection
+
+    found: list[_Part] = []
+    names: list[str] = []
+    try:
+        with open(path, "rb") as file:
+            elf = ELFFile(file)
+            sections = list(elf.iter_sections())
+            for index, section in enumerate(sections):
+                names.append(section.name)
+                code = section["sh_type"] == "SHT_PROGBITS" and section["sh_flags"] & SH_FLAGS.SHF_EXECINSTR
+                if section.name in wanted if wanted else code:
+                    marks = _marks([s for s in sections if isinstance(s, SymbolTableSection)], index)
+                    found.append(_Part(section["sh_addr"], section.data(), marks))
+    except (ELFError, ConstructError, ValueError, AttributeError, UnicodeDecodeError, OverflowError) as error:
+        if wanted:
+            raise ElfError(f"{path}: its sections cannot be read: {error}") from None
+        return []
+    for name in wanted or ():
+        if name not in names:
+            raise ElfError(f"{path}: there is no section {name}; there are {', '.join(filter(None, names)) or 'none'}")
+    return found
+
+
+def _marks(tables: Sequence[object], section: int) -> tuple[tuple[int, bool], ...]:
+    """Where the symbols $d and $x of a section say that data or instructions begin (ELF psABI, mapping symbols)."""
+    found: dict[int, bool] = {}
+    for table in tables:
+        for symbol in table.iter_symbols():  # type: ignore[attr-defined]  # elftools has no types
+            if symbol["st_shndx"] == section and symbol.name[:2] in ("$d", "$x"):
+                found[symbol["st_value"]] = symbol.name[:2] == "$d"
+    return tuple(sorted(found.items()))
+
+
+def _print_part(disassembler: Disassembler, part: _Part, symbols: Symbols) -> None:
     """Instructions with a heading at every symbol."""
-    cuts = [place for place in symbols.addresses() if address < place < address + len(data)]
-    for start, end in zip([address, *cuts], [*cuts, address + len(data)], strict=True):
+    end = part.address + len(part.data)
+    cuts = [place for place in symbols.addresses() if part.address < place < end]
+    places = [place for place, _ in part.marks]
+    for start, stop in zip([part.address, *cuts], [*cuts, end], strict=True):
         name = symbols.describe(start)
-        if start < end:
+        if start < stop:
             print(f"\n{start:016x}{f' <{name}>' if name else ''}:")
-        for line in lines(isa, data[start - address : end - address], start):
+        before = bisect_right(places, start)
+        marks = part.marks[max(before - 1, 0) : bisect_right(places, stop)]
+        for line in _lines(disassembler, _Part(start, part.data[start - part.address : stop - part.address], marks)):
             print(line)

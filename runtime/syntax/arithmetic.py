@@ -11,6 +11,7 @@ __all__ = [
     "clz",
     "ctz",
     "dynslice",
+    "lshr",
     "parity",
     "popcount",
     "rotl",
@@ -37,6 +38,10 @@ def sext(value: int, width: int, to: int) -> int:
 
 def shl(value: int, amount: int, width: int) -> int:
     return (value << amount) & ((1 << width) - 1) if amount < width else 0
+
+
+def lshr(value: int, amount: int, width: int) -> int:
+    return value >> min(amount, width)
 
 
 def ashr(value: int, amount: int, width: int) -> int:

@@ -7,13 +7,30 @@ that once grew (a pseudo-instruction whose target turned out to be far) never sh
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import ModuleType
 
 from runtime.syntax.encode import Encoder, Rejected
+from runtime.syntax.environments import FunctionEnvironment
 from runtime.syntax.expressions import BadExpression, Expression, Undefined
-from runtime.syntax.image import Image, Section, Symbol
-from runtime.syntax.items import Align, Assignment, Bytes, Code, Data, Fault, Item, Label, Space
-from runtime.syntax.reading import Part, Reader
+from runtime.syntax.image import Image, Row, Section, Symbol
+from runtime.syntax.items import (
+    Align,
+    Assignment,
+    Bytes,
+    Code,
+    Data,
+    Extent,
+    Fault,
+    Item,
+    Label,
+    Leb,
+    Origin,
+    Space,
+)
+from runtime.syntax.program import Part, key_of
+from runtime.syntax.reading import Reader
 from runtime.syntax.tables import Syntax
 
 __all__ = ["TEXT_BASE", "Assembler", "assemble_one", "assemble_text"]
@@ -34,60 +51,113 @@ class _Place:
         self.address = address
 
     def symbol(self, name: str) -> int | None:
+        assembler, unit = self.assembler, self.item.statement.source.unit
         if name[0].isdigit():
-            number, count = name[:-1], self.item.locals.get(name[:-1], 0)
-            name = f"{number}:{count + 1 if name[-1] == 'f' else count}"
-        value = self.assembler.symbols.get(name)
+            number = str(int(name[:-1]))
+            count = self.item.locals.get(number, 0)
+            key = key_of(f"{number}:{count + 1 if name[-1] == 'f' else count}", unit)
+        else:
+            key = key_of(name, unit)
+            if key not in assembler.program.where:
+                key = assembler.program.exported.get(name, key)
+        value = assembler.symbols.get(key)
+        if value is None and key not in assembler.program.where:
+            value = assembler.given.get(name)
+            if value is None and key in assembler.program.weak:
+                return 0
         # In the first round labels further down have no address yet: a near one is assumed.
-        return self.address if value is None and self.assembler.guessing else value
+        return self.address if value is None and assembler.guessing else value
 
     def here(self) -> int:
         return self.address
 
+    def call(self, name: str, value: int, addend: int) -> int:
+        functions = self.assembler.plain.functions
+        found = functions.get(name.lower())
+        if found is None:
+            raise BadExpression(f"there is no function '{name}'; there are {', '.join(functions) or 'none'}", 0)
+        parameter, expression = found
+        self.assembler.arguments[self.address] = value
+        try:
+            arguments = self.assembler.arguments
+            return expression.evaluate(FunctionEnvironment(parameter, value, addend, self.address, arguments))
+        except BadExpression:
+            if self.assembler.guessing:
+                return 0
+            raise
+
 
 class Assembler:
-    """Places what was read, and links it."""
+    """Reads texts, places what was read, and links it.
 
-    def __init__(self, syntax: Syntax, text: str, file: str, base: int = TEXT_BASE) -> None:
+    `short` is whether shorter encodings are chosen to begin with; `given` are symbols and their values.
+    """
+
+    def __init__(
+        self,
+        syntax: Syntax,
+        texts: Sequence[tuple[str, str]],
+        base: int = TEXT_BASE,
+        short: bool = False,
+        folders: Sequence[Path] = (),
+        given: Mapping[str, int] | None = None,
+    ) -> None:
         self.syntax = syntax
         self.base = base
-        self.encoder = Encoder(syntax)
-        self.program = Reader(self.encoder, text, file).read()
+        reader = Reader(syntax, short, folders)
+        for unit, (text, file) in enumerate(texts):
+            reader.read(text, file, unit)
+        self.program = reader.program
+        self.plain = reader.encoder_for({})
+        self.fixed = dict(given or {})
+        self.given = self.fixed
         self.symbols: dict[str, int] = {}
+        self.extents: dict[str, int] = {}
+        #: what functions had in the instruction at an address
+        self.arguments: dict[int, int] = {}
         self.guessing = True
-        self._nop: bytes | None = None
 
     # ------------------------------------------------------------ placing
 
     def image(self) -> Image:
         """The linked program; raises AssemblyError with all errors found."""
+        self.program.export()
         self.program.raise_if_any()
         for _ in range(_MOST_ROUNDS):
-            before = dict(self.symbols)
+            before = dict(self.symbols), dict(self.arguments)
             self.program.messages.clear()
             self._place()
-            stable, self.guessing = before == self.symbols and not self.guessing, False
+            stable, self.guessing = before == (self.symbols, self.arguments) and not self.guessing, False
             if stable:
                 break
         else:
-            last = next(reversed(self.program.where.values()))[0]
+            last = next(reversed(self.program.where.values())).statement
             self.program.report(last, Fault("addresses never settle: a size depends on what comes after it"))
         self.program.raise_if_any()
-        for name, statement in self.program.globals.items():
-            if name not in self.program.where:
+        for key, statement in self.program.globals.items():
+            name = key.partition("\0")[0]
+            if key not in self.program.where and key not in self.program.weak and name not in self.program.exported:
                 self.program.report(statement, Fault(f"symbol '{name}' is not defined"))
         self.program.raise_if_any()
         return self._finish()
 
+    def _parts(self) -> list[Part]:
+        return sorted(self.program.parts.values(), key=lambda part: part.order)
+
     def _place(self) -> None:
         """One round: gives every item its address and bytes, as far as symbols are known."""
         address, group = self.base, -1
-        for part in sorted(self.program.parts.values(), key=lambda part: part.order):
+        self.arguments = {}
+        for part in self._parts():
             if not part.items:
                 continue
-            kind = min(part.order, 2)
-            address = _up(address, _PAGE if kind != group else part.alignment)
-            group, part.address, part.data = kind, address, bytearray()
+            if not part.loaded:
+                address = 0
+            else:
+                kind = min(part.order, 2)
+                address = _up(address, _PAGE if kind != group else part.alignment)
+                group = kind
+            part.address, part.data = address, bytearray()
             for item in part.items:
                 try:
                     part.data += self._bytes(part, item, address + len(part.data))
@@ -95,7 +165,27 @@ class Assembler:
                     self.program.report(item.statement, fault)
                     if isinstance(item, Code):
                         part.data += bytes(item.size)
+                if len(part.data) > _LARGEST:
+                    self.program.report(item.statement, Fault(f"section {part.name} grows beyond {_LARGEST} bytes"))
+                    self.program.raise_if_any()
             address += len(part.data)
+        self._marks()
+
+    def _marks(self) -> None:
+        """Symbols that linkers define."""
+        loaded = [part for part in self._parts() if part.loaded and part.items]
+        ends = {0: self.base, 1: self.base, 2: self.base, 3: self.base}
+        for part in loaded:
+            for order in range(part.order, 4):
+                ends[order] = part.address + len(part.data)
+        zeros = next((part.address for part in loaded if part.order == 3), ends[2])
+        marks = {"_etext": ends[0], "_edata": ends[2], "__bss_start": zeros, "_end": ends[3], "end": ends[3]}
+        for kind in ("preinit", "init", "fini"):
+            found = self.program.parts.get(f".{kind}_array")
+            start = found.address if found else ends[2]
+            marks[f"__{kind}_array_start"] = start
+            marks[f"__{kind}_array_end"] = start + (len(found.data) if found else 0)
+        self.given = {**marks, **self.fixed}
 
     def _evaluate(self, expression: Expression, place: _Place) -> int:
         try:
@@ -106,30 +196,44 @@ class Assembler:
             raise Fault(str(error), error.start, error.end) from None
 
     def _bytes(self, part: Part, item: Item, address: int) -> bytes:
+        if isinstance(item, Bytes):
+            return item.data
         place = _Place(self, item, address)
         match item:
-            case Label():
-                self.symbols[item.name] = address
-            case Assignment():
-                # Not a guess, which two symbols that stand for each other would take for a value.
-                guessing, self.guessing = self.guessing, False
-                try:
-                    self.symbols[item.name] = self._evaluate(item.value, place)
-                finally:
-                    self.guessing = guessing
-            case Bytes():
-                return item.data
-            case Data():
-                return b"".join(self._datum(value, item.size, place, start, end) for value, start, end in item.values)
-            case Space():
-                count, fill = self._evaluate(item.count, place), self._evaluate(item.fill, place)
-                if not 0 <= count <= _LARGEST:
-                    raise Fault(f"{count} bytes of space")
-                return bytes([fill & 0xFF]) * count
-            case Align():
-                return self._padding(part, item, place, address)
             case Code():
                 return self._code(item, place, address)
+            case Label():
+                self.symbols[item.name] = address
+            case Data():
+                return b"".join(self._datum(value, item.size, place, start, end) for value, start, end in item.values)
+            case Assignment() | Extent():
+                # Not a guess, which two symbols that stand for each other would take for a value.
+                guessing, self.guessing = self.guessing, False
+                table = self.symbols if isinstance(item, Assignment) else self.extents
+                try:
+                    table[item.name] = self._evaluate(item.value, place)
+                finally:
+                    self.guessing = guessing
+            case Space():
+                count, fill = self._evaluate(item.count, place), self._evaluate(item.fill, place)
+                if not 0 <= count * item.size <= _LARGEST:
+                    raise Fault(f"{count * item.size} bytes of space")
+                number = fill & ((1 << 8 * item.size) - 1)
+                return number.to_bytes(item.size, "big" if self.syntax.big else "little") * count
+            case Origin():
+                to, fill = self._evaluate(item.to, place), self._evaluate(item.fill, place)
+                to -= part.address if to >= part.address else 0
+                if self.guessing and to < len(part.data):
+                    return b""
+                if not len(part.data) <= to <= _LARGEST:
+                    raise Fault(f"cannot go to {to:#x}: the section has {len(part.data)} bytes already")
+                return bytes([fill & 0xFF]) * (to - len(part.data))
+            case Leb():
+                data = _leb(self._evaluate(item.value, place), item.signed, item.size)
+                item.size = len(data) if not self.guessing else 1
+                return data
+            case Align():
+                return self._padding(part, item, place, address)
         return b""
 
     def _datum(self, value: Expression, size: int, place: _Place, start: int, end: int) -> bytes:
@@ -144,43 +248,43 @@ class Assembler:
             if not 0 <= boundary <= 24:
                 raise Fault(f"an alignment of 2**{boundary} bytes")
             boundary = 1 << boundary
-        if boundary <= 0 or boundary & (boundary - 1) or boundary > 1 << 24:
+        if boundary == 0:
+            return b""
+        if boundary < 0 or boundary & (boundary - 1) or boundary > 1 << 24:
             raise Fault(f"{boundary} is no power of two")
         part.alignment = max(part.alignment, boundary)
         missing = -address % boundary
+        if item.most is not None and missing > self._evaluate(item.most, place):
+            return b""
         if item.fill is not None:
             return bytes([self._evaluate(item.fill, place) & 0xFF]) * missing
-        nop = self._nop_bytes() if part.executable else b""
-        return nop * (missing // len(nop)) if nop and missing % len(nop) == 0 else bytes(missing)
-
-    def _nop_bytes(self) -> bytes:
-        """What fills gaps in code: the ISA's `nop`, if it has one."""
-        if self._nop is None:
-            try:
-                self._nop = assemble_one(self.encoder, "nop", self.base)
-            except Rejected:
-                self._nop = b""
-        return self._nop
+        return _nops(item, missing) if part.executable else bytes(missing)
 
     def _code(self, item: Code, place: _Place, address: int) -> bytes:
         first: Rejected | None = None
         for index in range(item.chosen, len(item.candidates)):
-            try:
-                code = self.encoder.encode(item.candidates[index], address, place)
-            except Rejected as error:
-                first = first or error
-                continue
-            except Undefined as error:
-                raise Fault(str(error), error.start, error.end) from None
-            if len(code) >= item.size:
-                if not self.guessing:
-                    item.chosen, item.size = index, len(code)
-                return code
-        assert first is not None
+            for short in (True, False) if item.short else (False,):
+                try:
+                    code = item.encoder.encode(item.candidates[index], address, place, short)
+                except Rejected as error:
+                    first = first or error
+                    break
+                except Undefined as error:
+                    rejected = item.encoder.undefined(error)
+                    raise Fault(rejected.message, rejected.start, rejected.end) from None
+                if len(code) >= item.size:
+                    if not self.guessing:
+                        item.chosen, item.size = index, len(code)
+                    return code
+        if first is None:
+            first = Rejected("this has no size that stays", 0, 1)
         raise Fault(first.message, first.start, first.end, first.notes)
 
+    # ------------------------------------------------------------ the image
+
     def _finish(self) -> Image:
-        parts = sorted((part for part in self.program.parts.values() if part.data), key=lambda part: part.address)
+        parts = [part for part in self._parts() if part.data]
+        parts.sort(key=lambda part: (not part.loaded, part.address))
         sections = tuple(
             Section(
                 part.name,
@@ -189,37 +293,108 @@ class Assembler:
                 len(part.data),
                 part.writable,
                 part.executable,
-                part.alignment,
+                part.alignment if part.loaded else 1,
+                part.loaded,
             )
             for part in parts
         )
-        sizes = self._sizes()
+        sizes = {**self._sizes(), **self.extents}
         symbols = tuple(
-            Symbol(name, self.symbols[name], section, name in self.program.globals, sizes.get(name, 0))
-            for name, (_, section) in self.program.where.items()
+            Symbol(
+                definition.name,
+                self.symbols[key],
+                definition.section,
+                key in self.program.globals,
+                sizes.get(key, 0),
+                self.program.kinds.get(key),
+            )
+            for key, definition in self.program.where.items()
         )
         text = self.program.parts[".text"]
-        return Image(sections, symbols, self.symbols.get("_start", text.address or self.base))
+        start = self.program.exported.get("_start", "_start")
+        entry = self.symbols.get(start, text.address or self.base)
+        return Image(sections, symbols, entry, tuple(mark for part in parts for mark in self._marks_of(part)))
+
+    def _marks_of(self, part: Part) -> list[tuple[str, int, str]]:
+        """Where instructions end and data begin in a section of both."""
+        found: list[tuple[str, int, str]] = []
+        if part.executable and part.loaded:
+            for row in self._rows(part):
+                item = row[0]
+                code = isinstance(item, Code | Align) or (isinstance(item, Bytes) and item.instruction)
+                mark = "$x" if code else "$d"
+                if row[2] and (not found or found[-1][2] != mark):
+                    found.append((part.name, row[1], mark))
+        return found if len(found) > 1 or (found and found[0][2] == "$d") else []
+
+    def _rows(self, part: Part) -> Iterator[tuple[Item, int, bytes]]:
+        """The items of a section that was placed, with their addresses and bytes."""
+        address = part.address
+        done, part.data = part.data, bytearray()
+        for item in part.items:
+            data = self._bytes(part, item, address) if not isinstance(item, Label | Assignment | Extent) else b""
+            yield item, address, data
+            address += len(data)
+            part.data += data
+        part.data = done
+
+    def listing(self) -> list[Row]:
+        """What every statement became, by section and address."""
+        rows = []
+        for part in self._parts():
+            rows += [Row(item.statement, part.name, address, data) for item, address, data in self._rows(part)]
+        return rows
 
     def _sizes(self) -> dict[str, int]:
         """Bytes from each label to the next one of its section: what a backtrace takes for the symbol's extent."""
         places: dict[str, list[int]] = {}
-        for name, (_, section) in self.program.where.items():
-            if section is not None and not name.startswith(".L"):
-                places.setdefault(section, []).append(self.symbols[name])
+        for key, definition in self.program.where.items():
+            if definition.section is not None and not definition.name.startswith(".L"):
+                places.setdefault(definition.section, []).append(self.symbols[key])
+        ends = {
+            section: sorted({*starts, self.program.parts[section].address + len(self.program.parts[section].data)})
+            for section, starts in places.items()
+        }
         sizes: dict[str, int] = {}
-        for section, starts in places.items():
-            part = self.program.parts[section]
-            ends = sorted({*starts, part.address + len(part.data)})
-            for name, (_, inside) in self.program.where.items():
-                if inside == section:
-                    at = bisect_right(ends, self.symbols[name])
-                    sizes[name] = ends[at] - self.symbols[name] if at < len(ends) else 0
+        for key, definition in self.program.where.items():
+            if definition.section in ends:
+                after = ends[definition.section]
+                at = bisect_right(after, self.symbols[key])
+                sizes[key] = after[at] - self.symbols[key] if at < len(after) else 0
         return sizes
 
 
 def _up(address: int, boundary: int) -> int:
     return -(-address // boundary) * boundary
+
+
+def _nops(item: Align, missing: int) -> bytes:
+    """What fills a gap in code: the ISA's `nop`, if it has one, in its short form where the long one does not fit."""
+    filling = b""
+    for short in (True, False) if item.short else (False,):
+        try:
+            nop = item.encoder.fixed("nop", short) or b""
+        except Rejected:
+            continue
+        if nop:
+            longest = item.encoder.fixed("nop", False) or nop
+            filling += nop * (missing % len(longest) // len(nop) if short else missing // len(nop))
+            missing -= len(filling) if short else missing // len(nop) * len(nop)
+    return filling if missing == 0 else bytes(len(filling) + missing)
+
+
+def _leb(number: int, signed: bool, least: int) -> bytes:
+    """LEB128 in at least so many bytes."""
+    if number < 0 and not signed:
+        raise Fault(f"{number} is negative")
+    out = bytearray()
+    while True:
+        byte, number = number & 0x7F, number >> 7
+        last = number == (-1 if byte & 0x40 else 0) if signed else number == 0
+        if last and len(out) + 1 >= least:
+            out.append(byte)
+            return bytes(out)
+        out.append(byte | 0x80)
 
 
 class _Nothing:
@@ -234,22 +409,27 @@ class _Nothing:
     def here(self) -> int:
         return self.pc
 
+    def call(self, name: str, value: int, addend: int) -> int:
+        raise BadExpression(f"there is no function '{name}' here", 0)
 
-def assemble_one(encoder: Encoder, text: str, pc: int) -> bytes:
+
+def assemble_one(encoder: Encoder, text: str, pc: int, short: bool = False) -> bytes:
     """One statement without symbols, at an address; raises Rejected."""
     first: Rejected | None = None
     for candidate in encoder.read(text):
         try:
-            return encoder.encode(candidate, pc, _Nothing(pc))
+            return encoder.encode(candidate, pc, _Nothing(pc), short)
         except Rejected as error:
             first = first or error
         except Undefined as error:
-            first = first or Rejected(str(error), error.start, error.end)
+            first = first or encoder.undefined(error)
     assert first is not None
     raise first
 
 
-def assemble_text(syntax: Syntax | ModuleType, text: str, file: str, base: int = TEXT_BASE) -> Image:
+def assemble_text(
+    syntax: Syntax | ModuleType, text: str, file: str, base: int = TEXT_BASE, short: bool = False
+) -> Image:
     """Assembles a whole text with the tables of an ISA (build/<isa>/syntax.py or its SYNTAX); raises AssemblyError."""
     tables: Syntax = syntax.SYNTAX if isinstance(syntax, ModuleType) else syntax
-    return Assembler(tables, text, file, base).image()
+    return Assembler(tables, [(text, file)], base, short).image()

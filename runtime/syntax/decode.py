@@ -102,12 +102,13 @@ class Decoder:
         for form in self.buckets.candidates(fetch):
             encoding = form.encoding
             if fetch & encoding.mask == encoding.value and encoding.length <= available:
-                found = self._take(form, fetch, available, pc)
+                found = self.take(form, fetch, available, pc)
                 if found is not None:
                     return found
         return None
 
-    def _take(self, form: Form, fetch: int, available: int, pc: int) -> Decoded | None:
+    def take(self, form: Form, fetch: int, available: int, pc: int) -> Decoded | None:
+        """A word as this form, whose fixed bits it has; None if a guard or an operand does not allow it."""
         values = {**self.modes, **form.encoding.extract(fetch), PC: pc}
         if form.guard is not None and not form.guard(values):
             return None

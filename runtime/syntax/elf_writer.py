@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runtime.syntax.image import Image, Section
 
-__all__ = ["executable_bytes", "write_executable"]
+__all__ = ["executable_bytes", "write_executable", "write_file"]
 
 _PAGE = 4096
 _EM_NONE = 0
@@ -135,7 +135,7 @@ def _groups(sections: Sequence[Section]) -> list[list[Section]]:
     """Runs of sections with the same permissions: one segment each."""
     groups: list[list[Section]] = []
     for section in sections:
-        if not section.size:
+        if not section.size or not section.loaded:
             continue
         key = (section.writable, section.executable)
         if groups and (groups[-1][0].writable, groups[-1][0].executable) == key:
@@ -150,12 +150,17 @@ def _sections(image: Image, writer: _Writer, offsets: dict[str, int], at: int) -
     names, strings = _Strings(), _Strings()
     headers = [writer.section(0, 0, 0, 0, 0, 0, align=0)]
     index: dict[str, int] = {}
+    aside = bytearray()  # what is not loaded
     for section in image.sections:
         if not section.size:
             continue
         index[section.name] = len(headers)
         flags = _SHF_ALLOC | (_SHF_WRITE if section.writable else 0) | (_SHF_EXECINSTR if section.executable else 0)
         kind = _SHT_PROGBITS if section.data else _SHT_NOBITS
+        if not section.loaded:
+            offsets[section.name] = at + len(aside)
+            aside += section.data
+            flags = 0
         headers.append(
             writer.section(
                 names.add(section.name),
@@ -170,15 +175,20 @@ def _sections(image: Image, writer: _Writer, offsets: dict[str, int], at: int) -
     code = {section.name for section in image.sections if section.executable}
     table = bytearray(writer.symbol(0, 0, 0, 0, 0))
     entry_size = len(table)
-    ordered = sorted(image.symbols, key=lambda symbol: symbol.is_global)  # local ones first, as the gABI wants
+    aside_names = {section.name for section in image.sections if not section.loaded}
+    kept = [symbol for symbol in image.symbols if symbol.section not in aside_names and symbol.name[:2] != ".L"]
+    ordered = sorted(kept, key=lambda symbol: symbol.is_global)  # local ones first, as the gABI wants
+    for inside, address, mark in image.marks:
+        table += writer.symbol(strings.add(mark), address, 0, _STT_NOTYPE, index[inside])
     for symbol in ordered:
         kind = _STT_NOTYPE if symbol.section is None else _STT_FUNC if symbol.section in code else _STT_OBJECT
+        kind = {"function": _STT_FUNC, "object": _STT_OBJECT}.get(symbol.kind or "", kind)
         where = _SHN_ABS if symbol.section is None else index.get(symbol.section, _SHN_ABS)
         value = symbol.value & ((1 << (64 if writer.wide else 32)) - 1)
         table += writer.symbol(strings.add(symbol.name), value, symbol.size, symbol.is_global << 4 | kind, where)
-    local = 1 + sum(not symbol.is_global for symbol in ordered)
-    symtab_at = at + -at % 8
-    tables = bytes(-at % 8) + bytes(table)
+    local = 1 + len(image.marks) + sum(not symbol.is_global for symbol in ordered)
+    symtab_at = at + len(aside) + -(at + len(aside)) % 8
+    tables = bytes(aside) + bytes(symtab_at - at - len(aside)) + bytes(table)
     headers.append(
         writer.section(
             names.add(".symtab"), _SHT_SYMTAB, 0, 0, symtab_at, len(table), len(headers) + 1, local, 8, entry_size
@@ -202,7 +212,11 @@ def write_executable(
     isa: str = "",
 ) -> None:
     """Writes the file, executable for those who may read it; makes the folders it is to lie in."""
-    data = executable_bytes(image, machine, bits, big_endian, flags, isa)
+    write_file(executable_bytes(image, machine, bits, big_endian, flags, isa), path, 0o777)
+
+
+def write_file(data: bytes, path: Path | str, mode: int = 0o666) -> None:
+    """Writes a file at once; nothing is left where that fails."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
@@ -210,7 +224,7 @@ def write_executable(
         temporary.write_bytes(data)
         mask = os.umask(0)
         os.umask(mask)
-        temporary.chmod(0o777 & ~mask)
+        temporary.chmod(mode & ~mask)
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)

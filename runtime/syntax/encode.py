@@ -1,6 +1,7 @@
 """Encoder: one statement's text to bytes, once the values of symbols are known.
 
-`read` finds every form and pseudo-instruction a statement may be; `encode` makes bytes of one of them.
+`read` finds every form and pseudo-instruction a statement may be; `encode` makes bytes of one of them, in a shorter
+encoding that does the same if that is wanted.
 """
 
 from __future__ import annotations
@@ -10,12 +11,38 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from runtime.syntax.arithmetic import signed
+from runtime.syntax.complaints import explain, forms_note
 from runtime.syntax.decode import Decoder
-from runtime.syntax.disassemble import style_of
-from runtime.syntax.expressions import BadExpression, Environment, Expression, parse
+from runtime.syntax.environments import AliasEnvironment, NoSymbols
+from runtime.syntax.expressions import (
+    BadExpression,
+    Call,
+    Environment,
+    Expression,
+    Operation,
+    Symbol,
+    Undefined,
+    parse,
+    symbols,
+)
 from runtime.syntax.matching import Given, Matcher, RowGiven, Wildcard
+from runtime.syntax.printing import limits_of, style_of
 from runtime.syntax.solve import Solver, Unsolvable, fits
-from runtime.syntax.tables import NEXT_PC, PC, Alias, AliasHole, Encoding, Field, Form, Hole, Operand, Piece, Syntax
+from runtime.syntax.tables import (
+    NEXT_PC,
+    PC,
+    Alias,
+    AliasHole,
+    Encoding,
+    Field,
+    Form,
+    Hole,
+    Operand,
+    Piece,
+    Shorter,
+    Step,
+    Syntax,
+)
 
 __all__ = ["Candidate", "Encoder", "Rejected"]
 
@@ -36,20 +63,6 @@ class Candidate:
     given: tuple[Given, ...]
 
 
-class _AliasEnvironment:
-    """Symbols inside an alias's expressions: its holes, and `.` where the pseudo-instruction stands."""
-
-    def __init__(self, values: Mapping[str, int], pc: int) -> None:
-        self.values = values
-        self.pc = pc
-
-    def symbol(self, name: str) -> int | None:
-        return self.values.get(name)
-
-    def here(self) -> int:
-        return self.pc
-
-
 class Encoder:
     """Encodes statements of one instruction space."""
 
@@ -61,6 +74,15 @@ class Encoder:
         self._solvers: dict[int, Solver] = {}
         self._expressions: dict[str, Expression] = {}
         self._row_fields: dict[int, tuple[Field, ...]] = {}
+        self._shorter: dict[str, list[Shorter]] = {}
+        self._read: dict[str, list[Candidate]] = {}
+        self._fixed: dict[tuple[str, bool], bytes | None] = {}
+        self.functions = {
+            function.name.lower(): (function.parameter, parse(function.expression, 0, slices=True)[0])
+            for function in syntax.functions
+        }
+        for rule in syntax.shorter:
+            self._shorter.setdefault(rule.long.form, []).append(rule)
         forms = [form for form in syntax.forms if form.space == self.decoder.space.name]
         # Short encodings are tried first, and real instructions before pseudo-instructions.
         for form in sorted(forms, key=lambda form: form.encoding.length):
@@ -72,8 +94,14 @@ class Encoder:
 
     def read(self, text: str) -> list[Candidate]:
         """Everything the statement may be, best first; raises Rejected."""
+        known = self._read.get(text)
+        if known is None:
+            known = self._read[text] = self._candidates(text)
+        return known
+
+    def _candidates(self, text: str) -> list[Candidate]:
         word = text.split(None, 1)[0].lower() if text.strip() else ""
-        matcher = Matcher(text, self.syntax.register_names)
+        matcher = Matcher(text)
         targets = self._targets(word)
         found = [
             Candidate(target, given)
@@ -81,7 +109,9 @@ class Encoder:
             for given in matcher.match(target.pieces, () if isinstance(target, Alias) else target.operands)
         ]
         if found:
-            return found
+            # A symbol may be called as a register is, where no register can stand.
+            plain = [candidate for candidate in found if not any(map(self._names_register, candidate.given))]
+            return plain or found
         if not any(_complete(target.pieces, word) for target in targets):
             close = get_close_matches(word, [head.strip() for head in self._heads if len(head) > 1], 3)
             raise Rejected(
@@ -91,10 +121,25 @@ class Encoder:
                 [f"help: did you mean {' or '.join(close)}?"] if close else (),
             )
         if matcher.complaint is not None:
-            raise Rejected(str(matcher.complaint), matcher.complaint.start, matcher.complaint.end, _forms_note(targets))
+            raise Rejected(str(matcher.complaint), matcher.complaint.start, matcher.complaint.end, forms_note(targets))
         at = min(matcher.furthest, max(len(text.rstrip()) - 1, 0))
         what = f"found '{text[at:].split(',')[0].strip()}'" if matcher.furthest < len(text) else "something is missing"
-        raise Rejected(f"the operands do not fit '{word}': {what}", at, at + 1, _forms_note(targets))
+        raise Rejected(f"the operands do not fit '{word}': {what}", at, at + 1, forms_note(targets))
+
+    def _names_register(self, given: Given) -> bool:
+        match given.value:
+            case RowGiven():
+                return any(map(self._names_register, given.value.holes))
+            case int() | Wildcard():
+                return False
+            case expression:
+                return any(symbol.name.lower() in self.syntax.register_names for symbol in symbols(expression))
+
+    def undefined(self, error: Undefined) -> Rejected:
+        """What to say of a symbol without a value."""
+        if error.name.lower() in self.syntax.register_names:
+            return Rejected(f"'{error.name}' is a register, not a number", error.start, error.end)
+        return Rejected(str(error), error.start, error.end)
 
     def _targets(self, word: str) -> list[Form | Alias]:
         """Forms whose first word may be this one: mnemonics may go on in a hole, as in `b{cond}`."""
@@ -106,13 +151,49 @@ class Encoder:
 
     # ------------------------------------------------------------ encoding
 
-    def encode(self, candidate: Candidate, pc: int, environment: Environment) -> bytes:
+    def fixed(self, text: str, short: bool) -> bytes | None:
+        """The bytes of a statement that are the same wherever it stands; None if they are not.  Raises Rejected."""
+        key = text, short
+        if key not in self._fixed:
+            candidates = self.read(text)
+            if not all(self._stays(candidate) for candidate in candidates):
+                self._fixed[key] = None
+            else:
+                self._fixed[key] = self._first(candidates, short)
+        return self._fixed[key]
+
+    def _first(self, candidates: Sequence[Candidate], short: bool) -> bytes:
+        first: Rejected | None = None
+        for candidate in candidates:
+            try:
+                return self.encode(candidate, 0, NoSymbols(), short)
+            except Rejected as error:
+                first = first or error
+        assert first is not None
+        raise first
+
+    def _stays(self, candidate: Candidate) -> bool:
+        """Whether a candidate's bytes depend on neither symbols nor its address."""
+        target = candidate.target
+        if any(_moves(given) for given in candidate.given):
+            return False
+        if isinstance(target, Form):
+            return not _relative(target)
+        return not any(
+            "." in binding.expression or _relative(self.syntax.by_name[step.form])
+            for step in target.steps
+            for binding in step.bindings
+        )
+
+    def encode(self, candidate: Candidate, pc: int, environment: Environment, short: bool = False) -> bytes:
         """The bytes of a candidate at an address; raises Rejected, or Undefined."""
         if isinstance(candidate.target, Form):
-            return self._encode_form(candidate.target, candidate.given, pc, environment)
-        return self._encode_alias(candidate.target, candidate.given, pc, environment)
+            return self._encode_form(candidate.target, candidate.given, pc, environment, short)
+        return self._encode_alias(candidate.target, candidate.given, pc, environment, short)
 
-    def _encode_alias(self, alias: Alias, given: Sequence[Given], pc: int, environment: Environment) -> bytes:
+    def _encode_alias(
+        self, alias: Alias, given: Sequence[Given], pc: int, environment: Environment, short: bool
+    ) -> bytes:
         holes = [piece for piece in alias.pieces if isinstance(piece, AliasHole)]
         by_name = {hole.name: value for hole, value in zip(holes, given, strict=True)}
         values: dict[str, int] = {}
@@ -123,34 +204,82 @@ class Encoder:
             number = value.value if isinstance(value.value, int) else _evaluate(value.value, environment)
             values[hole.name] = number
             if hole.limit:
-                bits, sign = int(hole.limit.lstrip("su")), hole.limit[0]
-                low = 0 if sign == "u" else -(1 << (bits - 1))
-                high = (1 << (bits - 1 if sign == "s" else bits)) - 1
-                if not low <= number <= high:
-                    raise Rejected(f"{number} is out of range {low}..{high}", value.start, value.end)
-        inner = _AliasEnvironment(values, pc)
-        code = b""
-        start, end = (given[-1].start, given[-1].end) if given else (0, 1)
-        for step in alias.steps:
-            form = self.syntax.by_name[step.form]
-            filled: list[Given] = []
-            for binding, hole_of_form in zip(step.bindings, form.holes, strict=True):
-                if binding.value is not None:
-                    value_of_hole = binding.value
-                    if hole_of_form.signed:
-                        value_of_hole = signed(value_of_hole, hole_of_form.width)
-                    filled.append(Given(value_of_hole, start, end))
-                elif binding.name:
-                    filled.append(by_name[binding.name])
-                else:
-                    if binding.expression not in self._expressions:
-                        self._expressions[binding.expression] = parse(binding.expression, 0, slices=True)[0]
-                    number = _evaluate(self._expressions[binding.expression], inner)
-                    filled.append(Given(number, start, end))
-            code += self._encode_form(form, filled, pc + len(code), environment)
-        return code
+                _check_limit(hole.limit, number, value)
+        ends = any(".end" in binding.expression for step in alias.steps for binding in step.bindings)
+        end = pc
+        while True:
+            inner = AliasEnvironment(values, pc, end, environment)
+            code = b""
+            for step in alias.steps:
+                form = self.syntax.by_name[step.form]
+                filled = self._filled(step, form, by_name, given, inner)
+                code += self._encode_form(form, filled, pc + len(code), environment, short)
+            if not ends or end == pc + len(code):
+                return code
+            # The end moves by what the steps take; if that changes what they take, they are written at full length.
+            short = short and end == pc
+            end = pc + len(code)
 
-    def _encode_form(self, form: Form, given: Sequence[Given], pc: int, environment: Environment) -> bytes:
+    def _filled(
+        self,
+        step: Step,
+        form: Form,
+        by_name: Mapping[str, Given],
+        given: Sequence[Given],
+        inner: AliasEnvironment,
+    ) -> list[Given]:
+        """What stands in the holes of one instruction of an alias."""
+        start, end = (given[-1].start, given[-1].end) if given else (0, 1)
+        filled: list[Given] = []
+        for binding, hole in zip(step.bindings, form.holes, strict=True):
+            if binding.value is not None:
+                filled.append(Given(_meant(binding.value, hole), start, end))
+            elif binding.name:
+                filled.append(by_name[binding.name])
+            else:
+                if binding.expression not in self._expressions:
+                    self._expressions[binding.expression] = parse(binding.expression, 0, slices=True)[0]
+                filled.append(Given(_evaluate(self._expressions[binding.expression], inner), start, end))
+        return filled
+
+    def _shortened(self, form: Form, given: Sequence[Given], pc: int, environment: Environment) -> bytes | None:
+        """The same in the first of the shorter encodings that can say it."""
+        for rule in self._shorter.get(form.name, ()):
+            found: dict[str, int] = {}
+            for binding, hole, value in zip(rule.long.bindings, form.holes, given, strict=True):
+                number = value.value
+                if not isinstance(number, int):
+                    break
+                if binding.value is not None:
+                    if number % (1 << hole.width) != binding.value:
+                        break
+                elif found.setdefault(binding.name, number) != number:
+                    break
+            else:
+                short_form = self.syntax.by_name[rule.short.form]
+                place = given[-1] if given else Given(0, 0, 1)
+                filled = [
+                    Given(
+                        found[binding.name] if binding.value is None else _meant(binding.value, hole),
+                        place.start,
+                        place.end,
+                    )
+                    for binding, hole in zip(rule.short.bindings, short_form.holes, strict=True)
+                ]
+                try:
+                    for name, limit in rule.limits:
+                        _check_limit(limit, found[name], place)
+                    return self._encode_form(short_form, filled, pc, environment, False)
+                except Rejected:
+                    continue
+        return None
+
+    def _encode_form(self, form: Form, given: Sequence[Given], pc: int, environment: Environment, short: bool) -> bytes:
+        if short and form.name in self._shorter:
+            given = [_evaluated(value, environment) for value in given]
+            code = self._shortened(form, given, pc, environment)
+            if code is not None:
+                return code
         encoding = form.encoding
         rows = {
             hole.operand: value.value
@@ -239,7 +368,7 @@ class Encoder:
                 raise Unsolvable(solver.range_of(hole, known, style))
             solver.solve(hole, number % (1 << hole.width), known, style)
         except Unsolvable as error:
-            raise Rejected(_explain(hole, number, known[PC], error), given.start, given.end) from None
+            raise Rejected(explain(hole, number, known[PC], error), given.start, given.end) from None
 
     def _solve_optional(self, hole: Hole, wanted: bool, solver: Solver, known: dict[str, int], given: Given) -> None:
         """Any value but 0 shows the text; 1 is what is usually meant."""
@@ -265,6 +394,51 @@ class Encoder:
         else:
             why = f"these operands make the encoding of '{decoded.form.name}' ({decoded.form.source})"
         raise Rejected(why, 0, 1)
+
+
+def _moves(given: Given) -> bool:
+    """Whether a value depends on a symbol or the address."""
+    match given.value:
+        case RowGiven():
+            return True
+        case int() | Wildcard():
+            return False
+        case expression:
+            return _symbolic(expression)
+
+
+def _symbolic(expression: Expression) -> bool:
+    match expression:
+        case Symbol() | Call():
+            return True
+        case Operation():
+            return any(map(_symbolic, expression.operands))
+    return False
+
+
+def _relative(form: Form) -> bool:
+    return bool(form.operands) or any(hole.kind == "address" for hole in form.holes)
+
+
+def _evaluated(given: Given, environment: Environment) -> Given:
+    """With a number for an expression."""
+    if isinstance(given.value, int | RowGiven | Wildcard):
+        return given
+    return Given(_evaluate(given.value, environment), given.start, given.end)
+
+
+def _meant(bits: int, hole: Hole) -> int:
+    return signed(bits, hole.width) if hole.signed else bits
+
+
+def _check_limit(limit: str, number: int, given: Given) -> None:
+    if limit == "!0":
+        if number == 0:
+            raise Rejected("0 cannot stand here", given.start, given.end)
+        return
+    low, high = limits_of(limit)
+    if not low <= number <= high:
+        raise Rejected(f"{number} is out of range {low}..{high}", given.start, given.end)
 
 
 def _evaluate(expression: Expression, environment: Environment) -> int:
@@ -305,45 +479,3 @@ def _head(pieces: Sequence[Piece | AliasHole]) -> str:
 def _complete(pieces: Sequence[Piece | AliasHole], word: str) -> bool:
     head = _head(pieces)
     return head == word + " " or not head.endswith(" ")
-
-
-def describe(pieces: Sequence[Piece | AliasHole]) -> str:
-    """A template with the names of fields in its holes, for messages."""
-    text = ""
-    for piece in pieces:
-        if isinstance(piece, str):
-            text += piece
-        elif isinstance(piece, AliasHole):
-            text += f"{{{piece.name}}}"
-        elif piece.kind == "optional":
-            text += f"[{piece.text}]"
-        else:
-            text += f"{{{piece.operand or '/'.join(piece.depends)}}}"
-    return text
-
-
-def _forms_note(targets: Sequence[Form | Alias]) -> list[str]:
-    shown = list(dict.fromkeys(describe(target.pieces) for target in targets))
-    return [f"note: it is written {text}" for text in shown[:4]]
-
-
-def _explain(hole: Hole, number: int, pc: int, error: Unsolvable) -> str:
-    """Why a value cannot stand in a hole."""
-    allowed = error.allowed
-    if hole.names is not None:
-        shown = hole.names.show(number)
-        if allowed is None:
-            return f"'{shown}' cannot stand here"
-        low, high = hole.names.show(allowed.low), hole.names.show(allowed.high)
-        return f"'{shown}' cannot stand here, only '{low}'" + (f" to '{high}'" if allowed.high > allowed.low else "")
-    if allowed is None:
-        return f"{number} cannot be encoded here"
-    if allowed.low == allowed.high:
-        return f"{number} cannot be encoded here, only {allowed.low}"
-    if hole.kind == "address":
-        step = f" in steps of {allowed.step}" if allowed.step and allowed.step > 1 else ""
-        distance = signed((number - pc) % (1 << hole.width), hole.width)
-        return f"the target is {distance} bytes away; it can be {allowed.low - pc}..{allowed.high - pc}{step}"
-    if allowed.step and allowed.step > 1 and allowed.low <= number <= allowed.high:
-        return f"{number} is no multiple of {allowed.step} (range {allowed})"
-    return f"{number} is out of range {allowed}"

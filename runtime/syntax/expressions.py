@@ -1,6 +1,8 @@
 """Expressions in assembly text: numbers, symbols, `.`, 1f and 1b, C's operators.
 
-Expansions of aliases may also take slices, `x[31:12]`, and extend their sign, `sext(x[11:0])`.
+Functions such as `%hi(x)` are the ISA's.  Expansions of aliases may also take slices, `x[31:12]`, extend their sign,
+`sext(x[11:0])`, and ask for `argument(x)`, what a function had in the instruction that x names, plus what is added to
+that name, and for `origin(x)`, where that instruction stands.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from runtime.syntax.arithmetic import signed
 
 __all__ = [
     "BadExpression",
+    "Call",
     "Environment",
     "Expression",
     "Number",
@@ -52,6 +55,12 @@ class Environment(Protocol):
 
     def here(self) -> int:
         """The address of the statement."""
+
+    def call(self, name: str, value: int, addend: int) -> int:
+        """What a function gives for a value, of which `addend` was a number added to a symbol;
+
+        Raises BadExpression if there is none of that name, Undefined if it has no value.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +118,34 @@ class Bits:
         return signed(value, width) if self.sign else value
 
 
-Expression = Number | Symbol | Operation | Bits
+@dataclass(frozen=True, slots=True)
+class Call:
+    """`%hi(x)`; `start` is where it stands."""
+
+    name: str
+    operand: Expression
+    start: int
+    end: int
+
+    def evaluate(self, environment: Environment) -> int:
+        value = self.operand.evaluate(environment)
+        try:
+            return environment.call(self.name, value, _addend(self.operand))
+        except BadExpression as error:
+            raise BadExpression(str(error), self.start, self.end) from None
+        except Undefined as error:
+            raise Undefined(error.name, self.start, self.end) from None
+
+
+def _addend(expression: Expression) -> int:
+    """The 8 of `x + 8`."""
+    match expression:
+        case Operation("+" | "-", (left, Number(value))):
+            return _addend(left) + (value if expression.operator == "+" else -value)
+    return 0
+
+
+Expression = Number | Symbol | Operation | Bits | Call
 
 
 def symbols(expression: Expression) -> Iterator[Symbol]:
@@ -120,7 +156,7 @@ def symbols(expression: Expression) -> Iterator[Symbol]:
         case Operation():
             for operand in expression.operands:
                 yield from symbols(operand)
-        case Bits():
+        case Bits() | Call():
             yield from symbols(expression.operand)
 
 
@@ -130,6 +166,14 @@ def _divide(left: int, right: int) -> int:
 
 
 _OPERATORS: dict[tuple[str, int], Callable[..., int]] = {
+    ("||", 2): lambda a, b: int(bool(a or b)),
+    ("&&", 2): lambda a, b: int(bool(a and b)),
+    ("==", 2): lambda a, b: -(a == b),  # -1 when true, as GNU as has it
+    ("!=", 2): lambda a, b: -(a != b),
+    ("<=", 2): lambda a, b: -(a <= b),
+    (">=", 2): lambda a, b: -(a >= b),
+    ("<", 2): lambda a, b: -(a < b),
+    (">", 2): lambda a, b: -(a > b),
     ("|", 2): lambda a, b: a | b,
     ("^", 2): lambda a, b: a ^ b,
     ("&", 2): lambda a, b: a & b,
@@ -143,8 +187,26 @@ _OPERATORS: dict[tuple[str, int], Callable[..., int]] = {
     ("-", 1): lambda a: -a,
     ("+", 1): lambda a: a,
     ("~", 1): lambda a: ~a,
+    ("!", 1): lambda a: int(not a),
 }
-_LEVELS: tuple[tuple[str, ...], ...] = (("|",), ("^",), ("&",), ("<<", ">>"), ("+", "-"), ("*", "/", "%"))
+#: loosest first, as in C; `(?!…)` keeps `<` from being half of `<<`
+_LEVELS: tuple[re.Pattern[str], ...] = tuple(
+    map(
+        re.compile,
+        (
+            r"\|\|",
+            r"&&",
+            r"\|(?!\|)",
+            r"\^",
+            r"&(?!&)",
+            r"==|!=",
+            r"<=|>=|<(?!<)|>(?!>)",
+            r"<<|>>",
+            r"[+-]",
+            r"[*/]|%(?![A-Za-z_]\w*\s*\()",
+        ),
+    )
+)
 
 _BLANK = re.compile(r"[ \t]*")
 _LOCAL = re.compile(r"(\d+)([fb])(?![A-Za-z0-9_])")
@@ -153,6 +215,8 @@ _SYMBOL = re.compile(r"[A-Za-z_.$][\w.$]*")
 _CHARACTER = re.compile(r"'(\\x[0-9A-Fa-f]{1,2}|\\[0-7]{1,3}|\\.|[^\\'])'")
 _BITS = re.compile(r"\[\s*(\d+)\s*:\s*(\d+)\s*\]")
 _SEXT = re.compile(r"sext\s*\(")
+_CALL = re.compile(r"(%[A-Za-z_]\w*)\s*\(")
+_ARGUMENT = re.compile(r"(argument|origin)\s*\(")
 _ESCAPES = {"n": 10, "t": 9, "r": 13, "0": 0, "b": 8, "f": 12, "v": 11, "a": 7, "e": 27}
 _DEEPEST = 60
 
@@ -183,11 +247,11 @@ class _Parser:
         left, at = self.level(number + 1, at)
         while True:
             operator_at = self._skip(at)
-            operator = next((op for op in _LEVELS[number] if self.text.startswith(op, operator_at)), None)
+            operator = _LEVELS[number].match(self.text, operator_at)
             if operator is None:
                 return left, at
-            right, at = self.level(number + 1, self._skip(operator_at + len(operator)))
-            left = Operation(operator, (left, right), operator_at)
+            right, at = self.level(number + 1, self._skip(operator.end()))
+            left = Operation(operator[0], (left, right), operator_at)
 
     def _unary(self, at: int) -> tuple[Expression, int]:
         at = self._skip(at)
@@ -195,7 +259,7 @@ class _Parser:
         if self.depth > _DEEPEST:
             raise BadExpression("nested too deep", at)
         try:
-            if self.text[at : at + 1] in ("-", "+", "~"):
+            if self.text[at : at + 1] in ("-", "+", "~", "!") and self.text[at : at + 2] != "!=":
                 operand, end = self._unary(at + 1)
                 return Operation(self.text[at], (operand,), at), end
             value, end = self._primary(at)
@@ -225,6 +289,12 @@ class _Parser:
             if text[end : end + 1] != ")" or not isinstance(value, Bits):
                 raise BadExpression("sext takes a slice, as in sext(x[11:0])", at, end)
             return Bits(value.operand, value.high, value.low, True), end + 1
+        if call := _CALL.match(text, at) or (_ARGUMENT.match(text, at) if self.slices else None):
+            value, end = self.level(0, call.end())
+            end = self._skip(end)
+            if text[end : end + 1] != ")":
+                raise BadExpression("')' is missing", end)
+            return Call(call[1], value, at, end + 1), end + 1
         if found := _LOCAL.match(text, at):
             return Symbol(found[0], at, found.end()), found.end()
         if found := _NUMBER.match(text, at):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Image", "Section", "Symbol"]
+from runtime.syntax.statements import Statement
+
+__all__ = ["Image", "Row", "Section", "Symbol"]
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """`size` bytes at `address`, of which `data` are given and the rest are 0."""
+    """`size` bytes at `address`, of which `data` are given and the rest are 0; what is not loaded has no address."""
 
     name: str
     address: int
@@ -18,6 +20,7 @@ class Section:
     writable: bool
     executable: bool
     alignment: int
+    loaded: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,18 @@ class Symbol:
     value: int
     section: str | None
     is_global: bool
-    size: int  # bytes to the next label of its section
+    size: int  # as .size says, or the bytes to the next label of its section
+    kind: str | None = None  # 'function' or 'object', if .type says so
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of a listing: a statement, where it stands, and its bytes."""
+
+    statement: Statement
+    section: str
+    address: int
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +52,7 @@ class Image:
     sections: tuple[Section, ...]
     symbols: tuple[Symbol, ...]
     entry: int
+    marks: tuple[tuple[str, int, str], ...] = ()  # section, address, and $x or $d: instructions or data begin
 
     def section(self, name: str) -> Section:
         """The section called `name`; KeyError if there is none."""

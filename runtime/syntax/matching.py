@@ -40,9 +40,12 @@ def _wordlike(character: str) -> bool:
 
 
 class Matcher:
-    """One text against templates; `furthest` is where the best of the failed attempts stopped."""
+    """One text against templates; `furthest` is where the best of the failed attempts stopped.
 
-    def __init__(self, text: str, registers: frozenset[str], wildcards: bool = False) -> None:
+    A symbol may not be called as one of `registers` is.
+    """
+
+    def __init__(self, text: str, registers: frozenset[str] = frozenset(), wildcards: bool = False) -> None:
         self.text = text
         self.lower = text.lower()
         self.registers = registers

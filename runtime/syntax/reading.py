@@ -1,253 +1,313 @@
-"""Reads assembly text: every statement becomes an item of its section."""
+"""Reads assembly text: macros and conditions as they come, and an item of its section for every other statement."""
 
 from __future__ import annotations
 
 import re
-import struct
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import partial
+from pathlib import Path
 
+from runtime.syntax.directives import DIRECTIVES, Context
 from runtime.syntax.encode import Encoder, Rejected
-from runtime.syntax.errors import AssemblyError, Message
-from runtime.syntax.expressions import BadExpression, Expression, Number, floats, parse, strings
-from runtime.syntax.items import Align, Assignment, Bytes, Code, Data, Fault, Item, Label, Space
-from runtime.syntax.statements import Statement, split
+from runtime.syntax.expressions import BadExpression, Undefined, parse
+from runtime.syntax.items import Bytes, Code, Fault
+from runtime.syntax.macros import CLOSING, Macro, arguments_of, body_end, declared, expand, first_word
+from runtime.syntax.program import Program
+from runtime.syntax.statements import Segment, Source, Statement, segments, statements
+from runtime.syntax.tables import Syntax
 
-__all__ = ["Part", "Program", "Reader"]
+__all__ = ["Reader"]
 
-_DATA = {
-    ".byte": 1,
-    ".half": 2,
-    ".hword": 2,
-    ".short": 2,
-    ".2byte": 2,
-    ".word": 4,
-    ".long": 4,
-    ".int": 4,
-    ".4byte": 4,
-    ".dword": 8,
-    ".quad": 8,
-    ".xword": 8,
-    ".8byte": 8,
+_ASSIGNMENT = re.compile(r"([A-Za-z_.$][\w.$]*)[ \t]*={1,2}(?!=)")
+_DEEPEST = 60  # macros and files inside one another
+_MOST_SEGMENTS = 2_000_000  # of expansions: more is a macro that never ends
+_CONDITIONS: dict[str, Callable[[int], bool]] = {
+    ".if": lambda value: value != 0,
+    ".ifne": lambda value: value != 0,
+    ".ifeq": lambda value: value == 0,
+    ".ifgt": lambda value: value > 0,
+    ".ifge": lambda value: value >= 0,
+    ".iflt": lambda value: value < 0,
+    ".ifle": lambda value: value <= 0,
 }
-#: what compilers and people write for other tools
-_IGNORED = frozenset(
-    {
-        ".file",
-        ".ident",
-        ".type",
-        ".size",
-        ".option",
-        ".attribute",
-        ".loc",
-        ".local",
-        ".end",
-        ".addrsig",
-    }
-)
-_STANDARD = {".text": (False, True), ".rodata": (False, False), ".data": (True, False), ".bss": (True, False)}
-_NAME = re.compile(r"[ \t]*([A-Za-z_.$][\w.$]*)[ \t]*")
-_ASSIGNMENT = re.compile(r"([A-Za-z_.$][\w.$]*)[ \t]*=(?!=)")
+_TEXT_CONDITIONS = (".ifdef", ".ifndef", ".ifnotdef", ".ifb", ".ifnb", ".ifc", ".ifnc")
 
 
 @dataclass(slots=True)
-class Part:
-    """A section being filled."""
+class _Condition:
+    """An open `.if`: whether its present part is read, and whether one of its parts was."""
 
-    name: str
-    writable: bool
-    executable: bool
-    items: list[Item] = field(default_factory=list)
-    address: int = 0
-    data: bytearray = field(default_factory=bytearray)
-    alignment: int = 16
-
-    @property
-    def order(self) -> int:
-        """Code, then constants, then what is written, zeros last."""
-        return 0 if self.executable else 1 if not self.writable else 3 if self.name.startswith(".bss") else 2
+    statement: Statement
+    active: bool
+    taken: bool
+    outer: bool
+    otherwise: bool = False
 
 
-class Program:
-    """A text that was read: sections of items, symbols, and what is wrong with it so far."""
-
-    def __init__(self, text: str, file: str) -> None:
-        self.file = file
-        self.lines = text.split("\n")
-        self.parts: dict[str, Part] = {}
-        self.where: dict[str, tuple[Statement, str | None]] = {}  # symbol -> its definition and section
-        self.globals: dict[str, Statement] = {}
-        self.messages: list[Message] = []
-
-    def report(self, statement: Statement, fault: Fault) -> None:
-        """Adds a message about a statement."""
-        start = min(fault.start, max(len(statement.text) - 1, 0))
-        end = len(statement.text) if fault.end is None else fault.end
-        column = statement.column + start + 1
-        self.messages.append(
-            Message(
-                self.file,
-                statement.line,
-                column,
-                max(statement.column + end + 1, column + 1),
-                fault.message,
-                self.lines[statement.line - 1],
-                fault.notes,
-            )
-        )
-
-    def raise_if_any(self) -> None:
-        """Raises what was reported, in the order of the text."""
-        if self.messages:
-            raise AssemblyError(sorted(self.messages, key=lambda message: (message.line, message.column)))
+class _End(Exception):
+    """`.end` was read."""
 
 
 class Reader:
-    """Reads one text with the instructions of one encoder."""
+    """Reads texts into one program."""
 
-    def __init__(self, encoder: Encoder, text: str, file: str) -> None:
-        self.encoder = encoder
-        self.text = text
-        self.program = Program(text, file)
-        self.part = self._part(".text")
-        self.counts: dict[str, int] = {}  # numbered labels so far
+    def __init__(self, syntax: Syntax, short: bool, folders: Sequence[Path] = ()) -> None:
+        self.syntax = syntax
+        self.program = Program()
+        self.folders = tuple(folders)
+        self.encoders: dict[tuple[tuple[str, int], ...], Encoder] = {}
+        self.short = short
+        self.context = Context(syntax, self.program, self.encoder_for({}), short)
+        self.macros: dict[str, Macro] = {}
+        self.conditions: list[_Condition] = []
+        self.depth = 0
+        self.expansions = 0
+        self.expanded = 0
+        forms = syntax.forms
+        self.hash_comments = not any(isinstance(piece, str) and "#" in piece for form in forms for piece in form.pieces)
+        self.directives = {directive.text: directive for directive in syntax.directives}
+        self.own_words = {directive.text.split()[0] for directive in syntax.directives}
 
-    def read(self) -> Program:
-        """The program, with a message for every statement that is wrong by itself."""
-        forms = self.encoder.syntax.forms
-        hashes = any(isinstance(piece, str) and "#" in piece for form in forms for piece in form.pieces)
-        for statement in split(self.text, not hashes):
+    def encoder_for(self, modes: dict[str, int]) -> Encoder:
+        """The encoder of instructions in these modes."""
+        key = tuple(sorted(modes.items()))
+        if key not in self.encoders:
+            self.encoders[key] = Encoder(self.syntax, modes)
+        return self.encoders[key]
+
+    def read(self, text: str, file: str, unit: int = 0) -> None:
+        """Reads one file; messages gather in the program."""
+        self.context.begin(unit, self.short)
+        self.macros.clear()
+        source = Source(file, text.split("\n"), (), unit)
+        try:
+            self._run(segments(text, self.hash_comments), source)
+        except _End:
+            self.conditions.clear()
+        for condition in self.conditions:
+            self.program.report(condition.statement, Fault("this condition has no .endif"))
+        self.conditions.clear()
+
+    # ------------------------------------------------------------ flow
+
+    def _run(self, body: Sequence[Segment], source: Source) -> None:
+        self.depth += 1
+        index = 0
+        while index < len(body):
+            segment = body[index]
+            index += 1
+            word = first_word(segment)
+            active = not self.conditions or self.conditions[-1].active
+            if word in CLOSING:
+                end = body_end(body, index, word)
+                inside = None if end is None else body[index:end]
+                index = len(body) if end is None else end + 1
+                if active:
+                    self._guarded(segment, source, partial(self._body, word, inside))
+            else:
+                self._guarded(segment, source, self._statement)
+        self.depth -= 1
+
+    def _guarded(self, segment: Segment, source: Source, read: Callable[[Statement], None]) -> None:
+        """Labels of a segment, then `read` with what is behind them; faults become messages."""
+        for statement in statements(segment, source):
             try:
-                self._read(statement)
+                if statement.label:
+                    if not self.conditions or self.conditions[-1].active:
+                        self.context.label(statement)
+                else:
+                    read(statement)
             except Fault as fault:
                 self.program.report(statement, fault)
-        return self.program
 
-    def _part(self, name: str, writable: bool | None = None, executable: bool | None = None) -> Part:
-        if name not in self.program.parts:
-            stem = "." + name.split(".")[1] if name.startswith(".") and len(name) > 1 else name
-            default = _STANDARD.get(stem, (True, False))
-            self.program.parts[name] = Part(
-                name, default[0] if writable is None else writable, default[1] if executable is None else executable
-            )
-        return self.program.parts[name]
-
-    def _define(self, name: str, statement: Statement, section: str | None) -> None:
-        if name in self.program.where:
-            raise Fault(
-                f"'{name}' is defined twice", 0, len(name), (f"note: first on line {self.program.where[name][0].line}",)
-            )
-        if name.lower() in self.encoder.syntax.register_names:
-            raise Fault(f"'{name}' is a register", 0, len(name))
-        self.program.where[name] = statement, section
-
-    def _read(self, statement: Statement) -> None:
-        if statement.label:
-            self._label(statement)
+    def _statement(self, statement: Statement) -> None:
+        word = statement.text.split(None, 1)[0].lower()
+        if word in _CONDITIONS or word in _TEXT_CONDITIONS:
+            self._open(statement, word)
+        elif word in (".else", ".elseif", ".endif"):
+            self._turn(statement, word)
+        elif self.conditions and not self.conditions[-1].active:
             return
-        word = statement.text.split(None, 1)[0]
-        if word.startswith("."):
-            self._directive(word.lower(), statement)
+        elif word in self.macros:
+            self._use(self.macros[word], statement, len(word))
+        elif word.startswith("."):
+            self._directive(word, statement)
         elif found := _ASSIGNMENT.match(statement.text):
-            self._assign(found[1], statement, found.end())
+            self.context.assign(found[1], statement, found.end())
         else:
-            try:
-                candidates = self.encoder.read(statement.text)
-            except Rejected as error:
-                raise Fault(error.message, error.start, error.end, error.notes) from None
-            self.part.items.append(Code(statement, dict(self.counts), candidates))
+            self._instruction(statement)
 
-    def _label(self, statement: Statement) -> None:
-        name = statement.label
-        if name.isdigit():
-            self.counts[name] = self.counts.get(name, 0) + 1
-            name = f"{name}:{self.counts[name]}"
-        else:
-            self._define(name, statement, self.part.name)
-        self.part.items.append(Label(statement, {}, name))
-
-    def _assign(self, name: str, statement: Statement, at: int) -> None:
-        value, end = self._expression(statement, at)
-        if statement.text[end:].strip():
-            raise Fault("nothing may follow the value", end)
-        if name not in self.program.where or self.program.where[name][1] is not None:
-            self._define(name, statement, None)
-        self.part.items.append(Assignment(statement, dict(self.counts), name, value))
-
-    def _expression(self, statement: Statement, at: int) -> tuple[Expression, int]:
+    def _instruction(self, statement: Statement) -> None:
+        context = self.context
         try:
-            return parse(statement.text, at)
+            candidates = context.encoder.read(statement.text)
+        except Rejected as error:
+            raise Fault(error.message, error.start, error.end, error.notes) from None
+        try:
+            code = context.encoder.fixed(statement.text, context.short)
+        except Rejected:
+            code = None  # said when all is placed, in the order of the text
+        if code is not None:
+            context.add(Bytes(statement, context.counts, code, True))
+            return
+        context.add(Code(statement, context.counts, context.encoder, context.short, candidates))
+
+    # ------------------------------------------------------------ conditions
+
+    def _open(self, statement: Statement, word: str) -> None:
+        outer = not self.conditions or self.conditions[-1].active
+        condition = _Condition(statement, False, False, outer)
+        self.conditions.append(condition)
+        if outer:
+            condition.active = condition.taken = self._holds(statement, word)
+
+    def _turn(self, statement: Statement, word: str) -> None:
+        if not self.conditions:
+            raise Fault(f"{word} without .if", 0, len(word))
+        condition = self.conditions[-1]
+        if word == ".endif":
+            self.conditions.pop()
+            return
+        if condition.otherwise:
+            raise Fault(f"{word} behind .else", 0, len(word), (f"note: .if is on line {condition.statement.line}",))
+        condition.otherwise = word == ".else"
+        condition.active = False
+        if condition.outer and not condition.taken:
+            condition.active = condition.taken = word == ".else" or self._holds(statement, word, ".if")
+
+    def _holds(self, statement: Statement, word: str, kind: str | None = None) -> bool:
+        rest, at = statement.text[len(word) :].strip(), len(word)
+        kind = kind or word
+        if kind in (".ifdef", ".ifndef", ".ifnotdef"):
+            if not rest:
+                raise Fault("a symbol is missing", at)
+            return self.context.defined(rest) == (kind == ".ifdef")
+        if kind in (".ifb", ".ifnb"):
+            return (not rest) == (kind == ".ifb")
+        if kind in (".ifc", ".ifnc"):
+            left, comma, right = rest.partition(",")
+            if not comma:
+                raise Fault("two texts are missing, separated by ','", at)
+            return (left.strip() == right.strip()) == (kind == ".ifc")
+        return _CONDITIONS[kind](self._now(statement, at))
+
+    def _now(self, statement: Statement, at: int) -> int:
+        """An expression's value, which must be known while reading."""
+        try:
+            value, end = parse(statement.text, at)
+            if statement.text[end:].strip():
+                raise Fault("nothing may follow the value", end)
+            return value.evaluate(self.context.known())
+        except Undefined as error:
+            raise Fault(f"'{error.name}' has no value yet; it is needed here", error.start, error.end) from None
         except BadExpression as error:
             raise Fault(str(error), error.start, error.end) from None
 
-    def _list(self, statement: Statement, at: int) -> list[tuple[Expression, int, int]]:
-        """Expressions separated by commas, with their places."""
-        found = []
-        while True:
-            start = at + len(statement.text[at:]) - len(statement.text[at:].lstrip())
-            value, end = self._expression(statement, start)
-            found.append((value, start, end))
-            rest = statement.text[end:].lstrip()
-            if not rest:
-                return found
-            at = len(statement.text) - len(rest)
-            if rest[0] != ",":
-                raise Fault(f"found '{rest[0]}', expected ','", at, at + 1)
-            at += 1
+    # ------------------------------------------------------------ bodies
+
+    def _body(self, word: str, inside: Sequence[Segment] | None, statement: Statement) -> None:
+        """`.macro` and repetitions."""
+        if inside is None:
+            raise Fault(f"{word} without {CLOSING[word][0]}", 0, len(word))
+        if word == ".macro":
+            macro = declared(statement, inside)
+            if macro.name.lower() in self.macros:
+                first = self.macros[macro.name.lower()].statement
+                raise Fault(f"macro '{macro.name}' is declared twice", 0, None, (f"note: first on line {first.line}",))
+            self.macros[macro.name.lower()] = macro
+            return
+        if word == ".rept":
+            count = self._now(statement, len(word))
+            if count < 0:
+                raise Fault(f"{count} repetitions", len(word))
+            if count * max(len(inside), 1) > _MOST_SEGMENTS:
+                raise Fault(f"{count} repetitions are too many", len(word))
+            values: list[dict[str, str]] = [{}] * count
+        else:
+            name, _, rest = statement.text[len(word) :].strip().partition(",")
+            name = name.strip().lstrip("\\")
+            if not name:
+                raise Fault("a name is missing", len(word))
+            each = list(rest.strip().strip('"')) if word == ".irpc" else [part.strip() for part in rest.split(",")]
+            values = [{name: value} for value in each]
+        for value in values:
+            self._expand(inside, value, statement, f"note: in {word} on line {statement.line}")
+
+    def _use(self, macro: Macro, statement: Statement, at: int) -> None:
+        values = arguments_of(macro, statement.text, at)
+        note = f"note: in macro '{macro.name}', used in {statement.source.file}:{statement.line}"
+        self._expand(macro.body, values, statement, note, macro)
+
+    def _expand(
+        self,
+        body: Sequence[Segment],
+        values: dict[str, str],
+        statement: Statement,
+        note: str,
+        macro: Macro | None = None,
+    ) -> None:
+        if self.depth >= _DEEPEST:
+            raise Fault("macros inside one another without end")
+        self.expansions += 1
+        self.expanded += max(len(body), 1)
+        if self.expanded > _MOST_SEGMENTS:
+            raise Fault("the expansions never end")
+        inside = expand(body, values, self.expansions)
+        origin = macro.statement.source if macro else statement.source
+        notes = (note, *statement.source.notes)[:8]
+        self._run(inside, Source(origin.file, origin.lines, notes, statement.source.unit))
+
+    # ------------------------------------------------------------ directives
 
     def _directive(self, word: str, statement: Statement) -> None:
-        at, counts = len(word), dict(self.counts)
-        add: Callable[[Item], None] = self.part.items.append
-        match word:
-            case ".text" | ".data" | ".bss" | ".rodata":
-                self.part = self._part(word)
-            case ".section":
-                self._section(statement, at)
-            case ".globl" | ".global":
-                for name in statement.text[at:].split(","):
-                    self.program.globals.setdefault(name.strip(), statement)
-            case ".ascii" | ".asciz" | ".string":
-                try:
-                    texts = strings(statement.text, at)
-                except BadExpression as error:
-                    raise Fault(str(error), error.start, error.end) from None
-                end = b"" if word == ".ascii" else b"\0"
-                add(Bytes(statement, counts, b"".join(text + end for text in texts)))
-            case ".float" | ".single" | ".double":
-                try:
-                    numbers = floats(statement.text, at)
-                except BadExpression as error:
-                    raise Fault(str(error), error.start, error.end) from None
-                add(Bytes(statement, counts, self._packed(numbers, "d" if word == ".double" else "f")))
-            case ".align" | ".p2align" | ".balign":
-                values = self._list(statement, at)
-                add(Align(statement, counts, values[0][0], word != ".balign", values[1][0] if values[1:] else None))
-            case ".space" | ".zero" | ".skip":
-                values = self._list(statement, at)
-                add(Space(statement, counts, values[0][0], values[1][0] if values[1:] else Number(0)))
-            case ".equ" | ".set":
-                found = _NAME.match(statement.text, at)
-                if found is None or statement.text[found.end() : found.end() + 1] != ",":
-                    raise Fault(f"write {word} name, value")
-                self._assign(found[1], statement, found.end() + 1)
-            case _ if word in _DATA:
-                add(Data(statement, counts, _DATA[word], self._list(statement, at)))
-            case _ if word not in _IGNORED and not word.startswith(".cfi_"):
-                raise Fault(f"unknown directive '{word}'", 0, len(word))
+        if word in self.own_words:
+            directive = self.directives.get(" ".join(statement.text.lower().split()))
+            if directive is None:
+                known = ", ".join(text for text in self.directives if text.split()[0] == word)
+                raise Fault(f"'{statement.text}' is not known", 0, None, (f"help: there are {known}",))
+            for name, value in directive.settings:
+                self.context.set(name, value, self.encoder_for)
+        elif word == ".include":
+            self._include(statement, len(word))
+        elif word == ".incbin":
+            self.context.add(Bytes(statement, self.context.counts, self._file(statement, len(word))[1]))
+        elif word == ".end":
+            raise _End
+        elif word in DIRECTIVES:
+            DIRECTIVES[word](self.context, word, statement)
+        elif word in (".endm", ".endmacro", ".endr"):
+            raise Fault(f"{word} without what it ends", 0, len(word))
+        elif not word.startswith(".cfi_"):
+            close = get_close_matches(word, [*DIRECTIVES, *_CONDITIONS, *CLOSING, ".include", ".endif", ".else"], 3)
+            help = (f"help: did you mean {' or '.join(close)}?",) if close else ()
+            raise Fault(f"unknown directive '{word}'", 0, len(word), help)
 
-    def _packed(self, numbers: list[float], layout: str) -> bytes:
+    def _file(self, statement: Statement, at: int) -> tuple[Path, bytes]:
+        """The file a statement names, beside its own or in one of the folders."""
+        name = statement.text[at:].strip()
+        if len(name) < 3 or name[0] != '"' or name[-1] != '"':
+            raise Fault("a file name in double quotes is missing", at)
+        folders = [Path(statement.source.file).parent, *self.folders]
+        for folder in folders:
+            try:
+                return folder / name[1:-1], (folder / name[1:-1]).read_bytes()
+            except (OSError, ValueError):
+                continue
+        looked = ", ".join(str(folder) for folder in dict.fromkeys(folders))
+        raise Fault(f"no file {name} that can be read", at, None, (f"note: looked in {looked}",))
+
+    def _include(self, statement: Statement, at: int) -> None:
+        if self.depth >= _DEEPEST:
+            raise Fault("files that include each other without end")
+        path, data = self._file(statement, at)
         try:
-            return b"".join(
-                struct.pack((">" if self.encoder.syntax.big else "<") + layout, number) for number in numbers
-            )
-        except OverflowError:
-            raise Fault("a number too large for single precision") from None
-
-    def _section(self, statement: Statement, at: int) -> None:
-        words = [word.strip().strip('"') for word in statement.text[at:].split(",")]
-        if not words[0]:
-            raise Fault("the section has no name", at)
-        if len(words) > 1:
-            self.part = self._part(words[0], "w" in words[1], "x" in words[1])
-        else:
-            self.part = self._part(words[0])
+            text = data.decode("utf-8")
+        except UnicodeDecodeError:
+            raise Fault(f"{path} is not UTF-8 text", at) from None
+        notes = (f"note: included in {statement.source.file}:{statement.line}", *statement.source.notes)[:8]
+        self.expanded += len(text) // 8
+        if self.expanded > _MOST_SEGMENTS:
+            raise Fault("files that include each other without end")
+        self._run(segments(text, self.hash_comments), Source(str(path), text.split("\n"), notes, statement.source.unit))

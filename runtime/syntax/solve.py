@@ -163,6 +163,15 @@ class Solver:
                 values[name] |= 1 << bit
         return values if rest == 0 and expression.evaluate({**known, **values}) == target else None
 
+    def one_to_one(self, expression: _Expression, known: Values) -> bool:
+        """Whether different bits of the expression's fields always give different values."""
+        affine = self._affine_of(expression, known, expression.fields)
+        if affine is None:
+            return False
+        # The lowest set bits of the weights differ, so each bit of the sum, from the lowest up, gives one field bit.
+        zeros = [_zeros(weight) for weight in affine.weights]
+        return all(affine.weights) and len(set(zeros)) == len(zeros)
+
     # ------------------------------------------------------------ others
 
     def _solve_table(

@@ -1,15 +1,35 @@
-"""Cuts assembly text into statements: comments, `;`, labels, directives."""
+"""Cuts assembly text into segments, and those into statements: comments, `;`, labels."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Statement", "split"]
+__all__ = ["Segment", "Source", "Statement", "quoted_end", "segments", "statements"]
 
 _LABEL = re.compile(r"[ \t]*([A-Za-z_.$][\w.$]*|\d+)[ \t]*:(?!:)")
 _QUOTED = re.compile(r'"(?:[^"\\\n]|\\.)*"?|\'(?:\\.[0-9A-Fa-f]*|[^\\\n])\'')
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where text comes from: a file, or the expansion of a macro, whose uses `notes` name."""
+
+    file: str
+    lines: Sequence[str]
+    notes: tuple[str, ...] = ()
+    unit: int = 0  # which of the files assembled together
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What stands between `;` and line ends: labels and one statement.  `shown` is an expanded line, if it is one."""
+
+    line: int
+    column: int
+    text: str
+    shown: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,26 +39,46 @@ class Statement:
     line: int
     column: int
     text: str
+    source: Source
     label: str = ""
+    shown: str | None = None
+
+    @property
+    def source_line(self) -> str:
+        """The whole line, for messages."""
+        return self.source.lines[self.line - 1] if self.shown is None else self.shown
 
 
-def split(text: str, hash_comments: bool) -> Iterator[Statement]:
-    """The statements of a text; `#` starts a comment anywhere only if no instruction is written with it."""
+def segments(text: str, hash_comments: bool) -> list[Segment]:
+    """The parts of a text; `#` starts a comment anywhere only if no instruction is written with it."""
+    found = []
     for number, line in enumerate(_without_comments(text, hash_comments).split("\n"), 1):
         start = 0
         for end in _ends(line):
-            yield from _labels(number, start, line[start:end])
+            part = line[start:end]
+            if part and not part.isspace():
+                found.append(Segment(number, start, part))
             start = end + 1
+    return found
 
 
-def _labels(number: int, column: int, text: str) -> Iterator[Statement]:
+def statements(segment: Segment, source: Source) -> Iterator[Statement]:
+    """The labels of a segment, and what follows them."""
+    column, text = segment.column, segment.text
     while found := _LABEL.match(text):
-        yield Statement(number, column + found.start(1), "", found[1])
+        yield Statement(segment.line, column + found.start(1), "", source, found[1], segment.shown)
         column += found.end()
         text = text[found.end() :]
     body = text.strip()
     if body:
-        yield Statement(number, column + len(text) - len(text.lstrip()), body)
+        start = column + len(text) - len(text.lstrip())
+        yield Statement(segment.line, start, body, source, "", segment.shown)
+
+
+def quoted_end(text: str, at: int) -> int:
+    """Where a string or character that begins at `at` ends; `at` if none does."""
+    found = _QUOTED.match(text, at) if text[at] in "\"'" else None
+    return found.end() if found else at
 
 
 def _ends(line: str) -> Iterator[int]:

@@ -13,15 +13,18 @@ __all__ = [
     "AliasHole",
     "Argument",
     "Binding",
+    "Directive",
     "Encoding",
     "Evaluate",
     "Field",
     "Form",
+    "Function",
     "Hole",
     "Names",
     "Operand",
     "Piece",
     "Row",
+    "Shorter",
     "Space",
     "Step",
     "Syntax",
@@ -228,7 +231,8 @@ class Step:
 class AliasHole:
     """A hole of an alias, read as `hole` would be.
 
-    With a `limit` the alias applies only to values of so many bits: 's32' signed, 'u32' unsigned, '32' either.
+    With a `limit` the alias applies only to values of so many bits: 's32' signed, 'u32' unsigned, '32' either; with
+    '!0' to any but 0.
     """
 
     name: str
@@ -244,6 +248,38 @@ class Alias:
     pieces: tuple[str | AliasHole, ...]
     steps: tuple[Step, ...]
     printed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Shorter:
+    """Another, shorter encoding of some instructions: `short` does what `long` does wherever both can be written.
+
+    Bindings of both are numbers or names; a name's value is the same in both.  `limits` are as an AliasHole's.
+    """
+
+    source: str
+    long: Step
+    short: Step
+    limits: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function of the assembler's expressions, such as `%hi(x)`: `expression` is over its parameter and `.`."""
+
+    source: str
+    name: str
+    parameter: str
+    expression: str
+
+
+@dataclass(frozen=True, slots=True)
+class Directive:
+    """A directive of this ISA's: what it sets modes (mode_key) and `short` to; `push` and `pop` save them all."""
+
+    source: str
+    text: str
+    settings: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +318,9 @@ class Syntax:
     forms: tuple[Form, ...]
     aliases: tuple[Alias, ...] = ()
     registers: tuple[Names, ...] = field(default=())  # whose names are no symbols
+    shorter: tuple[Shorter, ...] = ()
+    functions: tuple[Function, ...] = ()
+    directives: tuple[Directive, ...] = ()
 
     @cached_property
     def by_name(self) -> dict[str, Form]:

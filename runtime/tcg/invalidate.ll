@@ -23,6 +23,32 @@ define internal void @tb_link_page(ptr %tcg, ptr %tb, ptr %link, i64 %page) noun
   %kept = select i1 %writable, i8 %remember, i8 %byte
   %marked = or i8 %kept, $page_code
   store i8 %marked, ptr %byte.at
+  br i1 %writable, label %taken, label %done
+
+taken:
+  call void @page_guard(ptr %tcg, i64 %page, i64 1) ; PROT_READ
+  br label %done
+
+done:
+  ret void
+}
+
+; Let the host's protection of a page be %protection, too, if this memory is guarded.
+define internal void @page_guard(ptr %tcg, i64 %page, i64 %protection) nounwind {
+  %guarded.at = getelementptr i8, ptr %tcg, i64 $tcg_guarded
+  %guarded = load i64, ptr %guarded.at
+  %some = icmp ne i64 %guarded, 0
+  br i1 %some, label %protect, label %done
+
+protect:
+  %memory.at = getelementptr i8, ptr %tcg, i64 $tcg_memory_base
+  %memory = load ptr, ptr %memory.at
+  %offset = shl i64 %page, $page_bits
+  %start = getelementptr i8, ptr %memory, i64 %offset
+  call void @host_protect(ptr %start, i64 $page_size, i64 %protection)
+  br label %done
+
+done:
   ret void
 }
 
@@ -60,6 +86,12 @@ unmark:
   %without.code = and i8 %byte, $not_page_code
   %new = select i1 %watched, i8 %without.code, i8 %new.plain
   store i8 %new, ptr %byte.at
+  %given.bit = and i8 %new, $page_write
+  %given = icmp ne i8 %given.bit, 0
+  br i1 %given, label %give, label %done
+
+give:
+  call void @page_guard(ptr %tcg, i64 %page, i64 3) ; PROT_READ | PROT_WRITE
   br label %done
 
 done:
@@ -110,13 +142,13 @@ define internal i1 @link_overlaps(ptr %link, i64 %start, i64 %end) alwaysinline 
 }
 
 ; -------------------------------------------------------------------------------------- freeing blocks
-; Called from Python, while no vCPU of this TcgContext runs.
+; Called from Python.  Other vCPUs may run: whoever is in a freed block comes to its end and looks for the next.
 
-; Forget a block: nothing finds it or jumps to it any more.
+; Forget a block: nothing finds it or jumps to it any more.  The caller holds the engine's lock.
 define internal void @tb_free(ptr %tcg, ptr %tb) nounwind {
 entry:
   %tb.alive = getelementptr i8, ptr %tb, i64 $tb_alive
-  store i64 0, ptr %tb.alive
+  %was.alive = atomicrmw xchg ptr %tb.alive, i64 0 seq_cst ; before the jump caches are looked at: see @tb_lookup
   call void @count(ptr %tcg, i64 $tcg_tb_count, i64 -1)
   call void @count(ptr %tcg, i64 $tcg_invalidated, i64 1)
   call void @list_remove(ptr %tb, i64 $tb_hash_next, i64 $tb_hash_prev)
@@ -163,7 +195,7 @@ caches:
   %code = load ptr, ptr %tc_ptr.at
   %caches.at = getelementptr i8, ptr %tcg, i64 $tcg_jump_caches
   %caches.list = load ptr, ptr %caches.at
-  %caches.count.at = getelementptr i8, ptr %tcg, i64 $tcg_jump_cache_count
+  %caches.count.at = getelementptr i8, ptr %tcg, i64 $tcg_vcpu_count
   %caches.count = load i64, ptr %caches.count.at
   br label %cache.next
 
@@ -177,15 +209,13 @@ cache.look:
   %cache = load ptr, ptr %cache.at
   %entry.at = call ptr @jump_cache_entry(ptr %cache, i64 %pc)
   %op.at = getelementptr i8, ptr %entry.at, i64 16
-  %op = load ptr, ptr %op.at
+  %op = load atomic ptr, ptr %op.at acquire, align 8
   %names.it = icmp eq ptr %op, %code
   br i1 %names.it, label %cache.forget, label %cache.more
 
-cache.forget: ; a key that no guest state has
-  store i64 -1, ptr %entry.at
+cache.forget: ; flags that no guest state has; the cache's vCPU may be about to jump to `op`, which must stay a block
   %entry.flags = getelementptr i8, ptr %entry.at, i64 8
-  store i64 -1, ptr %entry.flags
-  store ptr null, ptr %op.at
+  store atomic i64 -1, ptr %entry.flags monotonic, align 8
   br label %cache.more
 
 cache.more:
@@ -199,6 +229,7 @@ done:
 ; Free every block translated from guest page %page.
 define hidden void @tb_invalidate_page(ptr %tcg, i64 %page) nounwind {
 entry:
+  call void @engine_lock(ptr %tcg)
   %count.at = getelementptr i8, ptr %tcg, i64 $tcg_page_count
   %count = load i64, ptr %count.at
   %exists = icmp ult i64 %page, %count
@@ -222,12 +253,14 @@ free:
   br label %walk
 
 done:
+  call void @engine_unlock(ptr %tcg)
   ret void
 }
 
 ; Free every block translated from any byte of [%start, %end).
 define hidden void @tb_invalidate_range(ptr %tcg, i64 %start, i64 %end) nounwind {
 entry:
+  call void @engine_lock(ptr %tcg)
   %pages.at = getelementptr i8, ptr %tcg, i64 $tcg_pages
   %pages = load ptr, ptr %pages.at
   %count.at = getelementptr i8, ptr %tcg, i64 $tcg_page_count
@@ -273,12 +306,14 @@ page.done:
   br label %page.next
 
 done:
+  call void @engine_unlock(ptr %tcg)
   ret void
 }
 
-; Free every block of a segment, whose space is then all free again.
+; Free every block of a segment, whose space is then all free again: only while no vCPU is in native code.
 define hidden void @tb_flush_segment(ptr %tcg, i64 %index) nounwind {
 entry:
+  call void @engine_lock(ptr %tcg)
   %shift.at = getelementptr i8, ptr %tcg, i64 $tcg_segment_shift
   %shift = load i64, ptr %shift.at
   %offset = shl i64 %index, %shift
@@ -336,5 +371,6 @@ rewind:
   br label %done
 
 done:
+  call void @engine_unlock(ptr %tcg)
   ret void
 }

@@ -1,4 +1,7 @@
-"""Decoding and disassembly against objdump: every 16-bit word and a million 32-bit words, legality and text."""
+"""Decoding and disassembly against objdump: every 16-bit word and a million 32-bit words, legality and text.
+
+Both spellings are compared: `-M no-aliases` with each encoding's own, and objdump's usual one with pseudo-instructions.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +19,17 @@ from tests.conftest import ROOT
 from tests.oracles import objdump
 from tests.tools import require_build
 
-_TABLE = Path(__file__).with_name("objdump_differences.txt")
+_HERE = Path(__file__).parent
 _CHUNK = 250_000
 
 
 class Differences:
     """The table of differences that have reasons, counting what each line explains."""
 
-    def __init__(self) -> None:
+    def __init__(self, *tables: str) -> None:
         self.lines: list[tuple[str, re.Pattern[str]]] = []
         self.used: Counter[int] = Counter()
-        for line in _TABLE.read_text().splitlines():
+        for line in (line for table in tables for line in (_HERE / table).read_text().splitlines()):
             if line and not line.startswith("#"):
                 who, pattern, _ = (part.strip() for part in re.split(r"\s\|\s", line))
                 self.lines.append((who, re.compile(pattern)))
@@ -44,11 +47,12 @@ class Differences:
 class Reader:
     """Our disassembler, spelt as objdump spells."""
 
-    def __init__(self, xlen: int) -> None:
+    def __init__(self, xlen: int, aliases: bool = False) -> None:
         self.xlen = xlen
+        self.aliases = aliases
+        self.tables = ["objdump_differences.txt", *(["objdump_aliases_differences.txt"] if aliases else [])]
         syntax = load_isa(ROOT / "build" / f"riscv{xlen}").module("syntax").SYNTAX
-        self.disassembler = Disassembler(syntax, aliases=False)
-        self.csr = {name: f"{number:#x}" for name, number in objdump.csr_numbers().items()}
+        self.disassembler = Disassembler(syntax, aliases)
 
     def text(self, word: int, size: int, pc: int) -> str:
         """ "" for an illegal word."""
@@ -59,11 +63,7 @@ class Reader:
         shown = self.disassembler.one(data, pc)
         if not shown.name:  # a reserved rounding mode, say: it has no text
             return f"{decoded.form.name.partition('__')[0].replace('_', '.')} unknown"
-        operands = shown.op_str.replace(" ", "")
-        if shown.mnemonic.startswith("csrr"):
-            rd, csr, source = operands.split(",")
-            operands = f"{rd},{self.csr.get(csr, csr)},{source}"
-        return f"{shown.mnemonic} {operands}".strip()
+        return objdump.numbered(f"{shown.mnemonic} {shown.op_str.replace(' ', '')}".strip())
 
 
 @pytest.fixture(scope="module", params=(64, 32), ids=("rv64", "rv32"))
@@ -72,12 +72,21 @@ def reader(request: pytest.FixtureRequest) -> Reader:
     return Reader(request.param)
 
 
+@pytest.fixture(scope="module", params=(64, 32), ids=("rv64", "rv32"))
+def usual(request: pytest.FixtureRequest) -> Reader:
+    """The usual spelling, with pseudo-instructions."""
+    require_build(f"riscv{request.param}")
+    return Reader(request.param, True)
+
+
 def _compare(reader: Reader, words: Sequence[int], size: int, spoil: Callable[[str], str] = str) -> list[str]:
     """The differences without a reason, a line each."""
-    table = Differences()
+    table = Differences(*reader.tables)
     wrong = []
     mask = (1 << reader.xlen) - 1
-    for number, (word, theirs) in enumerate(zip(words, objdump.disassemble(words, size, reader.xlen), strict=True)):
+    for number, (word, theirs) in enumerate(
+        zip(words, objdump.disassemble(words, size, reader.xlen, reader.aliases), strict=True)
+    ):
         ours = spoil(reader.text(word, size, number * size))
         if ours != _wrapped(theirs, mask) and not table.explains(ours, theirs):
             wrong.append(f"{word:#0{2 * size + 2}x} at {number * size:#x}: isomorph {ours!r}, objdump {theirs!r}")
@@ -127,6 +136,28 @@ def test_words_of_every_form(reader: Reader) -> None:
         if encoding.length == 32:
             words += [encoding.value | random.getrandbits(32) & ~encoding.mask for _ in range(100)]
     wrong = _compare(reader, words, 4)
+    assert not wrong, "\n".join([f"{len(wrong)} differences", *wrong[:60]])
+
+
+def test_every_compressed_word_as_usual(usual: Reader) -> None:
+    wrong = _compare(usual, [word for word in range(1 << 16) if word & 3 != 3], 2)
+    assert not wrong, "\n".join([f"{len(wrong)} differences", *wrong[:60]])
+
+
+def test_words_as_usual(usual: Reader) -> None:
+    """A quarter of a million random words, and of every encoding five hundred in which small numbers are likely."""
+    random = Random(11)
+    words = next(_words(_CHUNK, 20221101))
+    for form in usual.disassembler.syntax.forms:
+        encoding = form.encoding
+        if encoding.length == 32:
+            for _ in range(500):
+                word = random.getrandbits(32)
+                for field in encoding.fields:
+                    if random.random() < 0.4:
+                        word = word & ~field.insert((1 << field.width) - 1) | field.insert(random.choice((0, 1, 2)))
+                words.append(encoding.value | word & ~encoding.mask)
+    wrong = _compare(usual, words, 4)
     assert not wrong, "\n".join([f"{len(wrong)} differences", *wrong[:60]])
 
 

@@ -39,6 +39,7 @@ def check_round_trips(
     """How many words could be written down; all of those must read back."""
     disassembler, encoder = Disassembler(syntax, aliases, modes), Encoder(syntax, modes)
     chance = random.Random(20)
+    shortened = {rule.short.form for rule in syntax.shorter}
     written = 0
     for form in forms:
         for _ in range(per_form):
@@ -46,7 +47,13 @@ def check_round_trips(
             instruction = disassembler.one(data, ADDRESS)
             if instruction.name:
                 text = f"{instruction.mnemonic} {instruction.op_str}"
-                assert assemble_one(encoder, text, ADDRESS).hex() == instruction.bytes.hex(), text
+                short = aliases and form.name in shortened
+                code = assemble_one(encoder, text, ADDRESS, short)
+                if short and code != instruction.bytes:  # two short encodings may do the same
+                    assert str(disassembler.one(code, ADDRESS)) == str(instruction)
+                    assert len(code) == instruction.size
+                else:
+                    assert code.hex() == instruction.bytes.hex(), text
                 written += 1
     return written
 
@@ -92,7 +99,7 @@ def test_every_encoding_can_be_written(tables: Callable[[str], Syntax], guest: s
 @pytest.mark.parametrize("guest", GUESTS)
 def test_lines_of_the_spec(spec: Callable[[str], Spec], tables: Callable[[str], Syntax], guest: str) -> None:
     syntax = tables(guest)
-    encoder, disassembler = Encoder(syntax), Disassembler(syntax)
+    encoder, disassembler = Encoder(syntax), Disassembler(syntax, aliases=False)
     lines = [test for test in spec(guest).tests if test.word is not None]
     assert lines
     for test in lines:
