@@ -16,8 +16,8 @@ from gen.guests import guests
 SPECS = stamp.ROOT / "specs"
 
 
-def arguments(argv: list[str] | None) -> argparse.Namespace:
-    """The command line."""
+def make_parser() -> argparse.ArgumentParser:
+    """The options."""
     parser = argparse.ArgumentParser(
         prog="python -m gen",
         description="Generate decoder, translator, handlers and syntax of instruction sets from specs/*.isa.",
@@ -30,6 +30,12 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--force", action="store_true", help="generate even what has not changed")
     parser.add_argument("--list", action="store_true", help="list the instruction sets, and stop")
     parser.add_argument("--verbose", action="store_true", help="say how long each phase took")
+    return parser
+
+
+def arguments(argv: list[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = make_parser()
     options = parser.parse_args(argv)
     if options.jobs < 0:
         parser.error("--jobs must be at least 1")

@@ -58,9 +58,10 @@ class State:
 
 
 def expand_names(program: Program, text: tree.Text) -> list[str]:
-    """`zero ra t0-2` is zero ra t0 t1 t2."""
+    """`zero ra t0-2` is zero ra t0 t1 t2; `~` in a name is a space."""
     names: list[str] = []
-    for word in text.value.split():
+    for shown in text.value.split():
+        word = shown.replace("~", " ")
         match = _RANGE.fullmatch(word)
         if match is None:
             names.append(word)
@@ -346,18 +347,22 @@ class Declarations:
         if decl.order.name not in {"little", "big"}:
             self.program.fail(decl.order.pos, f"'{decl.order.name}' is no byte order", help="write little or big")
         fields = known_fields(self.program)
-        when = predicate = None
+        when = where = predicate = None
         if decl.when is not None:
             body = self._guard(declared.msb0, {})
             when = expressions.condition(body, decl.when)
             require_translation_time(body, when, decl.when, "when a space is active")
+        if decl.where is not None:
+            body = self._guard(declared.msb0, fields)
+            where = expressions.condition(body, decl.where)
+            require_translation_time(body, where, decl.where, "what holds for a space's fields")
         if decl.predicate is not None:
             predicate = expressions.condition(self._guard(declared.msb0, fields), decl.predicate)
         most = LONGEST_BYTES
         if decl.maximum is not None:
             most = expressions.number_of(self._body(declared.msb0), decl.maximum, "the longest instruction")
         self.state.spaces.append(
-            model.Space(name, units, decl.order.name == "big", when, predicate, most, decl.name.pos)
+            model.Space(name, units, decl.order.name == "big", when, predicate, most, decl.name.pos, where)
         )
 
 

@@ -17,9 +17,10 @@ from gen import model, stamp
 
 #: where an ISA's files are made before they are moved into place
 WORK = ".work"
-MODULES = ("state.py", "translate.py", "syntax.py", "abi.py")
+MODULES = ("state.py", "translate.py", "syntax.py", "abi.py", "gdb.py", "oracle.py")
 BLOB = "native.blob"
 IR_FOLDER = "ir"
+TESTS_FOLDER = "tests"
 
 
 @dataclass(slots=True)
@@ -65,7 +66,7 @@ def prepare_spec(
     clock: _Clock | None = None,
 ) -> Report:
     """`prepare` for a spec already checked."""
-    from gen import abi, python_emitter, state, syntax_tables
+    from gen import abi, gdb, oracles, python_emitter, state, suites, syntax_tables
     from gen.loading import load_source
     from gen.native import generate_ir
 
@@ -79,20 +80,27 @@ def prepare_spec(
         "state.py": state.source(layout),
         "translate.py": python_emitter.module_source(spec),
         "syntax.py": syntax_tables.module_source(spec),
+        "gdb.py": gdb.module_source(spec, layout),
     }
     abi_text = abi.module_source(spec, layout)
     if abi_text is not None:
         texts["abi.py"] = abi_text
+    oracle_text = oracles.module_source(spec, layout)
+    if oracle_text is not None:
+        texts["oracle.py"] = oracle_text
     for name, text in texts.items():
         (work / name).write_text(text, encoding="utf-8")
     (work / stamp.STAMP).write_text(stamp.write(spec.sources, parameters), encoding="utf-8")
     clock.phase("print")
+    words = suites.write(spec, work / TESTS_FOLDER)
+    clock.phase("tests")
     module = load_source(work / "translate.py")
     clock.phase("load")
     for name, text in generate_ir(spec, layout, module, report.counts):
         path = work / IR_FOLDER / f"{name}.ll"
         path.write_text(text, encoding="utf-8")
         report.shards.append(path)
+    report.counts["test words"] = words
     clock.phase("handlers")
     report.warnings = spec.warnings
     return report
@@ -124,8 +132,9 @@ def finish(out: Path, shards: list[Path]) -> float:
             os.replace(work / name, out / name)
         else:
             (out / name).unlink(missing_ok=True)
-    shutil.rmtree(out / IR_FOLDER, ignore_errors=True)
-    os.replace(work / IR_FOLDER, out / IR_FOLDER)
+    for name in (IR_FOLDER, TESTS_FOLDER):
+        shutil.rmtree(out / name, ignore_errors=True)
+        os.replace(work / name, out / name)
     os.replace(work / stamp.STAMP, out / stamp.STAMP)
     shutil.rmtree(work)
     return time.monotonic() - start

@@ -21,6 +21,7 @@ from runtime.tcg.instructions import Instruction
 from runtime.tcg.ir import Deferred, Function, InternalError, Operand, Temp, Value, format_op
 from runtime.tcg.optimize import optimize
 from runtime.tcg.tb import JUMP_SLOT, RECORD_MAX_BYTES
+from runtime.tcg.values import same
 
 #: ways through one instruction that get handlers of their own; past it, only the first decisions do
 MOST_VARIANTS = 64
@@ -52,7 +53,11 @@ class Variant:
     jump_targets: tuple[Part, ...]
     record_bytes: int
     ends_block: bool
-    new_flags: bool
+    new_modes: Mapping[str, Part]  # values with which decoding goes on behind it
+
+
+class RecordTooLong(InternalError):
+    """More operands than an op record has room for."""
 
 
 class HandlerBuilder(Builder):
@@ -74,7 +79,6 @@ class HandlerBuilder(Builder):
         self.decisions: list[Decision] = []
         self.slots: list[Slot] = []
         self.jump_targets: list[Part] = []
-        self.new_flags = False
         self._answers = answers
         self._most_decisions = most_decisions
         self._slot_numbers: dict[tuple[DecodeValue, int, bool, bool], int] = {}
@@ -185,8 +189,19 @@ class HandlerBuilder(Builder):
     # ------------------------------------------------------------ the ends of an instruction
 
     def set_mode(self, name: str, value: Value) -> None:
-        super().set_mode(name, self._now(value))
-        self.new_flags = self.new_flags or not self.layout.mode(name).prefix
+        value, known = self._now(value), self.modes[name]
+        if known is None or not same(self._now(known), value):
+            super().set_mode(name, value)
+
+    def new_modes(self) -> dict[str, Part]:
+        """Modes that the instruction leaves with another value, known when it is decoded."""
+        found: dict[str, Part] = {}
+        for mode in self.layout.modes:
+            value = self.modes[mode.name]
+            before = self.pool.leaf(MODE, mode.width, mode.name)
+            if not mode.prefix and value is not before and not isinstance(value, Temp | None):
+                found[mode.name] = value
+        return found
 
     def slot_offset(self, slot: int) -> int:
         return RECORD_HEAD + JUMP_SLOT["bytes"] * slot
@@ -220,7 +235,7 @@ class HandlerBuilder(Builder):
             at += self.slots[number].bits // 8
         size = -(-at // 8) * 8
         if size > RECORD_MAX_BYTES:
-            raise InternalError(f"{self.function.name}: an op record of {size} bytes")
+            raise RecordTooLong(f"{self.function.name}: an op record of {size} bytes")
         for op in self.ops:
             if op.name == "ld_slot":
                 op.offset = self.slots[op.offset].offset
@@ -259,15 +274,22 @@ class HandlerSet:
     # ------------------------------------------------------------ one instruction
 
     def instruction(
-        self, insn: model.Instruction, name: str, entry: Instruction, fields: Callable[..., Any]
+        self,
+        insn: model.Instruction,
+        name: str,
+        entry: Instruction,
+        fields: Callable[..., Any],
+        when: Callable[[Builder], Value] | None = None,
     ) -> InstructionHandlers:
-        """Run the emitter along every way through it."""
+        """Run the emitter along every way through it; `when` says that the instruction's space is active."""
         pool = Pool()
         operands = fields(**field_values(insn, pool))
         known = Facts()
+        scratch = HandlerBuilder(self.layout, Function("guard"), None, pool, Facts(), most_decisions=0)
+        conditions = [] if when is None else [when(scratch)]
         if entry.guard is not None:
-            scratch = HandlerBuilder(self.layout, Function("guard"), None, pool, Facts(), most_decisions=0)
-            condition = entry.guard(scratch, operands)
+            conditions.append(entry.guard(scratch, operands))
+        for condition in conditions:
             if isinstance(condition, DecodeValue):
                 known.assume(condition, True)
 
@@ -292,7 +314,7 @@ class HandlerSet:
         most_decisions: int,
         restartable: bool,
     ) -> list[Variant] | None:
-        """Every way through an emitter, or None if there are too many."""
+        """Every way through an emitter, or None if there are too many, or one with too many operands."""
         pending: list[tuple[bool, ...]] = [()]
         built: list[tuple[HandlerBuilder, int]] = []
         while pending:
@@ -303,7 +325,12 @@ class HandlerSet:
             b = HandlerBuilder(self.layout, function, self.bad_address, pool, Facts(known), answers, most_decisions)
             self.run(b, emit, length, f"{name} {source}", restartable)
             optimize(function)
-            built.append((b, b.lay_out()))
+            try:
+                built.append((b, b.lay_out()))
+            except RecordTooLong:
+                if not most_decisions:
+                    raise
+                return None
             pending += [
                 (*[truth for _, truth in b.decisions[:at]], not b.decisions[at][1])
                 for at in range(len(answers), len(b.decisions))
@@ -328,7 +355,7 @@ class HandlerSet:
     def _variant(self, b: HandlerBuilder, size: int) -> Variant:
         targets = tuple(b.jump_targets)
         return Variant(
-            self.handler(b.function), tuple(b.decisions), tuple(b.slots), targets, size, b.ends_block, b.new_flags
+            self.handler(b.function), tuple(b.decisions), tuple(b.slots), targets, size, b.ends_block, b.new_modes()
         )
 
     def fixed(self, name: str, emit: Callable[[HandlerBuilder], None], length: int) -> Variant:

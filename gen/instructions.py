@@ -83,7 +83,8 @@ class InstructionMaker:
         if isinstance(decl, tree.Insn):
             yield _Source(declared, decl.name, {}, {}, None)
             return
-        in_pattern = set(_HOLE.findall(decl.pattern.value))
+        patterns = [decl.pattern, *(enc.pattern for enc in decl.encodings)]
+        in_pattern = {hole for pattern in patterns for hole in _HOLE.findall(pattern.value)}
         for row in decl.rows:
             if len(row.args) != len(decl.columns):
                 names = ", ".join(column.name for column in decl.columns)
@@ -138,9 +139,7 @@ class InstructionMaker:
         if decl.pattern is not None:
             assert decl.syntax is not None
             yield _Encoding(decl.pattern, decl.syntax, guards, options.bindings, options.space, "", decl.pos)
-            return
-        assert isinstance(decl, tree.Insn)
-        several = len({enc.space.name for enc in decl.encodings}) > 1
+        several = decl.pattern is not None or len({enc.space.name for enc in decl.encodings}) > 1
         seen: dict[str, int] = {}
         for enc in decl.encodings:
             seen[enc.space.name] = number = seen.get(enc.space.name, 0) + 1
@@ -235,6 +234,8 @@ class InstructionMaker:
                 body.scopes[0][binding.name.name] = shown[binding.name.name] = Local("binding", None, binding.name.pos)
         self._require_params(body, params, encoding)
         where = self._where(body, encoding)
+        if space.where is not None and _has_fields(space.where, pattern):
+            where = _both(where, space.where)
         when = None
         if options.when is not None:
             guard = Body(program, declared.msb0, "when", splits, source.columns)
@@ -400,6 +401,12 @@ class InstructionMaker:
 
 def _reads_fields(expr: model.Expr) -> bool:
     return any(isinstance(node, model.FieldRef) for node in nodes(expr))
+
+
+def _has_fields(expr: model.Expr, pattern: model.Pattern) -> bool:
+    """What a space says of fields is for the encodings that have them."""
+    own = {layout.name for layout in pattern.fields}
+    return all(node.name in own for node in nodes(expr) if isinstance(node, model.FieldRef))
 
 
 def _both(first: model.Expr | None, second: model.Expr) -> model.Expr:

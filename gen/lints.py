@@ -85,8 +85,11 @@ def _unused(program: Program, statements: Sequence[tree.Stmt]) -> None:
 
 def check_columns(program: Program, decl: tree.Insns) -> None:
     """Every column of a table is for something."""
-    used = set(_NAME.findall(" ".join(_HOLE.findall(decl.pattern.value + decl.syntax.value))))
+    texts = [text.value for text in (decl.pattern, decl.syntax)]
+    texts += [text.value for enc in decl.encodings for text in (enc.pattern, enc.syntax)]
+    used = set(_NAME.findall(" ".join(_HOLE.findall("".join(texts)))))
     used |= set(names_in((decl.body, decl.options.where, decl.options.when)))
+    used |= {name for enc in decl.encodings for name in names_in((enc.where, enc.bindings))}
     used |= {name for binding in decl.options.bindings for name in names_in(binding.value)}
     for column in decl.columns:
         if column.name not in used:

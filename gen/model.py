@@ -522,6 +522,7 @@ class Space:
     predicate: Expr | None
     max_bytes: int
     pos: Pos
+    where: Expr | None = None  # what holds for the fields of each encoding that has them
 
 
 # ---------------------------------------------------------------- syntax

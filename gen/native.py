@@ -89,7 +89,8 @@ class _Native:
         built = []
         for insn in self.spec.instructions:
             entry = self.entries[insn.name]
-            built.append(self.handlers.instruction(insn, self.names[insn.name], entry, self._fields_class(entry)))
+            when = getattr(self.module, f"when_{identifier(insn.space)}", None)
+            built.append(self.handlers.instruction(insn, self.names[insn.name], entry, self._fields_class(entry), when))
         return built
 
     def decoders(self, built: list[InstructionHandlers], fusible: Mapping[str, int]) -> list[Function]:

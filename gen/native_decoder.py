@@ -18,6 +18,7 @@ from runtime.tcg.builder import Builder
 from runtime.tcg.engine import DECODED_ENDS_TB, DECODED_FUSIBLE_SHIFT, DECODED_NEW_FLAGS, DECODED_SLOTS_SHIFT
 from runtime.tcg.instructions import Instruction
 from runtime.tcg.ir import Function, Temp, Value, plain_function
+from runtime.tcg.ops import mask
 from runtime.tcg.tb import JUMP_SLOT
 
 #: parameters of @decode_insn and of every @dec_…
@@ -97,9 +98,21 @@ class _RecordBuilder(Builder):
             self._store(slot.offset, self._operand(slot, replay(slot.value, self, self.leaf, done)), slot.bits)
         word = length | variant.record_bytes << 8 | len(variant.jump_targets) << DECODED_SLOTS_SHIFT
         word |= DECODED_ENDS_TB if variant.ends_block else 0
-        word |= DECODED_NEW_FLAGS if variant.new_flags and not variant.ends_block else 0
+        if variant.new_modes and not variant.ends_block:
+            self._write_flags(variant, done)
+            word |= DECODED_NEW_FLAGS
         word |= self.fusible.get(variant.handler, 0) << DECODED_FUSIBLE_SHIFT
         self.ret((word,))
+
+    def _write_flags(self, variant: Variant, done: dict[Part, Value]) -> None:
+        """Behind the record, where the next one will overwrite it: what the modes are from here on."""
+        flags: Value = self.parameter(FLAGS)
+        for name, part in variant.new_modes.items():
+            mode = self.layout.mode(name)
+            others = self.and_(64, flags, mask(64) ^ mask(mode.width) << mode.shift)
+            value = self.zext(replay(part, self, self.leaf, done), mode.width, 64)
+            flags = self.or_(64, others, self.shl(64, value, mode.shift, 8))
+        self._store(variant.record_bytes, flags, 64)
 
     def _operand(self, slot: Slot, value: Value) -> Value:
         width = slot.value.width

@@ -15,6 +15,10 @@ from pathlib import Path
 STAMP = "STAMP"
 #: beside a spec, if its programs may call Linux: see gen/abi.py
 ABI_SUFFIX = ".abi.toml"
+#: beside a spec, if gdb knows its registers: see gen/gdb.py
+GDB_SUFFIX = ".gdb.toml"
+#: likewise, what other emulators call its registers: see gen/oracles.py
+ORACLE_SUFFIX = ".oracle.toml"
 ROOT = Path(__file__).resolve().parent.parent
 
 #: what generated files are made by, besides the spec
@@ -26,6 +30,8 @@ _GENERATOR = (
     "runtime/tcg/*.ll",
     "runtime/core/*.py",
 )
+#: of those, what only makes pages about them
+_PAGES = ("gen/pages/", "gen/templates/pages/")
 _PACKAGES = ("llvmlite", "jinja2", "lark")
 
 
@@ -61,6 +67,7 @@ def _version(package: str) -> str:
 def generator_digest() -> str:
     """Everything of the generator and the host that generated files depend on."""
     files = sorted(path for pattern in _GENERATOR for path in ROOT.glob(pattern))
+    files = [path for path in files if not path.relative_to(ROOT).as_posix().startswith(_PAGES)]
     parts = [part for path in files for part in (str(path.relative_to(ROOT)).encode(), path.read_bytes())]
     return _digest([*parts, _host().encode(), *(_version(package).encode() for package in _PACKAGES)])
 
@@ -69,7 +76,8 @@ def spec_digest(sources: Iterable[str], parameters: Mapping[str, int]) -> str | 
     """The contents of the spec files and of the tables beside them, and the parameters; None if a spec is gone."""
     try:
         contents = [part for name in sources for part in (name.encode(), Path(name).read_bytes())]
-        tables = [Path(name).with_suffix(ABI_SUFFIX) for name in sources]
+        suffixes = (ABI_SUFFIX, GDB_SUFFIX, ORACLE_SUFFIX)
+        tables = [Path(name).with_suffix(suffix) for name in sources for suffix in suffixes]
         contents += [part for path in tables if path.is_file() for part in (bytes(path), path.read_bytes())]
     except OSError:
         return None

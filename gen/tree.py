@@ -485,6 +485,7 @@ class DecodeDecl:
     units: tuple[Num, ...]
     order: Name
     when: Expr | None
+    where: Expr | None
     predicate: Expr | None
     maximum: Expr | None
     pos: Pos
@@ -702,6 +703,7 @@ class Insns:
     pattern: Text
     syntax: Text
     options: InsnOptions
+    encodings: tuple[Enc, ...]  # further ones
     rows: tuple[Row, ...]
     body: tuple[Stmt, ...]
     pos: Pos

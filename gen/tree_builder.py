@@ -209,6 +209,7 @@ class TreeBuilder(BodyBuilder):
             tuple(units),
             order,
             seen.get("when"),
+            seen.get("where"),
             seen.get("predicate"),
             seen.get("max"),
             self._whole(c),
@@ -276,9 +277,9 @@ class TreeBuilder(BodyBuilder):
     def insns(self, c: Children) -> tree.Insns:
         at = next(i for i in range(7, len(c)) if isinstance(c[i], Token))
         rows = tuple(row for row in c[at:] if isinstance(row, tree.Row))
-        return tree.Insns(
-            c[2], self._text(c[4]), self._text(c[5]), self._options(c[6:at]), rows, c[-2], self._whole(c[:6])
-        )
+        encodings = tuple(enc for enc in c[at:] if isinstance(enc, tree.Enc))
+        options = self._options(c[6:at])
+        return tree.Insns(c[2], self._text(c[4]), self._text(c[5]), options, encodings, rows, c[-2], self._whole(c[:6]))
 
     def row(self, c: Children) -> tree.Row:
         return tree.Row(self._name(c[0]), tuple(c[1:-1]), self._whole(c))

@@ -48,7 +48,7 @@ NUMBERS = numbered("""
 _TIME32 = numbered(
     "clock_gettime clock_settime clock_adjtime clock_getres clock_nanosleep timer_gettime timer_settime "
     "timerfd_gettime timerfd_settime utimensat pselect6 ppoll io_pgetevents recvmmsg mq_timedsend "
-    "mq_timedreceive semtimedop rt_sigtimedwait futex sched_rr_get_interval nanosleep getitimer setitimer "
+    "mq_timedreceive semtimedop rt_sigtimedwait futex sched_rr_get_interval nanosleep "
     "gettimeofday settimeofday adjtimex wait4 io_getevents getrlimit setrlimit fcntl statfs fstatfs truncate ftruncate "
     "lseek sendfile newfstatat fstat mmap fadvise64"
 )
@@ -254,5 +254,7 @@ STRUCTS_32 = {
     "sigaction": "handler:ptr flags:ulong mask:u32 mask_high:u32",
     "sigset": "mask:u32 mask_high:u32",
     "timespec": "sec:s64 nsec:s64",  # __kernel_timespec
+    "timespec32": "sec:s32 nsec:s32",
+    "itimerspec32": "interval:s32 interval_nsec:s32 value:s32 value_nsec:s32",
     "sysinfo": STRUCTS["sysinfo"] + " spare:char8",
 }

@@ -83,6 +83,11 @@ class Abi:
     clone_tls_first: bool = True
     #: 64-bit arguments of a 32-bit guest begin at an even register
     aligned_pairs: bool = False
+    #: the mode that bit 0 of a function's address chooses, and those that are 0 at the start of one a signal enters
+    address_mode: str | None = None
+    entry_modes: tuple[str, ...] = ()
+    #: pages with code that the kernel puts into every process: address -> contents
+    fixed_pages: Mapping[int, bytes] = MappingProxyType({})
     errors: Mapping[int, int] = MappingProxyType({})  # asm-generic errno -> the guest's, where it differs
     structs: dict[str, Struct] = computed()
 

@@ -1,0 +1,375 @@
+"""What gdb calls an ISA's registers: the tables NAME.gdb.toml beside its specs, checked and printed as gdb.py.
+
+The tables of an isa and of all it extends hold together, the bases' first; a feature that is named again replaces the
+earlier one.  An isa without any has one feature of its own with all its registers.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.sax.saxutils import quoteattr
+
+from gen import model
+from gen.errors import Diagnostics, about_file
+from gen.source import Keyword, call, literal, quoted, statement, tuple_of
+from gen.stamp import GDB_SUFFIX
+from gen.templates import render
+from gen.tree import Pos
+from runtime.core.layout import Layout, RegisterLayout
+
+_KEYS = ("architecture", "feature", "union", "vector", "flags")
+_FEATURE = ("name", "registers", "bits", "type", "types", "group")
+_REGISTER = ("name", "parts", "bits", "type", "group")
+#: the GDB manual's "Predefined Target Types"
+_TYPE_NAMES = (
+    "bool int int8 int16 int32 int64 int128 uint8 uint16 uint32 uint64 uint128 code_ptr data_ptr ieee_half ieee_single "
+    "ieee_double i387_ext bfloat16 float long"
+)
+_PREDEFINED = frozenset(_TYPE_NAMES.split())
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+
+Part = tuple[str, int, int]  # register, file or mode of the spec, or "pc"; index; width
+
+
+@dataclass(slots=True)
+class _Register:
+    name: str
+    bits: int
+    parts: list[Part]  # the lowest first
+    type: str
+    group: str = ""
+
+
+@dataclass(slots=True)
+class _Feature:
+    name: str
+    registers: list[_Register] = field(default_factory=list)
+
+
+def tables_of(spec: model.Spec) -> list[Path]:
+    """The tables that hold for a spec, its bases' first."""
+    files = {Path(source).stem: Path(source) for source in spec.sources}
+    tables = [files[name].with_suffix(GDB_SUFFIX) for name in spec.modules if name in files]
+    return [path for path in tables if path.is_file()]
+
+
+def module_source(spec: model.Spec, layout: Layout) -> str:
+    """The text of build/<isa>/gdb.py; SpecError if a table is wrong."""
+    description = _Description(layout)
+    for path in tables_of(spec):
+        _Table(path, description).read()
+    if not description.features:
+        description.default(spec.name)
+    big = spec.memories[0].big if spec.memories else None
+    rows = [
+        call(
+            "WireRegister",
+            quoted(register.name),
+            str(register.bits),
+            tuple_of(call("Part", *map(literal, part)) for part in register.parts),
+        )
+        for feature in description.features.values()
+        for register in feature.registers
+    ]
+    made = call(
+        "Description",
+        quoted(spec.name),
+        Keyword("big_endian=", str(isinstance(big, model.Const) and bool(big.value))),
+        Keyword("xml=", "TARGET_XML"),
+        Keyword("registers=", tuple_of(rows)),
+    )
+    return render("gdb.py.j2", isa=spec.name, xml=description.xml(), lines=statement("DESCRIPTION = ", made))
+
+
+class _Description:
+    """What the tables say together."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.architecture = ""
+        self.features: dict[str, _Feature] = {}
+        self.types: dict[str, str] = {}  # name -> its element, with %d for a size in bytes if it wants one
+
+    def default(self, isa: str) -> None:
+        """One feature with everything."""
+        feature = _Feature(f"isomorph.{isa}")
+        for register in self.layout.registers:
+            feature.registers += self.entries(register)
+        feature.registers.append(_Register("pc", self._bits(self.layout.pc_width), [self.pc], "code_ptr"))
+        for mode in self.layout.modes:
+            if not mode.prefix:
+                bits = self._bits(mode.width)
+                feature.registers.append(_Register(mode.name, bits, [(mode.name, 0, mode.width)], f"uint{bits}"))
+        self.features[feature.name] = feature
+
+    @property
+    def pc(self) -> Part:
+        return "pc", 0, self.layout.pc_width
+
+    def entries(self, register: RegisterLayout) -> Iterator[_Register]:
+        """A register, or all entries of a file."""
+        bits = self._bits(register.width)
+        kind = f"int{bits}" if bits in (8, 16, 32, 64, 128) else "int"
+        if register.fields:
+            kind = f"{register.name}_fields"
+            self.types[kind] = _flags(kind, bits, {f.name: (f.low, f.low + f.width - 1) for f in register.fields})
+        for index in range(register.count):
+            name = register.names[index][0] if register.names else f"{register.name}{index}"
+            name = name if register.is_file else register.name
+            yield _Register(name, bits, [(register.name, index, register.width)], kind)
+
+    def part(self, name: str) -> Part | None:
+        """A register, a mode, the pc, or an entry of a file by one of its spellings."""
+        register = self.layout.by_name.get(name)
+        if register is not None and not register.is_file:
+            return name, 0, register.width
+        if name == self.layout.pc_name:
+            return self.pc
+        for mode in self.layout.modes:
+            if mode.name == name and not mode.prefix:
+                return name, 0, mode.width
+        for register in self.layout.registers:
+            for index, spellings in enumerate(register.names):
+                if name in spellings:
+                    return register.name, index, register.width
+        return None
+
+    @staticmethod
+    def _bits(width: int) -> int:
+        """Bits on the wire: as C would store it."""
+        return next((bits for bits in (8, 16, 32, 64, 128) if width <= bits), -(-width // 8) * 8)
+
+    def xml(self) -> str:
+        """target.xml."""
+        lines = ['<?xml version="1.0"?>', '<!DOCTYPE target SYSTEM "gdb-target.dtd">', '<target version="1.0">']
+        if self.architecture:
+            lines.append(f"  <architecture>{self.architecture.format(pc=self.layout.pc_width)}</architecture>")
+        number = 0
+        for feature in self.features.values():
+            lines.append(f"  <feature name={quoteattr(feature.name)}>")
+            used = list(dict.fromkeys(r.type for r in feature.registers if r.type in self.types))
+            lines += [self.types[name] for name in self._with_members(used)]
+            for register in feature.registers:
+                group = f" group={quoteattr(register.group)}" if register.group else ""
+                lines.append(
+                    f'    <reg name={quoteattr(register.name)} bitsize="{register.bits}" '
+                    f'type={quoteattr(register.type)}{group} regnum="{number}"/>'
+                )
+                number += 1
+            lines.append("  </feature>")
+        return "\n".join([*lines, "</target>", ""])
+
+    def _with_members(self, names: list[str]) -> list[str]:
+        """Types with those they are made of, which come first."""
+        found: list[str] = []
+
+        def add(name: str) -> None:
+            if name in found:
+                return
+            for member in re.findall(r'type="([^"]*)"', self.types[name]):
+                if member in self.types and member != name:
+                    add(member)
+            found.append(name)
+
+        for name in names:
+            add(name)
+        return found
+
+
+def _flags(name: str, bits: int, fields: Mapping[str, tuple[int, int]]) -> str:
+    rows = [f'    <flags id={quoteattr(name)} size="{bits // 8}">']
+    for part, (low, high) in fields.items():
+        kind = "bool" if low == high else f"uint{bits}"
+        rows.append(f'      <field name={quoteattr(part)} start="{low}" end="{high}" type="{kind}"/>')
+    return "\n".join([*rows, "    </flags>"])
+
+
+class _Table:
+    """One table, and what is wrong with it."""
+
+    def __init__(self, path: Path, description: _Description) -> None:
+        self.path = path
+        self.description = description
+        self.text = path.read_text(encoding="utf-8", errors="replace")
+        self.diagnostics = Diagnostics({str(path): self.text})
+
+    def read(self) -> None:
+        """Add what the table says to the description; SpecError."""
+        table = self._parse()
+        self._known("table", table, _KEYS)
+        if "architecture" in table:
+            architecture = table["architecture"]
+            if isinstance(architecture, str) and re.fullmatch(r"([\w:.+-]|\{pc\})+", architecture):
+                self.description.architecture = architecture
+            else:
+                self._error(
+                    "architecture", 'an architecture is what gdb\'s "set architecture" takes: "machine:variant"'
+                )
+        self._types(table)
+        features = table.get("feature", [])
+        if not isinstance(features, list) or not all(isinstance(feature, dict) for feature in features):
+            self._error("feature", "write [[feature]] on a line, and what it holds on the lines below")
+        else:
+            for feature in features:
+                self._feature(feature)
+        self.diagnostics.raise_if_any()
+
+    def _parse(self) -> Mapping[str, object]:
+        try:
+            return tomllib.loads(self.text)
+        except tomllib.TOMLDecodeError as error:
+            message, _, place = str(error).partition(" (at ")
+            line, column = (int(number) for number in re.findall(r"\d+", place) or (0, 0))
+            self.diagnostics.error(Pos(str(self.path), line, column, line, column + 1), f"this is not TOML: {message}")
+            self.diagnostics.raise_if_any()
+            raise
+
+    def _error(self, word: str, message: str, help: str | None = None) -> None:
+        """An error at the first place where a word stands."""
+        pos = about_file(str(self.path))
+        place = re.search(rf"(?<![\w.]){re.escape(word)}(?![\w.])", self.text)
+        if place is not None:
+            line = self.text.count("\n", 0, place.start()) + 1
+            column = place.start() - self.text.rfind("\n", 0, place.start())
+            pos = Pos(str(self.path), line, column, line, column + len(word))
+        self.diagnostics.error(pos, message, help=help)
+
+    def _known(self, what: str, table: Mapping[str, object], keys: tuple[str, ...]) -> None:
+        for key in table:
+            if key not in keys:
+                self._error(key, f"a {what} has no '{key}'", f"it has {', '.join(keys)}")
+
+    # ------------------------------------------------------------ types
+
+    def _types(self, table: Mapping[str, object]) -> None:
+        for name, vector in self._tables(table, "vector"):
+            count, kind = vector.get("count"), vector.get("type")
+            self._check_type(name, kind)
+            if type(count) is not int or count < 1 or vector.keys() != {"count", "type"}:
+                self._error(name, f"vector '{name}' needs a type and a count", 'type = "ieee_single", count = 4')
+            self.description.types[name] = f'    <vector id={quoteattr(name)} type="{kind}" count="{count}"/>'
+        for name, flags in self._tables(table, "flags"):
+            bits = flags.pop("bits", 32)
+            good = type(bits) is int and all(type(at) is int and 0 <= at < bits for at in flags.values())
+            if not good or bits not in (8, 16, 32, 64):
+                self._error(name, f"flags '{name}' need bits = 8, 16, 32 or 64, and a bit number for each flag")
+            else:
+                places = {flag: (at, at) for flag, at in flags.items() if isinstance(at, int)}
+                self.description.types[name] = _flags(name, bits if isinstance(bits, int) else 32, places)
+        for name, members in self._tables(table, "union"):
+            rows = [f"    <union id={quoteattr(name)}>"]
+            for part, kind in members.items():
+                self._check_type(name, kind)
+                rows.append(f'      <field name={quoteattr(part)} type="{kind}"/>')
+            self.description.types[name] = "\n".join([*rows, "    </union>"])
+
+    def _tables(self, table: Mapping[str, object], key: str) -> list[tuple[str, dict[str, object]]]:
+        found = table.get(key, {})
+        if not isinstance(found, dict) or not all(isinstance(item, dict) for item in found.values()):
+            self._error(key, f"'{key}' is a table of tables", f"write [{key}.NAME] on a line")
+            return []
+        return [(name, dict(item)) for name, item in found.items()]
+
+    def _check_type(self, word: str, kind: object) -> str:
+        """A type's name, if there is such a type."""
+        if isinstance(kind, str) and (kind in _PREDEFINED or kind in self.description.types):
+            return kind
+        known = ", ".join((*sorted(self.description.types), *sorted(_PREDEFINED)))
+        shown = kind if isinstance(kind, str) else word
+        self._error(shown, f"there is no type {kind!r}", f"types: {known}")
+        return "int"
+
+    # ------------------------------------------------------------ registers
+
+    def _feature(self, table: Mapping[str, object]) -> None:
+        self._known("feature", table, _FEATURE)
+        name, items = table.get("name"), table.get("registers")
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            self._error("feature", "a feature needs a name", 'name = "org.gnu.gdb.machine.core"')
+            return
+        if not isinstance(items, list) or not items:
+            self._error(name, f"feature '{name}' has no registers", 'registers = ["X", "FFLAGS"]')
+            return
+        feature = _Feature(name)
+        for item in items:
+            for register in self._registers(item):
+                self._shape(register, table, isinstance(item, dict) and "type" in item)
+                feature.registers.append(register)
+        types = table.get("types", {})
+        names = {register.name: register for register in feature.registers}
+        for key, kind in types.items() if isinstance(types, dict) else ():
+            if key in names:
+                names[key].type = self._check_type(key, kind)
+            else:
+                self._error(key, f"feature '{name}' has no register '{key}' to give a type to")
+        self.description.features[name] = feature
+
+    def _shape(self, register: _Register, table: Mapping[str, object], typed: bool) -> None:
+        """Width, type and group that hold for the whole feature."""
+        bits, kind, group = table.get("bits"), table.get("type"), table.get("group")
+        if bits is not None:
+            register.bits = self._width(register.name, bits, sum(part[2] for part in register.parts))
+        if isinstance(kind, dict):
+            kind = kind.get(str(register.bits))
+        if kind is not None and not typed:
+            register.type = self._check_type("type", kind)
+        if isinstance(group, str) and not register.group:
+            register.group = group
+
+    def _registers(self, item: object) -> Iterator[_Register]:
+        description = self.description
+        if isinstance(item, str):
+            file = description.layout.by_name.get(item)
+            part = description.part(item)
+            if file is not None:
+                yield from description.entries(file)
+            elif part is not None:
+                yield self._made(item, [part], {})
+            else:
+                self._no_register(item)
+            return
+        if not isinstance(item, dict) or not isinstance(item.get("name"), str):
+            self._error("registers", "a register is a name of the spec, or a table", '{ name = "pc", parts = ["PC"] }')
+            return
+        self._known("register", item, _REGISTER)
+        parts = []
+        for name in reversed(item.get("parts", [])):
+            part = description.part(name) if isinstance(name, str) else None
+            if part is None:
+                self._no_register(name)
+            else:
+                parts.append(part)
+        if parts:
+            yield self._made(item["name"], parts, item)
+        elif not item.get("parts"):
+            self._error(item["name"], f"register '{item['name']}' has no parts", 'parts = ["HIGH", "LOW"]')
+
+    def _made(self, name: str, parts: list[Part], item: Mapping[str, object]) -> _Register:
+        width = sum(part[2] for part in parts)
+        bits = self._width(name, item.get("bits", _Description._bits(width)), width)
+        kind = item.get("type")
+        group = item.get("group", "")
+        return _Register(
+            name,
+            bits,
+            parts,
+            (f"uint{bits}" if bits <= 128 and bits & (bits - 1) == 0 else "int")
+            if kind is None
+            else self._check_type(name, kind),
+            group if isinstance(group, str) else "",
+        )
+
+    def _width(self, name: str, bits: object, least: int) -> int:
+        if type(bits) is int and bits % 8 == 0 and bits >= least:
+            return bits
+        self._error(name, f"register '{name}' has {least} bits: bits = {bits!r} is not a number of bytes that holds it")
+        return -(-least // 8) * 8
+
+    def _no_register(self, name: object) -> None:
+        layout = self.description.layout
+        known = [layout.pc_name, *(r.name for r in layout.registers), *(mode.name for mode in layout.modes)]
+        self._error(str(name), f"the spec has no register {name!r}", f"registers: {', '.join(known)}")

@@ -1,0 +1,287 @@
+"""System calls that newer machines were not given: older ABIs have them beside those that replaced them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time as host_time
+
+from runtime.linux.paths import AT_FDCWD, locate, read_path
+from runtime.linux.syscalls import children, files, paths, polling, signals, sockets, standing
+from runtime.linux.syscalls.table import CALLS, Call, fail, system_call
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.linux.process import Thread
+
+_NSEC = 1_000_000_000
+_SIGNAL_SET_BYTES = 8
+
+
+def _also(name: str, *others: str) -> None:
+    """The same call under further names."""
+    for other in others:
+        CALLS[other] = Call(other, CALLS[name].kinds, CALLS[name].answer)
+
+
+# ------------------------------------------------------------ paths
+
+
+@system_call("path open_flags mode", "open")
+def open_(thread: Thread, path: int, flags: int, mode: int) -> int:
+    return paths.openat(thread, AT_FDCWD, path, flags, mode)
+
+
+@system_call("path mode")
+def creat(thread: Thread, path: int, mode: int) -> int:
+    constants = thread.process.abi.constants
+    flags = constants["O_CREAT"] | constants["O_WRONLY"] | constants["O_TRUNC"]
+    return paths.openat(thread, AT_FDCWD, path, flags, mode)
+
+
+@system_call("path mode")
+def access(thread: Thread, path: int, mode: int) -> int:
+    return paths.faccessat(thread, AT_FDCWD, path, mode)
+
+
+@system_call("path mode")
+def mkdir(thread: Thread, path: int, mode: int) -> int:
+    return paths.mkdirat(thread, AT_FDCWD, path, mode)
+
+
+@system_call("path mode word")
+def mknod(thread: Thread, path: int, mode: int, device: int) -> int:
+    return paths.mknodat(thread, AT_FDCWD, path, mode, device)
+
+
+@system_call("path")
+def rmdir(thread: Thread, path: int) -> int:
+    return paths.unlinkat(thread, AT_FDCWD, path, paths.AT_REMOVEDIR)
+
+
+@system_call("path")
+def unlink(thread: Thread, path: int) -> int:
+    return paths.unlinkat(thread, AT_FDCWD, path, 0)
+
+
+@system_call("path path")
+def rename(thread: Thread, old: int, new: int) -> int:
+    return paths.renameat(thread, AT_FDCWD, old, AT_FDCWD, new)
+
+
+@system_call("path path")
+def link(thread: Thread, old: int, new: int) -> int:
+    return paths.linkat(thread, AT_FDCWD, old, AT_FDCWD, new, 0)
+
+
+@system_call("path path")
+def symlink(thread: Thread, text: int, path: int) -> int:
+    return paths.symlinkat(thread, text, AT_FDCWD, path)
+
+
+@system_call("path output size")
+def readlink(thread: Thread, path: int, address: int, size: int) -> int:
+    return paths.readlinkat(thread, AT_FDCWD, path, address, size)
+
+
+@system_call("path mode")
+def chmod(thread: Thread, path: int, mode: int) -> int:
+    return paths.fchmodat(thread, AT_FDCWD, path, mode)
+
+
+@system_call("path int int", "chown", "chown32")
+def chown(thread: Thread, path: int, user: int, group: int) -> int:
+    return paths.fchownat(thread, AT_FDCWD, path, user, group, 0)
+
+
+@system_call("path int int", "lchown", "lchown32")
+def lchown(thread: Thread, path: int, user: int, group: int) -> int:
+    return paths.fchownat(thread, AT_FDCWD, path, user, group, paths.AT_SYMLINK_NOFOLLOW)
+
+
+@system_call("path pointer")
+def stat64(thread: Thread, path: int, address: int) -> int:
+    return paths.write_stat(thread, address, paths.status_of(thread, AT_FDCWD, path, 0), "stat64")
+
+
+@system_call("path pointer")
+def lstat64(thread: Thread, path: int, address: int) -> int:
+    found = paths.status_of(thread, AT_FDCWD, path, paths.AT_SYMLINK_NOFOLLOW)
+    return paths.write_stat(thread, address, found, "stat64")
+
+
+@system_call("fd pointer")
+def fstat64(thread: Thread, fd: int, address: int) -> int:
+    return paths.write_stat(thread, address, os.fstat(thread.process.descriptors.host(fd)), "stat64")
+
+
+@system_call("dirfd path pointer flags")
+def fstatat64(thread: Thread, dirfd: int, path: int, address: int, flags: int) -> int:
+    if flags & ~(paths.AT_SYMLINK_NOFOLLOW | paths.AT_NO_AUTOMOUNT | paths.AT_EMPTY_PATH):
+        raise fail(errno.EINVAL)
+    return paths.write_stat(thread, address, paths.status_of(thread, dirfd, path, flags), "stat64")
+
+
+@system_call("path pointer")
+def utimes(thread: Thread, path: int, address: int) -> int:
+    return futimesat(thread, AT_FDCWD, path, address)
+
+
+@system_call("dirfd path pointer")
+def futimesat(thread: Thread, dirfd: int, path: int, address: int) -> int:
+    process, layout = thread.process, thread.process.abi.struct("timeval")
+    times = None
+    if address:
+        data = thread.memory.read(address, 2 * layout.size)
+        pair = [layout.unpack(data[at : at + layout.size]) for at in (0, layout.size)]
+        if any(not 0 <= one["usec"] < 1_000_000 for one in pair):
+            raise fail(errno.EINVAL)
+        times = (pair[0]["sec"] * _NSEC + pair[0]["usec"] * 1000, pair[1]["sec"] * _NSEC + pair[1]["usec"] * 1000)
+    found, directory = locate(process, dirfd, read_path(process, path))
+    os.utime(found, ns=times, dir_fd=directory) if times else os.utime(found, dir_fd=directory)
+    return 0
+
+
+# ------------------------------------------------------------ descriptors
+
+
+@system_call("pointer")
+def pipe(thread: Thread, address: int) -> int:
+    return files.pipe2(thread, address, 0)
+
+
+@system_call("fd fd")
+def dup2(thread: Thread, old: int, new: int) -> int:
+    if old == new:
+        thread.process.descriptors.host(old)
+        return new
+    return files.dup3(thread, old, new, 0)
+
+
+@system_call("int")
+def epoll_create(thread: Thread, size: int) -> int:
+    if size <= 0:
+        raise fail(errno.EINVAL)
+    return polling.epoll_create1(thread, 0)
+
+
+@system_call("fd pointer int int")
+def epoll_wait(thread: Thread, fd: int, address: int, count: int, timeout: int) -> int:
+    return polling.epoll_pwait(thread, fd, address, count, timeout, 0, _SIGNAL_SET_BYTES)
+
+
+@system_call("unsigned")
+def eventfd(thread: Thread, value: int) -> int:
+    return polling.eventfd2(thread, value, 0)
+
+
+@system_call("pointer unsigned int")
+def poll(thread: Thread, address: int, count: int, milliseconds: int) -> int:
+    span = None if milliseconds < 0 else polling.span_of(milliseconds * 1_000_000)
+    return polling.poll_table(thread, address, count, span)
+
+
+@system_call("int pointer pointer pointer pointer", "_newselect")
+def newselect(thread: Thread, count: int, read: int, write: int, special: int, timeout: int) -> int:
+    span = None
+    if timeout:
+        layout = thread.process.abi.struct("timeval")
+        fields = layout.unpack(thread.memory.read(timeout, layout.size))
+        if fields["sec"] < 0 or fields["usec"] < 0:
+            raise fail(errno.EINVAL)
+        span = polling.span_of(fields["sec"] * _NSEC + fields["usec"] * 1000)
+    return polling.select_sets(thread, count, (read, write, special), span)
+
+
+@system_call("fd int offset offset", "arm_fadvise64_64")
+def fadvise_first(thread: Thread, fd: int, advice: int, offset: int, size: int) -> int:
+    return CALLS["fadvise64_64"].answer(thread, fd, offset, size, advice)
+
+
+@system_call("fd input size flags")
+def send(thread: Thread, fd: int, address: int, size: int, flags: int) -> int:
+    return CALLS["sendto"].answer(thread, fd, address, size, flags, 0, 0)
+
+
+@system_call("fd output size flags")
+def recv(thread: Thread, fd: int, address: int, size: int, flags: int) -> int:
+    return CALLS["recvfrom"].answer(thread, fd, address, size, flags, 0, 0)
+
+
+# ------------------------------------------------------------ processes, signals, time
+
+
+@system_call()
+def fork(thread: Thread) -> int:
+    return children.clone(thread, thread.process.signals.constants["SIGCHLD"], 0, 0, 0, 0)
+
+
+@system_call()
+def vfork(thread: Thread) -> int:
+    flags = children.CLONE_VFORK | children.CLONE_VM | thread.process.signals.constants["SIGCHLD"]
+    return children.clone(thread, flags, 0, 0, 0, 0)
+
+
+@system_call("int pointer flags")
+def waitpid(thread: Thread, pid: int, status: int, options: int) -> int:
+    return children.wait4(thread, pid, status, options, 0)
+
+
+@system_call()
+def getpgrp(thread: Thread) -> int:
+    return os.getpgrp()
+
+
+@system_call("int")
+def nice(thread: Thread, increment: int) -> int:
+    now = os.getpriority(os.PRIO_PROCESS, 0)
+    return standing.setpriority(thread, os.PRIO_PROCESS, 0, now + increment)
+
+
+@system_call("unsigned")
+def alarm(thread: Thread, seconds: int) -> int:
+    return thread.process.host.do("alarm", seconds)
+
+
+@system_call()
+def pause(thread: Thread) -> int:
+    return polling.poll_table(thread, 0, 0, None)
+
+
+@system_call("pointer", "time")
+def time_(thread: Thread, address: int) -> int:
+    now = int(host_time.time())
+    if address:
+        abi = thread.process.abi
+        thread.memory.write(address, now.to_bytes(abi.long_bytes, abi.byte_order))
+    return now
+
+
+@system_call()
+def sigreturn(thread: Thread) -> int:
+    """What a handler without SA_SIGINFO returns by: its frame is like the others here."""
+    return signals.rt_sigreturn(thread)
+
+
+@system_call("pointer", "set_tls")
+def set_tls(thread: Thread, value: int) -> int:
+    register = thread.process.abi.thread_pointer
+    if register is not None:
+        thread.set(register, value)
+    return 0
+
+
+@system_call("pointer pointer flags", "cacheflush")
+def cacheflush(thread: Thread, start: int, end: int, flags: int) -> int:
+    """Stores into translated code are noticed as they happen: there is nothing to flush."""
+    return 0
+
+
+for _module in (sockets, standing):
+    assert _module  # imported for the calls they declare, which the names below stand for
+for _who in ("uid", "gid"):
+    for _verb in ("get", "gete", "set", "setre", "setres", "getres"):
+        _also(f"{_verb}{_who}", f"{_verb}{_who}32")
+for _name in ("getgroups", "setgroups", "fchown"):
+    _also(_name, f"{_name}32")
+_also("getrlimit", "ugetrlimit")
