@@ -1,4 +1,7 @@
-"""`python -m bench`: build the workloads, run them natively, under qemu-user and under isomorph, print ratios."""
+"""`python -m bench`: build the workloads, run them natively, under qemu-user and under isomorph, print ratios.
+
+isomorph runs three times: tier 0 alone; both tiers with nothing on disk; both with what earlier runs compiled.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rich.console import Console
 from rich.table import Table
@@ -23,7 +27,7 @@ ROOT = HERE.parent
 PROGRAMS = sorted((HERE / "programs").glob("*.c"))
 #: all that any contender gets: what the caller has set, for Python or the loader say, must not tell in the figures
 ENVIRONMENT = {"PATH": os.defpath, "HOME": "/", "LANG": "C.UTF-8"}
-COLUMNS = 100
+COLUMNS = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +57,41 @@ sys.exit(os.waitstatus_to_exitcode(status))
 """
 
 
-def measure(command: Sequence[str]) -> tuple[float, bytes]:
+#: contenders, in the order of the table
+WHO = ("native", "qemu", "tier 0", "cold", "warm")
+#: runs that fill the cache for the warm one: each compiles what the one before made hot
+FILLING = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A command, and where compiled code is kept: an empty directory each time when `cold`."""
+
+    command: tuple[str, ...]
+    cache: str = "off"
+    cold: bool = False
+
+
+def measure(contender: Contender) -> tuple[float, bytes]:
     """Seconds and output of one run; exits with the command's own complaint if it fails."""
+    command = contender.command
+    if contender.cold:
+        shutil.rmtree(contender.cache, ignore_errors=True)
+    environment = {**ENVIRONMENT, "ISOMORPH_CACHE": contender.cache}
     before = time.perf_counter()
-    done = subprocess.run(command, stdout=subprocess.PIPE, cwd=ROOT, env=ENVIRONMENT, check=False)
+    done = subprocess.run(command, stdout=subprocess.PIPE, cwd=ROOT, env=environment, check=False)
     seconds = time.perf_counter() - before
     if done.returncode != 0:
         sys.exit(f"bench: {' '.join(command)} failed with status {done.returncode}")
     return seconds, done.stdout
 
 
-def peak_memory(command: Sequence[str]) -> int:
-    """Peak resident size of one run, in KiB."""
+def peak_memory(contender: Contender) -> int:
+    """Peak resident size of one run, in KiB; its worker's is not in it."""
     reading, writing = os.pipe()
-    launcher = [sys.executable, "-S", "-I", "-c", _PEAK, str(writing), *command]
-    subprocess.run(launcher, stderr=subprocess.DEVNULL, cwd=ROOT, env=ENVIRONMENT, pass_fds=[writing], check=True)
+    launcher = [sys.executable, "-S", "-I", "-c", _PEAK, str(writing), *contender.command]
+    environment = {**ENVIRONMENT, "ISOMORPH_CACHE": contender.cache}
+    subprocess.run(launcher, stderr=subprocess.DEVNULL, cwd=ROOT, env=environment, pass_fds=[writing], check=True)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
         return int(pipe.read())
@@ -96,27 +120,38 @@ def geometric_mean(values: Sequence[float]) -> float:
 
 
 def table(results: dict[str, dict[str, Times]]) -> Table:
-    """Medians and their ratios."""
-    made = Table(title="whole processes: median seconds and ratios", title_justify="left")
+    """Least, median and most of each, and the medians' ratios."""
+    made = Table(title="whole processes: least / median / most seconds", title_justify="left")
     made.add_column("workload")
-    for heading in (
-        "native",
-        "qemu",
-        "isomorph",
-        "qemu\n÷ native",
-        "isomorph\n÷ native",
-        "speed of isomorph\nagainst qemu",
-    ):
+    for heading in (*WHO, "cold\n÷ native", "warm\n÷ native", "qemu\n÷ tier 0", "qemu\n÷ cold", "qemu\n÷ warm"):
         made.add_column(heading, justify="right")
-    ratios = []
+    ratios: list[list[float]] = []
     for name, times in results.items():
-        native, qemu, ours = (times[who].median for who in ("native", "qemu", "isomorph"))
-        ratios.append(qemu / ours)
-        cells = [f"{seconds:.3f}" for seconds in (native, qemu, ours)]
-        made.add_row(name, *cells, f"{qemu / native:.1f}", f"{ours / native:.1f}", f"{ratios[-1]:.2f}")
-    made.add_section()
-    made.add_row("geometric mean", *[""] * 5, f"{geometric_mean(ratios):.2f}")
+        middle = {who: times[who].median for who in WHO}
+        row = [middle["cold"] / middle["native"], middle["warm"] / middle["native"]]
+        row += [middle["qemu"] / middle[who] for who in ("tier 0", "cold", "warm")]
+        ratios.append(row)
+        cells = [f"{min(times[who].runs):.3f}\n{middle[who]:.3f}\n{max(times[who].runs):.3f}" for who in WHO]
+        made.add_row(name, *cells, *(f"{ratio:.2f}" for ratio in row))
+        made.add_section()
+    means = [f"{geometric_mean(column):.2f}" for column in zip(*ratios, strict=True)]
+    made.add_row("geometric mean", *[""] * len(WHO), *means)
     return made
+
+
+def contenders(name: str, host: Path, guest: Path, qemu: str, scratch: str) -> dict[str, Contender]:
+    """Who runs a workload, by name; the warm one's cache is filled."""
+    ours = (*isomorph(), "run")
+    warm = Contender((*ours, str(guest)), f"{scratch}/warm-{name}")
+    for _ in range(FILLING):
+        measure(warm)
+    return {
+        "native": Contender((str(host),)),
+        "qemu": Contender((qemu, str(guest))),
+        "tier 0": Contender((*ours, "--tier1-threshold", "0", str(guest))),
+        "cold": Contender((*ours, str(guest)), f"{scratch}/cold-{name}", cold=True),
+        "warm": warm,
+    }
 
 
 def main() -> int:
@@ -138,27 +173,24 @@ def main() -> int:
     results: dict[str, dict[str, Times]] = {}
     peaks: dict[str, int] = {}
     console = Console(width=min(COLUMNS, Console().width) if sys.stdout.isatty() else COLUMNS, highlight=False)
-    with console.status("") as status:
+    with console.status("") as status, TemporaryDirectory(prefix="isomorph-bench-") as scratch:
         for source in sources:
             name = source.stem
-            contenders = {
-                "native": [str(hosts[name])],
-                "qemu": [qemu, str(guests[name])],
-                "isomorph": [*isomorph(), "run", str(guests[name])],
-            }
-            runs: dict[str, list[float]] = {who: [] for who in contenders}
+            status.update(f"{name}: filling the cache")
+            running = contenders(name, hosts[name], guests[name], qemu, scratch)
+            runs: dict[str, list[float]] = {who: [] for who in WHO}
             outputs = set()
-            for count in range(options.runs + 1):  # the first round warms caches and is not counted
-                for who, command in contenders.items():
+            for count in range(options.runs + 1):  # the first round warms the host's caches and is not counted
+                for who, contender in running.items():
                     status.update(f"{name}: {who} {count}/{options.runs}")
-                    seconds, output = measure(command)
+                    seconds, output = measure(contender)
                     outputs.add(output)
                     if count:
                         runs[who].append(seconds)
             if len(outputs) != 1:
                 sys.exit(f"bench: {name} prints different things natively, under qemu and under isomorph")
-            results[name] = {who: Times(tuple(runs[who])) for who in contenders}
-            peaks[name] = peak_memory(contenders["isomorph"])
+            results[name] = {who: Times(tuple(runs[who])) for who in WHO}
+            peaks[name] = peak_memory(running["warm"])
 
     console.print(table(results))
     largest = max(peaks, key=peaks.__getitem__)

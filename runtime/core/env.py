@@ -21,6 +21,7 @@ class Exit(IntEnum):
     TRANSLATED = 6  # trace mode: env.tb is new; go on at env.pc
     HOOK = 7  # env.pc is an address that Python wants to see before it runs (runtime/core/watch.py)
     HOT = 8  # the block at env.pc has become hot, and TcgContext.hot_exit asks to be told at once
+    CODE_PAGE = 9  # a block of a page that other vCPUs may be storing to: generate it with the world stopped
 
 
 class FaultKind(IntEnum):
@@ -67,6 +68,8 @@ RUNTIME_FIELDS: tuple[tuple[str, int], ...] = (
     ("hook_pass", 8),  # PASS_* bits
     ("access_log", 8),  # host address of an access log (runtime/tcg/tb.py), 0: accesses are not logged
     ("native", 8),  # host address of the ISA's native code: regions find its functions by their offsets in it
+    ("running", 8),  # 1 while native code runs with this env (runtime/tcg/threads.ll)
+    ("store_page", 8),  # the last page of code that native code stored to since it was entered; all ones: none
     ("sink", 64),  # where writes to hard-wired registers go
 )
 

@@ -29,7 +29,7 @@ next_table:
         mov     r11, [r9 + rax + 24]
 next_entry:                                     # {access - here, landing - here}, 32 bits each
         sub     r11, 1
-        jb      not_compiled
+        jb      next_table
         movsxd  rax, dword ptr [r10]
         add     rax, r10
         cmp     rax, r8

@@ -76,7 +76,7 @@ class PageStore:
             for region in memory.regions():
                 low, high = max(start, region.start), min(end, region.end)
                 if region.backing is None:
-                    pieces = self._touched(low >> PAGE_BITS, high >> PAGE_BITS)
+                    pieces = touched(memory, low >> PAGE_BITS, high >> PAGE_BITS)
                 else:
                     pieces = iter(range(low >> PAGE_BITS, min(high, region.data_end) >> PAGE_BITS))
                 for page in pieces:
@@ -97,24 +97,25 @@ class PageStore:
         elif self._pages.get(page) != data:
             self._pages[page] = data
 
-    def _touched(self, first: int, last: int) -> Iterator[int]:
-        """Pages of first .. last - 1 that the host has given memory to: all others hold zeros."""
-        if first >= last:
-            return
-        base = self._memory.base >> PAGE_BITS
-        try:
-            with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
-                for piece in range(first, last, _PIECE):
-                    count = min(_PIECE, last - piece)
-                    pagemap.seek((base + piece) * 8)
-                    data = pagemap.read(count * 8)
-                    if len(data) != count * 8:
-                        raise OSError("short read")
-                    for index, entry in enumerate(memoryview(data).cast("Q")):
-                        if entry & _TOUCHED:
-                            yield piece + index
-        except OSError:  # no /proc: look at every page
-            yield from range(first, last)
+
+def touched(memory: GuestMemory, first: int, last: int) -> Iterator[int]:
+    """Pages of first .. last - 1 that the host has given memory to: all others of the reservation hold zeros."""
+    if first >= last:
+        return
+    base = memory.base >> PAGE_BITS
+    try:
+        with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
+            for piece in range(first, last, _PIECE):
+                count = min(_PIECE, last - piece)
+                pagemap.seek((base + piece) * 8)
+                data = pagemap.read(count * 8)
+                if len(data) != count * 8:
+                    raise OSError("short read")
+                for index, entry in enumerate(memoryview(data).cast("Q")):
+                    if entry & _TOUCHED:
+                        yield piece + index
+    except OSError:  # no /proc: look at every page
+        yield from range(first, last)
 
 
 def _writable(region: Region) -> bool:

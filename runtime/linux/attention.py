@@ -12,7 +12,8 @@ import resource
 from contextlib import suppress
 
 from runtime.linux import signals
-from runtime.linux.siginfo import from_host
+from runtime.linux.host import KICK
+from runtime.linux.siginfo import SI_TKILL, from_host
 from runtime.linux.signals import SIG_DFL, SIG_IGN, Action
 
 TYPE_CHECKING = False
@@ -72,11 +73,14 @@ def mirror(process: Process, number: int) -> None:
         _NOCLDWAIT if action.flags & constants["SA_NOCLDWAIT"] else 0
     )
     handler: int | None = None
-    if action.handler == SIG_IGN:
+    if host == KICK and (process.group is not None or process.debugger is not None):
+        pass
+    elif action.handler == SIG_IGN:
         handler = 1
     elif action.handler == SIG_DFL and not (
         # These are worth a word before the end.
-        table.dumps_core(number) or (process.strace is not None and not table.ignored(number))
+        table.dumps_core(number)
+        or ((process.strace is not None or process.debugger is not None) and not table.ignored(number))
     ):
         handler = 0
     process.host.set_action(host, handler, flags)
@@ -84,25 +88,38 @@ def mirror(process: Process, number: int) -> None:
 
 def attend(thread: Thread) -> None:
     """Before the guest goes on: deliver what came, and block in the host what the guest blocks."""
-    process = thread.process
+    process, slot = thread.process, thread.slot
+    _look_around(thread)
     if not process.own_signals:
         signals.deliver(thread)
         thread.host_blocked = thread.blocked
         return
     table, host = process.signals, process.host
+    kept = (table.constants["SIGSEGV"], table.constants["SIGBUS"])  # the host never blocks them: they wait here
     while True:
-        data = host.take()
+        data = host.take(slot)
         if data is not None:
             info = from_host(process, data)
-            if thread.blocked & signals.bit(info.number) & ~table.unblockable:
-                host.requeue(data)  # it came before the guest blocked it; the kernel keeps those
-            else:
+            if not thread.blocked & signals.bit(info.number) & ~table.unblockable or info.number in kept:
                 signals.post(thread, info)
+            elif process.group is not None and table.host(info.number) == KICK:
+                thread.pending.setdefault(info.number, info)  # the host never blocks that one
+            # It came before the guest blocked it; the kernel keeps those.
+            elif not host.requeue(data, info.code == SI_TKILL):
+                process.send(None, info)
         signals.deliver(thread)
         host.set_mask(table.host_mask(thread.blocked))
         thread.host_blocked = thread.blocked
-        if not host.pending[0]:
+        if not slot.pending[0]:
             return
+        _look_around(thread)
+
+
+def _look_around(thread: Thread) -> None:
+    """Do what a kick was for."""
+    thread.slot.is_awake()
+    if thread.process.group is not None:
+        thread.process.group.attend(thread)
 
 
 def send_own(thread: Thread, number: int, call: str, *target: int) -> bool:

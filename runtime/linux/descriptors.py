@@ -10,8 +10,9 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from _thread import RLock
 
-from runtime.linux.syscalls.table import fail
+from runtime.linux.errors import fail
 
 #: more descriptors than this no guest gets, whatever its rlimit
 MAX_DESCRIPTORS = 1 << 16
@@ -34,6 +35,7 @@ class DescriptorTable:
 
     def __init__(self, limit: int = 1024) -> None:
         self.limit = 0
+        self.lock = RLock()  # held while numbers are given out or taken back: threads share them
         self.set_limit(limit)
         self._open: dict[int, Descriptor] = {}
 
@@ -66,14 +68,16 @@ class DescriptorTable:
 
     def add(self, host: int, close_on_exec: bool = False, path: bytes | None = None, lowest: int = 0) -> int:
         """Give a host descriptor, which the table owns from now on, the lowest free guest number from `lowest` on."""
-        number = lowest
-        while number in self._open:
-            number += 1
-        if number >= self.limit:
-            os.close(host)
-            raise fail(errno.EMFILE)
-        self._open[number] = Descriptor(_lift(host), close_on_exec, path)
-        return number
+        host = _lift(host)
+        with self.lock:
+            number = lowest
+            while number in self._open:
+                number += 1
+            if number < self.limit:
+                self._open[number] = Descriptor(host, close_on_exec, path)
+                return number
+        os.close(host)
+        raise fail(errno.EMFILE)
 
     def duplicate(self, number: int, lowest: int = 0, close_on_exec: bool = False) -> int:
         """dup, F_DUPFD: another number for the same open file."""
@@ -87,16 +91,19 @@ class DescriptorTable:
         source = self.get(number)
         if not 0 <= target < self.limit:
             raise fail(errno.EBADF)
-        host = _copy(source.host)
-        if target in self._open:
-            self.close(target)
-        self._open[target] = Descriptor(host, close_on_exec, source.path)
+        copy = Descriptor(_copy(source.host), close_on_exec, source.path)
+        with self.lock:
+            before = self._open.get(target)
+            self._open[target] = copy
+        if before is not None:
+            os.close(before.host)
         return target
 
     def close(self, number: int) -> None:
         """Close a descriptor; EBADF when it is not open."""
-        found = self.get(number)
-        del self._open[number]
+        with self.lock:
+            found = self.get(number)
+            del self._open[number]
         os.close(found.host)
 
     def numbers(self) -> list[int]:

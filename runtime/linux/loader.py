@@ -105,6 +105,9 @@ def start(
     process.trampoline = top
     memory.map(top, PAGE_SIZE, PAGE_READ | PAGE_EXEC, "[vdso]")
     memory.write(top, abi.signal_frame.trampoline, need=0)
+    for address, contents in abi.fixed_pages.items():
+        memory.map(address, PAGE_SIZE, PAGE_READ | PAGE_EXEC, "[vectors]")
+        memory.write(address, contents, need=0)
     memory.map(low, stack_bytes, PAGE_READ | PAGE_WRITE | (PAGE_EXEC if image.executable_stack else 0), "[stack]")
     space.mmap_top = low - STACK_GAP
     process.limits["RLIMIT_STACK"] = stack_bytes, max(stack_bytes, process.limits["RLIMIT_STACK"][1])
@@ -115,7 +118,7 @@ def start(
     pointer = _fill_stack(process, image, bias, base, top)
     process.stack_start = pointer
     thread.set(abi.stack, pointer)
-    thread.vcpu.pc = entry
+    thread.enter(entry)
 
 
 def _load_interpreter(process: Process, image: Image) -> tuple[int, int]:

@@ -5,10 +5,16 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from contextlib import nullcontext
 
-from runtime.core.env import PAGE_EXEC, PAGE_READ, PAGE_WRITE
+from runtime.core.env import PAGE_BITS, PAGE_CODE, PAGE_EXEC, PAGE_READ, PAGE_READABLE, PAGE_WRITABLE, PAGE_WRITE
 from runtime.core.memory import PAGE_MASK, PAGE_SIZE, Backing, GuestMemory, Region, page_down, page_up
-from runtime.linux.syscalls.table import fail
+from runtime.linux.errors import fail
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
 #: Linux's sysctl vm.mmap_min_addr and vm.max_map_count
 LOWEST = 65536
@@ -18,6 +24,20 @@ STACK_GAP = 256 * PAGE_SIZE
 _COUNT_EVERY = 256
 #: what maps says of anonymous memory that fork shares
 _SHARED_NAME = "/dev/zero (deleted)"
+_PIECE = 1 << 16  # pages looked at at a time
+
+
+def _losing(kept: int) -> bytes:
+    """A table from permission byte to 1 when a page has more than `kept`, or code: then blocks may come from it."""
+    table = bytearray(256)
+    for byte in range(256):
+        granted = byte & PAGE_READ or (byte & PAGE_READABLE and PAGE_READ)
+        granted |= PAGE_WRITE if byte & (PAGE_WRITE | PAGE_WRITABLE) else 0
+        table[byte] = bool(granted & ~kept or byte & PAGE_EXEC)
+    return bytes(table)
+
+
+_LOSING = tuple(_losing(kept) for kept in range(8))
 
 
 class AddressSpace:
@@ -34,8 +54,11 @@ class AddressSpace:
         self.heap_start = self.heap_end = 0
         self.heap_limit: int | None = None  # RLIMIT_DATA
         self.has_files = False  # whether a file was ever mapped
+        self.on_file: Callable[[], None] | None = None  # called before the first one is
         self._changes = 0
         self._full = False
+        #: `with stopped():` no thread is in native code, where it may be about to touch what it was allowed to
+        self.stopped: Callable[[], AbstractContextManager[object]] = nullcontext
 
     # ------------------------------------------------------------ brk
 
@@ -55,7 +78,7 @@ class AddressSpace:
                 return self.heap_end
             self.memory.map(old, new - old, PAGE_READ | PAGE_WRITE, "[heap]")
         elif new < old:
-            self.memory.unmap(new, old - new)
+            self.unmap(new, old - new)
         self.heap_end = address
         return address
 
@@ -85,12 +108,22 @@ class AddressSpace:
         """Map zeroed pages over whatever is at a checked range; `shared` ones stay shared after a fork."""
         self.check_regions()
         permissions = page_permissions(protection)
-        if shared:
-            backing = Backing(None, PAGE_READ | PAGE_WRITE | PAGE_EXEC, size)
-            self.has_files = True  # as good as one
-            self.memory.map_backed(Region(address, address + size, permissions, _SHARED_NAME, 0, True, backing), -1)
-        else:
-            self.memory.map(address, size, permissions)
+        with self._taking(address, size):
+            if shared:
+                backing = Backing(None, PAGE_READ | PAGE_WRITE | PAGE_EXEC, size)
+                self.has_files = True  # as good as one
+                self.memory.map_backed(Region(address, address + size, permissions, _SHARED_NAME, 0, True, backing), -1)
+            else:
+                self.memory.map(address, size, permissions)
+
+    def _taking(self, address: int, size: int, kept: int = 0) -> AbstractContextManager[object]:
+        """For a change of these pages: with the world stopped, unless all that their permissions allow is `kept`."""
+        first, last = address >> PAGE_BITS, (address + size) >> PAGE_BITS
+        table, losing = self.memory.table, _LOSING[kept]
+        for piece in range(first, last, _PIECE):
+            if 1 in table[piece : min(piece + _PIECE, last)].translate(losing):
+                return self.stopped()
+        return nullcontext()
 
     def map_file(self, address: int, size: int, protection: int, descriptor: int, offset: int, shared: bool) -> None:
         """Map an open file of the host's at a checked range."""
@@ -103,7 +136,11 @@ class AddressSpace:
         name = file_name(descriptor)
         region = Region(address, address + size, page_permissions(protection), name, offset, shared, backing)
         self.has_files = True
-        self.memory.map_backed(region, descriptor)
+        if self.on_file is not None:
+            self.on_file()
+            self.on_file = None
+        with self._taking(address, size):
+            self.memory.map_backed(region, descriptor)
 
     def protect(self, address: int, size: int, protection: int) -> None:
         """mprotect of a range in the address space; ENOMEM, EACCES."""
@@ -114,15 +151,26 @@ class AddressSpace:
                 inside = region.start < address + size and address < region.end
                 if inside and region.backing is not None and not region.backing.most & PAGE_WRITE:
                     raise fail(errno.EACCES)
-        if not self.memory.protect(address, size, permissions):
-            raise fail(errno.ENOMEM)
+        with self._taking(address, size, permissions):
+            if not self.memory.protect(address, size, permissions):
+                raise fail(errno.ENOMEM)
 
     def resized(self, descriptor: int, size: int) -> None:
         """An open file is about to get `size` bytes: the guest must not touch mapped pages beyond, nor can the host."""
         if self.has_files:
             status = os.fstat(descriptor)
             if size < status.st_size:
-                self.memory.set_data_end((status.st_dev, status.st_ino), max(size, 0))
+                with self.stopped():
+                    self.memory.set_data_end((status.st_dev, status.st_ino), max(size, 0))
+
+    def lost(self, address: int) -> None:
+        """A page of a mapped file turned out not to be there: somebody else cut the file short."""
+        region = self.memory.region_at(address)
+        if region is None or region.backing is None or region.backing.file is None:
+            return
+        # The host's handler emptied its permission byte; code made from it has to go, too.
+        self.memory.table[address >> PAGE_BITS] = PAGE_CODE
+        self.memory.set_data_end(region.backing.file, region.offset + address - region.start)
 
     def behind_data(self, address: int) -> bool:
         """Whether `address` is mapped, but the file ends before its page: SIGBUS's case."""
@@ -139,12 +187,19 @@ class AddressSpace:
 
     def unmap(self, address: int, size: int) -> None:
         """munmap of a checked range."""
-        self.memory.unmap(address, size)
+        with self._taking(address, size):
+            self.memory.unmap(address, size)
+
+    def discard(self, address: int, size: int) -> None:
+        """MADV_DONTNEED of a mapped range."""
+        with self._taking(address, size, PAGE_READ | PAGE_WRITE):
+            self.memory.discard(address, size)
 
     def move(self, address: int, size: int, target: int, new_size: int) -> None:
         """mremap: the pages of [address, address + size), all one region, appear at `target`, `new_size` bytes long."""
         self.check_regions()
-        self.memory.move(address, size, target, new_size)
+        with self.stopped():
+            self.memory.move(address, size, target, new_size)
 
 
 def page_permissions(protection: int) -> int:

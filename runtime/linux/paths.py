@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import os
 
-from runtime.linux.syscalls.table import fail
+from runtime.linux.errors import fail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

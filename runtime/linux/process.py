@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from _thread import RLock
 from collections import deque
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -15,19 +16,25 @@ from runtime.linux import signals, vfork
 from runtime.linux.abi.model import Abi, Fault, Register, SystemCall
 from runtime.linux.attention import attend, mirror
 from runtime.linux.descriptors import DescriptorTable
-from runtime.linux.host import RESTARTS, Host
+from runtime.linux.host import KICK, RESTARTS, Host, Slot
 from runtime.linux.mm import AddressSpace
 from runtime.linux.signals import CODES, Action, SignalInfo, SignalTable
-from runtime.linux.syscalls.process import RLIM_INFINITY, host_limits
+from runtime.linux.syscalls.futexes import leave
+from runtime.linux.syscalls.process import RLIM_INFINITY, GuestExit, host_limits
 from runtime.linux.syscalls.table import Bound, SystemCalls, fail
+from runtime.tcg.loop import TcgVcpu
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from runtime.linux.crew import Crew
+    from runtime.linux.debugger import Debugger
     from runtime.linux.strace import Strace
+    from runtime.linux.structs import Struct
     from runtime.linux.syscalls.children import Replace
     from runtime.linux.sysroot import Sysroot
+    from runtime.linux.threads import Group
 
-for _name in ("children", "controls", "files", "memory", "paths", "polling", "signals", "time"):
+for _name in ("children", "controls", "files", "futexes", "memory", "paths", "polling", "signals", "time"):
     import_module(f"runtime.linux.syscalls.{_name}")
 
 #: what F_GETFL answers for it on x86-64; Python says 0, for opening with it changes nothing there
@@ -43,11 +50,14 @@ Execute = Callable[[], Exit]
 class Thread:
     """A guest thread: its vCPU and what the kernel keeps for it."""
 
-    def __init__(self, process: Process, vcpu: Vcpu, tid: int) -> None:
+    def __init__(self, process: Process, vcpu: Vcpu, tid: int, slot: Slot) -> None:
         self.process = process
         self.memory = process.memory
         self.vcpu = vcpu
         self.tid = tid
+        self.slot = slot  # of the host thread that runs it
+        self.over = False  # the first thread, after it ended before others did
+        self.comm: bytes | None = None  # its name, if it is not the process's
         self.blocked = self.host_blocked = 0  # signals, as sigsets: for the guest, and those told to the host
         self.saved_mask: int | None = None  # to come back when the handler a call waited for returns
         self.call_pc = 0  # of the last system call
@@ -57,6 +67,7 @@ class Thread:
         self.alternate_size = 0
         self.clear_child_tid = 0
         self.robust_list = 0
+        self.narrow_time = False  # whether the system call being answered is one with 32-bit times
         # Views of the register files: reading seven registers by name for every system call would take half its time.
         files = {name: vcpu.file(name) for name, _ in (process.abi.number, *process.abi.arguments)}
         self._arguments = [(files[name], index) for name, index in process.abi.arguments]
@@ -74,7 +85,7 @@ class Thread:
         name, index = register
         if name in self.vcpu.layout.by_name:
             return self.vcpu.get(name, index)
-        return self.vcpu.pc if name == "pc" else self.vcpu.get_mode(name)
+        return self.vcpu.pc if name == "pc" else self.vcpu.get_mode(name) >> index
 
     def set(self, register: Register, value: int) -> None:
         name, index = register
@@ -83,7 +94,40 @@ class Thread:
         elif name == "pc":
             self.vcpu.pc = value
         else:
-            self.vcpu.set_mode(name, value)
+            self.vcpu.set_mode(name, value << index | self.vcpu.get_mode(name) & (1 << index) - 1)
+
+    def enter(self, address: int) -> None:
+        """Go on at the address of a function: where it begins, or a signal handler."""
+        abi = self.process.abi
+        if abi.address_mode is not None:
+            self.vcpu.set_mode(abi.address_mode, address & 1)
+            address &= ~1
+        for name in abi.entry_modes:
+            self.vcpu.set_mode(name, 0)
+        self.vcpu.pc = address
+
+    # ------------------------------------------------------------ times
+
+    def read_timespec_fields(self, address: int) -> tuple[int, int]:
+        """Seconds and nanoseconds of a guest's timespec, as they stand there."""
+        layout = self.time_struct("timespec")
+        fields = layout.unpack(self.memory.read(address, layout.size))
+        return fields["sec"], fields["nsec"]
+
+    def read_timespec(self, address: int) -> int:
+        """A guest's timespec in nanoseconds; EINVAL when it is no proper span of time."""
+        seconds, nanoseconds = self.read_timespec_fields(address)
+        if seconds < 0 or not 0 <= nanoseconds < 1_000_000_000:
+            raise fail(errno.EINVAL)
+        return seconds * 1_000_000_000 + nanoseconds
+
+    def write_timespec(self, address: int, nanoseconds: int) -> None:
+        seconds, rest = divmod(nanoseconds, 1_000_000_000)
+        self.memory.write(address, self.time_struct("timespec").pack({"sec": seconds, "nsec": rest}))
+
+    def time_struct(self, name: str) -> Struct:
+        """A structure of times as the call that is being answered has it: with 32-bit seconds, or with 64-bit ones."""
+        return self.process.abi.struct(f"{name}32" if self.narrow_time else name)
 
     def system_call(self) -> tuple[int, list[int]]:
         """Number and argument registers of the system call the thread asks for."""
@@ -119,6 +163,7 @@ class Process:
         self.own_signals = own_signals
         self.host: Host = Host() if predecessor is None else predecessor.host
         self.space = AddressSpace(memory, abi.address_top)
+        self.space.on_file = self._watch_files
         self.signals = SignalTable(abi.constants)
         self.calls = SystemCalls(abi)
         self.limit_names = {number: name for name, number in abi.constants.items() if name.startswith("RLIMIT_")}
@@ -136,6 +181,7 @@ class Process:
         self.stack_start = 0  # the stack pointer at the program's start
         self.trampoline = 0  # address of code that calls rt_sigreturn
         self.strace: Strace | None = None
+        self.debugger: Debugger | None = None
         self.system_calls = 0
         self.recent: deque[tuple[Bound, list[int], int]] = deque(maxlen=8)  # the last calls, for a crash report
         self.ioctl_names = {number: name for name, number in abi.constants.items() if name[:2] in ("TC", "TI", "FI")}
@@ -150,6 +196,12 @@ class Process:
         self.flush: Callable[[], None] = _nothing  # writes out what a fork would make two of
         self.timers: set[int] = set()  # timer_create's, by the host's number
         self.waiting_parent: int | None = None  # write end of the pipe on which a parent in vfork waits
+        self.lock = RLock()  # held by who changes what threads share: the memory map, signal actions
+        self.pending: dict[int, SignalInfo] = {}  # signals for any thread, while all block them
+        self.crew: Crew | None = None  # what it takes to have more than one thread
+        self.group: Group | None = None  # once there was more than one
+        self.executing: Thread | None = None  # the thread that called execve
+        self.executed_elsewhere = 0  # instructions, by threads that are over
         if predecessor is not None:
             self._succeed(predecessor)
 
@@ -167,17 +219,46 @@ class Process:
 
     def add_thread(self, vcpu: Vcpu) -> Thread:
         """The process's first thread, on `vcpu`."""
-        thread = Thread(self, vcpu, self.pid)
+        thread = self.new_thread(vcpu, self.host.first)
         self.threads.append(thread)
-        vcpu.attention = self.host.pending
         for name, code in vcpu.layout.exceptions:
             if name in self.abi.exceptions:
                 self._traps[code] = self.abi.exceptions[name]
         return thread
 
+    def share(self, crew: Crew) -> None:
+        """Let the process have several threads."""
+        self.crew = crew
+        self.space.stopped = crew.world.stopped
+
+    def new_thread(self, vcpu: Vcpu, slot: Slot) -> Thread:
+        """A thread on `vcpu`, run by the host thread that has `slot`; not one of the process's threads yet."""
+        vcpu.attention = slot.pending
+        return Thread(self, vcpu, self.pid, slot)
+
+    def thread(self, tid: int) -> Thread | None:
+        """The thread of that number."""
+        return next((thread for thread in list(self.threads) if thread.tid == tid), None)
+
     def run(self, thread: Thread, execute: Execute) -> None:
-        """Run a thread for ever: GuestExit or GuestKilled ends it."""
-        vcpu, came = thread.vcpu, self.host.pending
+        """Run the process, with `thread` on this host thread, for ever: GuestExit or GuestKilled ends it."""
+        self.host.attach(thread.slot)
+        try:
+            if self.group is not None:
+                self.group.resume(thread)
+            self.run_thread(thread, execute)
+        except BaseException as reason:
+            if self.group is not None:
+                outcome = self.group.finish(thread, reason)
+                if outcome is not reason:
+                    raise outcome from None
+            elif isinstance(reason, GuestExit | signals.GuestKilled):
+                leave(thread)
+            raise
+
+    def run_thread(self, thread: Thread, execute: Execute) -> None:
+        """Run one thread for ever."""
+        vcpu, came = thread.vcpu, thread.slot.pending
         while True:
             if thread.pending or came[0] or thread.blocked != thread.host_blocked or thread.cut_short is not None:
                 attend(thread)
@@ -220,6 +301,8 @@ class Process:
         """Whether a fault was on a page of a mapped file that was behind its end, and is there by now."""
         if not isinstance(trap, Fault) or trap.code != "SEGV":
             return False
+        if self.host.lost[0]:
+            return True  # the guest is about to be told of it
         address = self._fault_address(thread, trap)
         if self.space.behind_data(address):
             return self.memory.look_again(address)
@@ -247,17 +330,33 @@ class Process:
 
     # ------------------------------------------------------------ children and successors
 
+    def _watch_files(self) -> None:
+        """The first file is about to be mapped: it may be cut short one day."""
+        if self.own_signals:
+            vcpu = self.threads[0].vcpu if self.threads else None
+            handlers = vcpu.tcg.code.handlers if isinstance(vcpu, TcgVcpu) else (0, 0)
+            self.host.watch(self.memory, handlers, self.space.lost, lambda: self.space.stopped())
+
     def become_child(self, thread: Thread) -> None:
-        """This is the copy that fork made."""
+        """This is the copy that fork made: of the threads it has only the one that called fork."""
         self.pid = thread.tid = os.getpid()
-        self.host.forget()
+        thread.slot.forget()
+        self.host.keep_only(thread.slot)
+        if self.group is not None:
+            self.group = None
+            self.threads = [thread]
+            self.signals.open_mask = 0
+            mirror(self, self.signals.guest(KICK))
         thread.pending.clear()
+        self.pending.clear()
         self.timers.clear()
         if self.waiting_parent is not None:  # our parent's, not ours
             os.close(self.waiting_parent)
             self.waiting_parent = None
         if self.strace is not None:
             self.strace.prefix = f"[{self.pid}] "
+        if self.debugger is not None:
+            self.debugger.forked(thread)
 
     def leave(self) -> None:
         """Another program takes this one's place: close what it shall not have."""
@@ -278,18 +377,36 @@ class Process:
 
     def set_action(self, number: int, action: Action) -> None:
         """sigaction: remember what the guest wants, and have the host do the like when the process is the guest's."""
-        self.signals.actions[number] = action
-        for thread in self.threads:
-            if number in thread.pending and self.signals.ignored(number):
-                del thread.pending[number]
-        if self.own_signals:
-            mirror(self, number)
+        with self.lock:
+            self.signals.actions[number] = action
+            if self.signals.ignored(number):
+                for pending in (self.pending, *(thread.pending for thread in self.threads)):
+                    pending.pop(number, None)
+            if self.own_signals:
+                mirror(self, number)
+
+    def send(self, thread: Thread | None, info: SignalInfo) -> None:
+        """Post a signal to a thread, or for None to one that does not block it."""
+        if thread is None:
+            mask = signals.bit(info.number)
+            thread = next((one for one in list(self.threads) if not one.blocked & mask), None)
+            if thread is None:
+                self.pending.setdefault(info.number, info)
+                return
+        signals.post(thread, info)
+        if self.group is not None:
+            self.host.kick(thread.slot)
+
+    def wake(self) -> None:
+        """Get the first thread of several out of a system call it waits in; the call is made again later."""
+        if self.group is not None:
+            self.host.kick(self.host.first)
 
     def interrupt(self, number: int) -> None:
         """Somebody outside sent the process a signal."""
-        thread = self.threads[0]
-        signals.post(thread, SignalInfo(number, CODES["SI_USER"]))
-        thread.vcpu.stop_requested = True
+        self.send(None, SignalInfo(number, CODES["SI_USER"]))
+        for thread in list(self.threads):
+            thread.vcpu.stop_requested = True
 
     def host_signal(self, number: int) -> int:
         """The host's number of a guest signal; EINVAL when it has none."""
@@ -323,23 +440,6 @@ class Process:
             if host and flags & host == host:
                 found |= guest
         return found
-
-    def read_timespec_fields(self, address: int) -> tuple[int, int]:
-        """Seconds and nanoseconds of a guest's timespec, as they stand there."""
-        layout = self.abi.struct("timespec")
-        fields = layout.unpack(self.memory.read(address, layout.size))
-        return fields["sec"], fields["nsec"]
-
-    def read_timespec(self, address: int) -> int:
-        """A guest's timespec in nanoseconds; EINVAL when it is no proper span of time."""
-        seconds, nanoseconds = self.read_timespec_fields(address)
-        if seconds < 0 or not 0 <= nanoseconds < 1_000_000_000:
-            raise fail(errno.EINVAL)
-        return seconds * 1_000_000_000 + nanoseconds
-
-    def write_timespec(self, address: int, nanoseconds: int) -> None:
-        seconds, rest = divmod(nanoseconds, 1_000_000_000)
-        self.memory.write(address, self.abi.struct("timespec").pack({"sec": seconds, "nsec": rest}))
 
     def change_directory(self, host: int) -> None:
         """chdir to an open directory, whose descriptor this takes over."""

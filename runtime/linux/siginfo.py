@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 
 from runtime.linux.abi.generic import STRUCTS_64
+from runtime.linux.errors import fail
 from runtime.linux.host import SIGINFO_BYTES
 from runtime.linux.signals import SignalInfo, check
 from runtime.linux.structs import Struct
-from runtime.linux.syscalls.table import fail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import signal
 from collections.abc import Mapping
 
 from runtime.core.memory import GuestFault
+from runtime.linux.errors import fail
 from runtime.linux.host import ERESTARTSYS
-from runtime.linux.syscalls.table import fail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,6 +103,7 @@ class GuestKilled(Exception):
         super().__init__(info.number)
         self.info = info
         self.core = core  # one of those that dump core: worth a report
+        self.thread: Thread | None = None  # where it was delivered
 
 
 class Action:
@@ -130,6 +131,7 @@ class SignalTable:
             if name[:3] == "SIG" and name[3:4] != "_" and name in constants:
                 self._to_host[constants[name]] = number
         self._alike = self._to_host[1:] == list(range(1, LAST_SIGNAL + 1))
+        self.open_mask = 0  # the host's signals that it shall not block, whatever the guest does
 
     def host(self, number: int) -> int:
         """The host's number of a signal, 0 if it has none."""
@@ -141,9 +143,9 @@ class SignalTable:
 
     def host_mask(self, mask: int) -> int:
         """A guest's sigset in the host's numbers."""
-        if self._alike:
-            return mask
-        return sum(1 << host - 1 for number, host in enumerate(self._to_host) if host and mask & bit(number))
+        if not self._alike:
+            mask = sum(1 << host - 1 for number, host in enumerate(self._to_host) if host and mask & bit(number))
+        return mask & ~self.open_mask
 
     def guest_mask(self, mask: int) -> int:
         """A host's sigset in the guest's numbers."""
@@ -207,15 +209,22 @@ def deliver(thread: Thread) -> None:
     A system call that a signal cut short is made again after it, or has failed with EINTR (do_signal of the kernel).
     """
     process = thread.process
-    for number in sorted(thread.pending):
+    for number in sorted({*thread.pending, *process.pending}):
         if thread.blocked & bit(number) & ~process.signals.unblockable:
             continue
-        info = thread.pending.pop(number)
-        if process.signals.ignored(number):
+        info = thread.pending.pop(number, None) or process.pending.pop(number, None)
+        if info is None or process.signals.ignored(number):
             continue
+        if process.debugger is not None:
+            wanted = process.debugger.signal(thread, info)
+            if wanted is None or process.signals.ignored(wanted.number):
+                continue
+            info, number = wanted, wanted.number
         action = process.signals.actions[number]
         if action.handler == SIG_DFL:
-            raise GuestKilled(info, process.signals.dumps_core(number))
+            killed = GuestKilled(info, process.signals.dumps_core(number))
+            killed.thread = thread
+            raise killed
         if process.strace is not None:
             process.strace.signal(thread, info)
         if thread.cut_short is not None:
@@ -266,7 +275,7 @@ def _enter(thread: Thread, info: SignalInfo, action: Action) -> None:
     if frame.return_address is not None:
         thread.set(frame.return_address, restorer)
     thread.set(abi.stack, base)
-    thread.vcpu.pc = action.handler
+    thread.enter(action.handler)
 
 
 def leave(thread: Thread) -> None:
@@ -311,8 +320,9 @@ def pack_context(thread: Thread) -> bytes:
     data[frame.stack_offset : frame.stack_offset + stack.size] = stack.pack(fields)
     mask = write_mask(process, thread.blocked if thread.saved_mask is None else thread.saved_mask)
     data[frame.mask_offset : frame.mask_offset + len(mask)] = mask
-    for register, offset, size, low, _ in thread.saved:
-        value = int.from_bytes(data[offset : offset + size], order) | thread.get(register) << low
+    for register, offset, size, low, bits in thread.saved:
+        value = int.from_bytes(data[offset : offset + size], order)
+        value |= (thread.get(register) & (1 << bits) - 1) << low
         data[offset : offset + size] = value.to_bytes(size, order)
     return bytes(data)
 

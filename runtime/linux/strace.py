@@ -10,8 +10,9 @@ from runtime.core.memory import GuestFault
 from runtime.linux.host import RESTARTS
 from runtime.linux.paths import AT_FDCWD
 from runtime.linux.signals import CODES, GuestKilled, SignalInfo
+from runtime.linux.strace_words import FLAGS, NAMES
 from runtime.linux.syscalls.children import GuestReplaced
-from runtime.linux.syscalls.process import GuestExit
+from runtime.linux.syscalls.process import GuestExit, ThreadExit
 from runtime.linux.syscalls.table import Bound
 
 TYPE_CHECKING = False
@@ -49,29 +50,32 @@ class Strace:
         self._open_flags = _flags(constants, "O_", 3)
         self._map_flags = _flags(constants, "MAP_", 3)
 
-    def _write(self, text: str) -> None:
-        self._write_text(self.prefix + text)
+    def _write(self, text: str, thread: Thread | None = None) -> None:
+        prefix = self.prefix
+        if thread is not None and self.process.group is not None:
+            prefix = f"[{thread.tid}] "
+        self._write_text(prefix + text)
 
     def traced(self, thread: Thread, bound: Bound, arguments: Sequence[int]) -> int:
         """Make the call and print it with its result."""
         name = bound.call.name
-        if "path" in bound.call.kinds or "input" in bound.call.kinds:
+        if not {"path", "input", "position"}.isdisjoint(bound.call.kinds):
             # The call may change what it was given (a buffer unmapped, a path overwritten).
             before = self._format(bound.call.kinds, arguments, None)
         else:
             before = None
         try:
             result = self.process.calls.answer(thread, bound, arguments)
-        except (GuestExit, GuestKilled):
-            self._write(f"{name}({self._format(bound.call.kinds, arguments, None)}) = ?\n")
+        except (GuestExit, GuestKilled, ThreadExit):
+            self._write(f"{name}({self._format(bound.call.kinds, arguments, None)}) = ?\n", thread)
             raise
         except GuestReplaced:
-            self._write(f"{name}({before}) = 0\n")
+            self._write(f"{name}({before}) = 0\n", thread)
             raise
         shown = before if before is not None and "output" not in bound.call.kinds else None
         if shown is None:
             shown = self._format(bound.call.kinds, arguments, result)
-        self._write(f"{name}({shown}) = {self._result(name, result)}\n")
+        self._write(f"{name}({shown}) = {self._result(name, result)}\n", thread)
         return result
 
     def unknown(self, number: int, registers: Sequence[int], result: int) -> None:
@@ -84,10 +88,10 @@ class Strace:
         """A signal is about to be handled."""
         name = self.process.signals.name(info.number)
         if info.address is None:
-            self._write(f"--- {name} {{si_signo={name}, si_pid={info.pid}, si_uid={info.uid}}} ---\n")
+            self._write(f"--- {name} {{si_signo={name}, si_pid={info.pid}, si_uid={info.uid}}} ---\n", thread)
         else:
             code = code_name(name, info.code)
-            self._write(f"--- {name} {{si_signo={name}, si_code={code}, si_addr={info.address:#x}}} ---\n")
+            self._write(f"--- {name} {{si_signo={name}, si_code={code}, si_addr={info.address:#x}}} ---\n", thread)
 
     def ended(self, status: int) -> None:
         self._write(f"+++ exited with {status} +++\n")
@@ -144,9 +148,28 @@ class Strace:
             return _CLOCKS[value] if 0 <= value < len(_CLOCKS) else str(value)
         if kind == "whence":
             return _WHENCE[value] if 0 <= value < len(_WHENCE) else str(value)
+        if kind in FLAGS:
+            nothing, names = FLAGS[kind]
+            return "|".join(_named(value, names)) or nothing
+        if kind in NAMES:
+            return NAMES[kind][value] if 0 <= value < len(NAMES[kind]) else f"{value:#x}"
+        if kind == "id":
+            return "-1" if value == 0xFFFFFFFF else str(value)
+        if kind == "position":
+            return self._position(value)
         if kind in ("flags", "command", "word"):
             return f"{value:#x}" if value else "0"
         return str(value)
+
+    def _position(self, address: int) -> str:
+        """A loff_t, in brackets as strace shows what pointers point to."""
+        if not address:
+            return "NULL"
+        try:
+            value = int.from_bytes(self.process.memory.read(address, 8), self.process.abi.byte_order, signed=True)
+        except GuestFault:
+            return f"{address:#x}"
+        return f"[{value}]"
 
     def _path(self, address: int) -> str:
         if not address:

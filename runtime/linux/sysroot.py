@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 
-from runtime.linux.syscalls.table import fail
+from runtime.linux.errors import fail
 
 #: as many symbolic links as Linux follows in one path (MAXSYMLINKS)
 _MOST_LINKS = 40

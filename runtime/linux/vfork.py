@@ -11,7 +11,7 @@ import os
 import struct
 
 from runtime.core.env import PAGE_WRITE
-from runtime.core.memory import PAGE_SIZE, GuestMemory
+from runtime.core.memory import PAGE_SIZE, GuestMemory, Region
 
 _PIECE = struct.Struct("<QQ")  # address and size of the bytes that follow
 _PRESENT, _EXCLUSIVE = 1 << 63, 1 << 56
@@ -30,13 +30,17 @@ def tell(descriptor: int, memory: GuestMemory) -> None:
     os.close(descriptor)
 
 
-def listen(descriptor: int, memory: GuestMemory) -> None:
-    """In the parent: wait, and take over what the child wrote."""
+def listen(descriptor: int, memory: GuestMemory, own: Region | None = None) -> None:
+    """In the parent: wait, and take over what the child wrote, or only what it wrote in region `own`."""
     with open(descriptor, "rb") as pipe:
         while len(head := pipe.read(_PIECE.size)) == _PIECE.size:
             address, size = _PIECE.unpack(head)
             data = pipe.read(size)
-            if len(data) == size and memory.is_mapped(address, size):
+            if own is not None:
+                end = min(address + size, own.end)
+                data = data[max(own.start - address, 0) : max(end - address, 0)]
+                address = max(address, own.start)
+            if data and memory.is_mapped(address, len(data)):
                 memory.write(address, data, need=0)
 
 

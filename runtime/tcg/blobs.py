@@ -28,10 +28,11 @@ class BlobError(Exception):
 class Blob:
     """Mapped code; it stays mapped until `close`, which nothing may run in."""
 
-    def __init__(self, path: str | PathLike[str], base: int, size: int, description: str) -> None:
+    def __init__(self, path: str | PathLike[str], base: int, size: int, description: str, checksum: int = 0) -> None:
         self.path = path
         self.base = base
         self.size = size
+        self.checksum = checksum
         meta, _, self._symbols = description.partition("\n\n")
         self.meta = dict(line.split(" ", 1) for line in meta.splitlines())
 
@@ -46,6 +47,16 @@ class Blob:
         if not found:
             raise BlobError(f"{self.path}: no function {name}")
         return self.base + int(rest.partition("\n")[0])
+
+    @property
+    def handlers(self) -> tuple[int, int]:
+        """Host addresses of the first and the last handler of instructions: between them is nothing but handlers."""
+        text = f"\n{self._symbols}"
+        first, last = text.find("\nh_"), text.rfind("\nh_")
+        if first < 0:
+            return 0, 0
+        places = [int(text[at:].split(None, 2)[1]) for at in (first, last)]
+        return self.base + places[0], self.base + places[1]
 
     def code(self, name: str, size: int) -> bytes:
         """`size` bytes of a function's code."""
@@ -77,6 +88,27 @@ def map_blob(path: str | PathLike[str]) -> Blob:
         raise BlobError(f"{path}: {error.strerror}") from error
 
 
+def read_symbols(path: str | PathLike[str]) -> dict[str, int]:
+    """The functions of a blob file and where in its code they stand, without mapping it."""
+    with open(path, "rb") as file:
+        head = file.read(HEADER.size)
+        if len(head) < HEADER.size or not head.startswith(MAGIC):
+            raise BlobError(f"{path}: not a blob of native code (run `make gen`)")
+        description = file.read(HEADER.unpack(head)[1]).decode()
+    table = description.partition("\n\n")[2]
+    return {name: int(offset) for name, offset in map(str.split, table.splitlines())}
+
+
+def read_checksum(path: str | PathLike[str]) -> int:
+    """What `Blob.checksum` is of the file as it is now."""
+    with open(path, "rb") as file:
+        head = file.read(HEADER.size)
+    if len(head) < HEADER.size:
+        raise BlobError(f"{path}: not a blob of native code (run `make gen`)")
+    checksum: int = HEADER.unpack(head)[4]
+    return checksum
+
+
 def _map(path: str | PathLike[str], fd: int) -> Blob:
     length = os.fstat(fd).st_size
     head = os.pread(fd, HEADER.size, 0)
@@ -93,4 +125,4 @@ def _map(path: str | PathLike[str], fd: int) -> Blob:
     if zlib.crc32(code, zlib.crc32(description)) != checksum:
         _libc().munmap(ctypes.c_void_p(base), ctypes.c_size_t(size))
         raise BlobError(f"{path}: damaged: the checksum does not match (run `make gen`)")
-    return Blob(path, base, size, description.decode())
+    return Blob(path, base, size, description.decode(), checksum)

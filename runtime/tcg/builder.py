@@ -193,10 +193,25 @@ class Builder(MemoryBuilder):
         if mode.prefix:
             self.modes[name] = value
             return
-        self._store_mode(mode, value)
+        known = self.modes.get(name)
+        if known is not None and same(known, value):
+            return
         self.modes[name] = None if isinstance(value, Temp) else value
+        self._store_mode(mode, value)
 
     def _store_mode(self, mode: ModeLayout, value: Value) -> None:
+        together: Value | None = 0
+        for each in self.layout.modes:
+            known = self.modes.get(each.name)
+            if each.prefix:
+                continue
+            if known is None or together is None:
+                together = None
+                break
+            together = self.or_(64, together, self.shl(64, self.zext(known, each.width, 64), each.shift, 8))
+        if together is not None:
+            self.store_flags(together)
+            return
         flags = self.emit1("ld_env", (), (), 64, offset=ENV["flags"], symbol=FLAGS_SYMBOL)
         others = self.and_(64, flags, mask(64) ^ mask(mode.width) << mode.shift)
         shifted = self.shl(64, self.zext(value, mode.width, 64), mode.shift, 8)

@@ -8,11 +8,22 @@ share a cache.
 
 from __future__ import annotations
 
-from ctypes import CFUNCTYPE, c_uint64, c_void_p
+import struct
+from ctypes import CFUNCTYPE, c_uint64, c_void_p, string_at
 
 from runtime.core.buffer import HostBuffer
 from runtime.core.env import PAGE_BITS
-from runtime.tcg.tb import RECORD_MAX_BYTES, SEGMENT, TB, TB_MAX_BYTES, TCG_CONTEXT, TranslationBlock
+from runtime.tcg.tb import (
+    COUNT_RECORD,
+    HOT_RING,
+    RECORD_MAX_BYTES,
+    SEGMENT,
+    TB,
+    TB_MAX_BYTES,
+    TCG_CONTEXT,
+    TranslationBlock,
+)
+from runtime.tcg.world import MOST_VCPUS, World
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,15 +31,21 @@ if TYPE_CHECKING:
 
     from runtime.core.memory import GuestMemory
     from runtime.tcg.blobs import Blob
+    from runtime.tcg.tier import Tier
 
 DEFAULT_BYTES = 64 << 20
 DEFAULT_SEGMENTS = 16
 GOOD_SEGMENT = 16 << 10  # in smaller ones much room is lost at the end: fewer of them are better
 SMALLEST_SEGMENT = 4 << 10
-MOST_VCPUS = 256
 
 _WORD = {name: offset // 8 for name, offset in TCG_CONTEXT.items()}
 _SEGMENT_WORDS = SEGMENT["bytes"] // 8
+_HOT_NEXT = _WORD["hot_next"]
+_WORD_FORMAT = struct.Struct("<Q")
+_KEY = struct.Struct("<3Q")  # of a block: pc, cs_base, flags
+_ALL_ONES = (1 << 64) - 1
+# The multipliers of @tb_hash_head.
+_SPREAD_FLAGS, _SPREAD = -7046029288634856825 & _ALL_ONES, -7046029254386353131 & _ALL_ONES
 
 
 class CodeCache:
@@ -37,6 +54,8 @@ class CodeCache:
     size, segments  bytes in all and number of segments: about what was asked for, but a segment's bytes are a power of
                     two and enough to be of use
     code            the buffer, for Python to look into; it begins at host address code_address
+    world           the vCPUs that run what is in it
+    tier            what compiles its hot blocks: told of changes before the blocks they concern are freed
     """
 
     def __init__(self, code: Blob, memory: GuestMemory, size: int = DEFAULT_BYTES, segments: int | None = None) -> None:
@@ -53,7 +72,8 @@ class CodeCache:
         context_bytes = TCG_CONTEXT["bytes"]
         segment_table = context_bytes
         jump_caches = segment_table + segments * SEGMENT["bytes"]
-        self._context = HostBuffer(jump_caches + MOST_VCPUS * 8)
+        vcpus = jump_caches + MOST_VCPUS * 8
+        self._context = HostBuffer(vcpus + MOST_VCPUS * 8)
         self._hash = HostBuffer(buckets * 8)
         self._pages = HostBuffer((memory.size >> PAGE_BITS) * 8, sparse=True)
         self._code = HostBuffer(self.size)
@@ -62,11 +82,10 @@ class CodeCache:
         self.code = memoryview(self._code.memory)
         self._words = memoryview(self._context.memory).cast("Q")
         self._segment_table = segment_table // 8
-        self._jump_caches = jump_caches // 8
         tb_max_bytes = min(TB_MAX_BYTES, self.segment_bytes // 4)
         self._set("code_buffer", self.code_address)
         # The last instruction may begin just below tb_max_bytes, and the jump that ends a cut block follows it.
-        self._set("tb_reserve", TB["bytes"] + tb_max_bytes + 2 * RECORD_MAX_BYTES)
+        self._set("tb_reserve", TB["bytes"] + COUNT_RECORD["bytes"] + tb_max_bytes + 2 * RECORD_MAX_BYTES)
         self._set("tb_max_bytes", tb_max_bytes)
         self._set("segment_shift", self._shift)
         self._set("segments", self.address + segment_table)
@@ -77,7 +96,12 @@ class CodeCache:
         self._set("memory_base", memory.base)
         self._set("permissions", memory.permissions)
         self._set("jump_caches", self.address + jump_caches)
+        self._set("vcpus", self.address + vcpus)
+        self._hot_ring: HostBuffer | None = None
+        self.tier: Tier | None = None
         self._fill_segment(0)
+        self.world = World(code, self.address)
+        self._discard: Callable[[int, int], None] = CFUNCTYPE(None, c_void_p, c_void_p)(code.address("tb_discard"))
         self._flush_segment: Callable[[int, int], None] = CFUNCTYPE(None, c_void_p, c_uint64)(
             code.address("tb_flush_segment")
         )
@@ -94,56 +118,104 @@ class CodeCache:
         self._words.release()
         for buffer in (self._context, self._hash, self._pages, self._code):
             buffer.close()
+        if self._hot_ring is not None:
+            self._hot_ring.close()
 
-    # ------------------------------------------------------------ vCPUs
-
-    def add_jump_cache(self, address: int) -> None:
-        """Have blocks that are freed removed from a vCPU's jump cache too."""
-        count = self._get("jump_cache_count")
-        if count == MOST_VCPUS:
-            raise ValueError(f"a machine has at most {MOST_VCPUS} virtual CPUs")
-        self._words[self._jump_caches + count] = address
-        self._set("jump_cache_count", count + 1)
-
-    def remove_jump_cache(self, address: int) -> None:
-        """Forget a vCPU's jump cache."""
-        first, count = self._jump_caches, self._get("jump_cache_count")
-        kept = [other for other in self._words[first : first + count] if other != address]
-        for index, other in enumerate(kept):
-            self._words[first + index] = other
-        self._set("jump_cache_count", len(kept))
+    def guard(self, memory: GuestMemory) -> None:
+        """Have the host's protection follow the permissions of `memory`, which this cache's code is from."""
+        if not self._get("guarded"):
+            with self.world.stopped():
+                memory.enable_guard()
+                self._set("guarded", 1)
 
     # ------------------------------------------------------------ room
 
     def evict(self) -> None:
         """Make room after CACHE_FULL: go on in the least recently used segment, whose blocks are freed."""
+        with self.world.stopped():
+            full = self._get("limit") - self._get("cursor") < self._get("tb_reserve")
+            if full or not self.world.is_shared:  # else another vCPU has just done it
+                self._evict()
+
+    def _evict(self) -> None:
         current = self.current
         used = self._get("cursor") - self.code_address - (current << self._shift)
         self._words[self._segment_word(current, "used")] = used
         others = [index for index in range(self.segments) if index != current] or [current]
         oldest = min(others, key=self.stamps().__getitem__)
         if self._words[self._segment_word(oldest, "used")]:
+            self._forget(oldest)
             self._flush_segment(self.address, oldest)
         self._fill_segment(oldest)
 
     def flush_all(self) -> None:
         """Free every block."""
-        for index in range(self.segments):
-            self._flush_segment(self.address, index)
-        self._fill_segment(0)
+        with self.world.stopped():
+            for index in range(self.segments):
+                self._forget(index)
+                self._flush_segment(self.address, index)
+            self._fill_segment(0)
 
     # ------------------------------------------------------------ invalidation
 
     def invalidate_pages(self, first: int, last: int) -> None:
         """Free the blocks translated from guest pages first .. last."""
-        for page in range(first, last + 1):
-            self._invalidate_page(self.address, page)
+        with self.world.lock:
+            if self.tier is not None:
+                self.tier.invalidate(first << PAGE_BITS, last + 1 << PAGE_BITS)
+            for page in range(first, last + 1):
+                self._invalidate_page(self.address, page)
 
     def invalidate_range(self, start: int, end: int) -> None:
         """Free the blocks translated from any byte of [start, end)."""
-        self._invalidate_range(self.address, start, end)
+        with self.world.lock:
+            if self.tier is not None:
+                self.tier.invalidate(start, end)
+            self._invalidate_range(self.address, start, end)
+
+    # ------------------------------------------------------------ hot blocks
+
+    def count_blocks(self, threshold: int, leave: bool = False) -> None:
+        """Have every new block count how often it is entered; `take_hot` names those that came to `threshold`.
+
+        leave: have native code left, too, as soon as a block becomes hot.
+        """
+        if self._hot_ring is None:
+            self._hot_ring = HostBuffer(HOT_RING * 8)
+            self._set("hot_ring", self._hot_ring.address)
+        self._set("hot_exit", leave)
+        self._set("hot_threshold", threshold)
+
+    @property
+    def hot_count(self) -> int:
+        """How often a block became hot so far."""
+        return self._words[_HOT_NEXT]
+
+    def take_hot(self) -> list[int]:
+        """The addresses of the blocks that became hot since this was last called."""
+        if self._hot_ring is None:
+            return []
+        with memoryview(self._hot_ring.memory).cast("Q") as ring:
+            found = []
+            for index, address in enumerate(ring):
+                if address:
+                    found.append(address)
+                    ring[index] = 0
+        return found
 
     # ------------------------------------------------------------ looking
+
+    def find(self, pc: int, flags: int) -> int:
+        """Host address of the block for this key, 0 when there is none: @tb_find_slow in Python."""
+        head = ((pc ^ flags * _SPREAD_FLAGS & _ALL_ONES) * _SPREAD & _ALL_ONES) >> 32 & self._get("hash_mask")
+        with memoryview(self._hash.memory) as heads:
+            address = _WORD_FORMAT.unpack_from(heads, 8 * head)[0]
+        while address:
+            at = address - self.code_address
+            if _KEY.unpack_from(self.code, at) == (pc, 0, flags):
+                break
+            address = _WORD_FORMAT.unpack_from(self.code, at + TB["hash_next"])[0]
+        return int(address)
 
     def block(self, address: int) -> TranslationBlock:
         """The block at a host address (env.tb)."""
@@ -176,14 +248,17 @@ class CodeCache:
         start = address - self.code_address + TB["size"]
         return int.from_bytes(self.code[start : start + 8], "little")
 
-    @property
-    def cursor(self) -> int:
-        """Host address where the next block goes."""
-        return self._get("cursor")
+    def discard(self, address: int) -> None:
+        """Use the room of the single-stepped block at a host address again (it is in no list), if it is the last."""
+        self._discard(self.address, address)
 
-    @cursor.setter
-    def cursor(self, address: int) -> None:
-        self._set("cursor", address)
+    def is_hooked(self, start: int, end: int) -> bool:
+        """Whether Python is asked before code at any of [start, end) runs."""
+        hooked = self._get("hooked")
+        if not hooked:
+            return False
+        bits = int.from_bytes(string_at(hooked + (start >> 3), (end - 1 >> 3) - (start >> 3) + 1), "little")
+        return bool(bits >> (start & 7) & (1 << end - start) - 1)
 
     def set_hooked(self, address: int) -> None:
         """Where the bits are that say at which guest addresses Python is asked first (runtime/core/watch.py)."""
@@ -209,6 +284,12 @@ class CodeCache:
 
     def _segment_word(self, index: int, name: str) -> int:
         return self._segment_table + index * _SEGMENT_WORDS + SEGMENT[name] // 8
+
+    def _forget(self, index: int) -> None:
+        """The blocks of a segment are about to be freed."""
+        if self.tier is not None:
+            start = self.code_address + (index << self._shift)
+            self.tier.forget(start, start + self.segment_bytes)
 
     def _fill_segment(self, index: int) -> None:
         """Put new blocks into an empty segment."""

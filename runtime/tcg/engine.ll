@@ -2,7 +2,7 @@
 ; of memory accesses.  Text of string.Template: engine.py fills in the offsets from runtime/core/env.py and tb.py.
 ;
 ; Everything one vCPU has hangs off %env, everything vCPUs share off its TcgContext; there are no globals, so any number
-; of machines live side by side.  "Handler convention" is that of op records:
+; of machines live side by side.  vCPUs of one machine may run at the same time, each on a host thread: see threads.ll.  "Handler convention" is that of op records:
 ;     preserve_nonecc void (ptr op, ptr env, ptr mem, ptr perm, i64 budget), left by a tail call or by an exit.
 
 ; -------------------------------------------------------------------------------------- generated for the ISA
@@ -56,9 +56,25 @@ remember:
   br i1 %plain, label %insert, label %run
 
 insert: ; only what every later probe of this pc may run
-  store i64 %pc, ptr %entry
-  store i64 %flags, ptr %entry.flags.at
-  store ptr %code, ptr %entry.op.at
+  store atomic i64 %pc, ptr %entry monotonic, align 8
+  store atomic i64 %flags, ptr %entry.flags.at monotonic, align 8
+  store atomic ptr %code, ptr %entry.op.at release, align 8
+  %env.tcg = getelementptr i8, ptr %env, i64 $env_tcg
+  %tcg = load ptr, ptr %env.tcg
+  %vcpu_count.at = getelementptr i8, ptr %tcg, i64 $tcg_vcpu_count
+  %vcpu_count = load i64, ptr %vcpu_count.at
+  %alone = icmp ule i64 %vcpu_count, 1
+  br i1 %alone, label %run, label %recheck
+
+recheck: ; who frees a block clears `alive` first and looks into the jump caches then: one of us sees the other
+  fence seq_cst
+  %alive.at = getelementptr i8, ptr %tb, i64 $tb_alive
+  %alive = load atomic i64, ptr %alive.at monotonic, align 8
+  %dead = icmp eq i64 %alive, 0
+  br i1 %dead, label %forget, label %run
+
+forget:
+  store atomic i64 -1, ptr %entry.flags.at monotonic, align 8
   br label %run
 
 run:
@@ -130,9 +146,9 @@ define internal void @tb_touch(ptr %env, ptr %at) alwaysinline nounwind {
   %env.tcg = getelementptr i8, ptr %env, i64 $env_tcg
   %tcg = load ptr, ptr %env.tcg
   %clock.at = getelementptr i8, ptr %tcg, i64 $tcg_clock
-  %clock = load i64, ptr %clock.at
+  %clock = load atomic i64, ptr %clock.at monotonic, align 8
   %now = add i64 %clock, 1
-  store i64 %now, ptr %clock.at
+  store atomic i64 %now, ptr %clock.at monotonic, align 8 ; two that come at once may count as one
   %buffer.at = getelementptr i8, ptr %tcg, i64 $tcg_code_buffer
   %buffer = load i64, ptr %buffer.at
   %address = ptrtoint ptr %at to i64
@@ -145,7 +161,7 @@ define internal void @tb_touch(ptr %env, ptr %at) alwaysinline nounwind {
   %place = mul i64 %index, $segment_bytes
   %segment = getelementptr i8, ptr %segments, i64 %place
   %stamp.at = getelementptr i8, ptr %segment, i64 $segment_stamp
-  store i64 %now, ptr %stamp.at
+  store atomic i64 %now, ptr %stamp.at monotonic, align 8
   ret void
 }
 
@@ -184,7 +200,9 @@ seen:
   br i1 %stepping, label %step, label %search
 
 step:
+  call void @engine_lock(ptr %tcg)
   %one = call ptr @tb_gen_code(ptr %env, ptr %tcg, i64 %pc, i64 %cs_base, i64 %flags, i64 $cf_single_step)
+  call void @engine_unlock(ptr %tcg)
   store ptr %one, ptr %env.tb
   ret ptr %one
 
@@ -194,12 +212,24 @@ search:
   br i1 %known, label %found, label %unknown
 
 found:
-  call void @tb_touch(ptr %env, ptr %old)
-  store ptr %old, ptr %env.tb
-  ret ptr %old
+  %there = phi ptr [ %old, %search ], [ %late, %too.late ]
+  call void @tb_touch(ptr %env, ptr %there)
+  store ptr %there, ptr %env.tb
+  ret ptr %there
 
-unknown:
+unknown: ; at least without the lock
+  call void @engine_lock(ptr %tcg)
+  %late = call ptr @tb_hash_search(ptr %tcg, i64 %pc, i64 %cs_base, i64 %flags)
+  %made = icmp ne ptr %late, null
+  br i1 %made, label %too.late, label %make
+
+too.late:
+  call void @engine_unlock(ptr %tcg)
+  br label %found
+
+make:
   %new = call ptr @tb_gen_code(ptr %env, ptr %tcg, i64 %pc, i64 %cs_base, i64 %flags, i64 %cflags)
+  call void @engine_unlock(ptr %tcg)
   %failed = icmp eq ptr %new, null
   br i1 %failed, label %leave, label %generated
 
@@ -246,13 +276,17 @@ define internal ptr @tb_hash_head(ptr %tcg, i64 %pc, i64 %flags) alwaysinline no
 
 ; The block translated for this key, null when there is none.
 define internal ptr @tb_find_slow(ptr %tcg, i64 %pc, i64 %cs_base, i64 %flags) nounwind {
-entry:
   %lookups.at = getelementptr i8, ptr %tcg, i64 $tcg_slow_lookups
-  %lookups = load i64, ptr %lookups.at
-  %lookups.more = add i64 %lookups, 1
-  store i64 %lookups.more, ptr %lookups.at
+  %before = atomicrmw add ptr %lookups.at, i64 1 monotonic
+  %tb = call ptr @tb_hash_search(ptr %tcg, i64 %pc, i64 %cs_base, i64 %flags)
+  ret ptr %tb
+}
+
+; Lock-free: a list that changes meanwhile may seem to end too soon, but never holds what is not there.
+define internal ptr @tb_hash_search(ptr %tcg, i64 %pc, i64 %cs_base, i64 %flags) nounwind {
+entry:
   %head = call ptr @tb_hash_head(ptr %tcg, i64 %pc, i64 %flags)
-  %first = load ptr, ptr %head
+  %first = load atomic ptr, ptr %head acquire, align 8
   br label %walk
 
 walk:
@@ -276,7 +310,7 @@ compare:
 
 other:
   %next.at = getelementptr i8, ptr %tb, i64 $tb_hash_next
-  %next = load ptr, ptr %next.at
+  %next = load atomic ptr, ptr %next.at acquire, align 8
   br label %walk
 
 done:
@@ -286,12 +320,27 @@ done:
 ; -------------------------------------------------------------------------------------- chaining
 
 ; Let a jump slot go straight to %tb.  A block with more linked slots than it has room to remember leaves one unlinked.
+; Nothing either when somebody else was faster, or has freed one of the two blocks.
 define internal void @tb_add_jump(ptr %env, ptr %slot, ptr %tb) nounwind {
 entry:
+  %env.tcg = getelementptr i8, ptr %env, i64 $env_tcg
+  %tcg = load ptr, ptr %env.tcg
+  call void @engine_lock(ptr %tcg)
   %owner.at = getelementptr i8, ptr %slot, i64 $slot_owner
   %owner = load ptr, ptr %owner.at
   %outgoing = getelementptr i8, ptr %owner, i64 $tb_outgoing
-  br label %search
+  %target.at = getelementptr i8, ptr %slot, i64 $slot_target
+  %target = load ptr, ptr %target.at
+  %stub = getelementptr i8, ptr %slot, i64 $slot_stub
+  %linked = icmp ne ptr %target, %stub
+  %owner.alive.at = getelementptr i8, ptr %owner, i64 $tb_alive
+  %owner.alive = load i64, ptr %owner.alive.at
+  %tb.alive.at = getelementptr i8, ptr %tb, i64 $tb_alive
+  %tb.alive = load i64, ptr %tb.alive.at
+  %alive = and i64 %owner.alive, %tb.alive
+  %dead = icmp eq i64 %alive, 0
+  %nothing = or i1 %linked, %dead
+  br i1 %nothing, label %done, label %search
 
 search:
   %index = phi i64 [ 0, %entry ], [ %index.next, %taken ]
@@ -311,14 +360,12 @@ link:
   call void @list_insert(ptr %incoming, ptr %slot, i64 $slot_next, i64 $slot_prev)
   %tc_ptr.at = getelementptr i8, ptr %tb, i64 $tb_tc_ptr
   %code = load ptr, ptr %tc_ptr.at
-  %target.at = getelementptr i8, ptr %slot, i64 $slot_target
-  store ptr %code, ptr %target.at
-  %env.tcg = getelementptr i8, ptr %env, i64 $env_tcg
-  %tcg = load ptr, ptr %env.tcg
+  store atomic ptr %code, ptr %target.at release, align 8
   call void @count(ptr %tcg, i64 $tcg_linked, i64 1)
   br label %done
 
 done:
+  call void @engine_unlock(ptr %tcg)
   ret void
 }
 
@@ -328,7 +375,7 @@ entry:
   call void @list_remove(ptr %slot, i64 $slot_next, i64 $slot_prev)
   %stub = getelementptr i8, ptr %slot, i64 $slot_stub
   %target.at = getelementptr i8, ptr %slot, i64 $slot_target
-  store ptr %stub, ptr %target.at
+  store atomic ptr %stub, ptr %target.at release, align 8
   %owner.at = getelementptr i8, ptr %slot, i64 $slot_owner
   %owner = load ptr, ptr %owner.at
   %outgoing = getelementptr i8, ptr %owner, i64 $tb_outgoing

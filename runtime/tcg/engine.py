@@ -12,7 +12,15 @@ from runtime.core.layout import Layout
 from runtime.tcg import tb
 
 #: parts of one module
-_FILES = ("engine.ll", "generate.ll", "invalidate.ll", "mem_slow.ll", "entry_x86_64.ll")
+_FILES = (
+    "engine.ll",
+    "generate.ll",
+    "invalidate.ll",
+    "regions.ll",
+    "mem_slow.ll",
+    "threads.ll",
+    "entry_x86_64.ll",
+)
 
 #: functions of the engine that Python calls by their address in the blob: name -> (argument count, whether it returns)
 ENTRY_POINTS: dict[str, tuple[int, bool]] = {
@@ -21,6 +29,14 @@ ENTRY_POINTS: dict[str, tuple[int, bool]] = {
     "tb_invalidate_page": (2, False),  # tcg, page
     "tb_invalidate_range": (3, False),  # tcg, start, end
     "tb_flush_segment": (2, False),  # tcg, index
+    "tb_discard": (2, False),  # tcg, block
+    "world_add": (3, False),  # tcg, env, jump cache
+    "world_remove": (3, False),  # tcg, env, jump cache
+    "world_stop": (2, False),  # tcg, env that may run on or 0
+    "world_go": (1, False),  # tcg
+    "region_guard": (3, False),  # tcg, guard, page
+    "region_unguard": (2, False),  # tcg, guard
+    "spawn_detached": (6, True),  # path, argv, envp, descriptors for 0, 1 and 2 -> less than 0 when it failed
 }
 
 # What decode_insn and decode_goto return besides the instruction's length (bits 0-7) and its records' bytes (8-23).
@@ -42,6 +58,8 @@ def _names(layout: Layout) -> Iterator[tuple[str, int]]:
         ("segment", tb.SEGMENT),
         ("tcg", tb.TCG_CONTEXT),
         ("access", tb.ACCESS),
+        ("count", tb.COUNT_RECORD),
+        ("guard", tb.GUARD),
     ):
         for name, offset in offsets.items():
             yield f"{prefix}_{name}", offset
@@ -55,6 +73,7 @@ def _names(layout: Layout) -> Iterator[tuple[str, int]]:
     yield "decoded_slots_shift", DECODED_SLOTS_SHIFT
     yield "decoded_slots_mask", DECODED_SLOTS_MASK
     yield "tb_max_instructions", tb.TB_MAX_INSTRUCTIONS
+    yield "hot_ring_mask", tb.HOT_RING - 1
     yield "fetch_bits", tb.FETCH_BYTES * 8
     yield "cf_single_step", tb.CF_SINGLE_STEP
     yield "cf_hooked", tb.CF_HOOKED
@@ -86,6 +105,7 @@ def _names(layout: Layout) -> Iterator[tuple[str, int]]:
     yield "not_page_code", ~env.PAGE_CODE
     yield "not_page_code_writable", ~(env.PAGE_CODE | env.PAGE_WRITABLE)
     yield "max_bytes", layout.max_bytes
+    yield "tb_reach", tb.TB_MAX_INSTRUCTIONS * layout.max_bytes
     yield "pc_mask", (1 << layout.pc_width) - 1 if layout.pc_width < 64 else -1
 
 

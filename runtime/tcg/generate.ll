@@ -61,12 +61,36 @@ done:
 
 ; Translate the block at `pc`; null with env.exit_reason set when its first instruction cannot be fetched or the
 ; segment is full.  The block ends after an instruction that ends it (one that may jump and may go on does not), at the
-; end of its page, or at a size limit.
+; end of its page, or at a size limit.  The caller holds the engine's lock.
 define internal ptr @tb_gen_code(ptr %env, ptr %tcg, i64 %pc, i64 %cs_base, i64 %flags, i64 %cflags) nounwind {
 entry:
   %page = lshr i64 %pc, $page_bits
   %executable = call i1 @page_executable(ptr %tcg, i64 %page)
-  br i1 %executable, label %allocate, label %fault
+  br i1 %executable, label %check, label %fault
+
+check: ; a block that runs once need not be noticed when its code changes
+  %once = and i64 %cflags, $cf_single_step
+  %kept = icmp eq i64 %once, 0
+  br i1 %kept, label %check.first, label %allocate
+
+check.first:
+  %stable.first = call i1 @page_stable(ptr %env, ptr %tcg, i64 %page)
+  br i1 %stable.first, label %check.reach, label %unstable
+
+check.reach: ; it may go on a little way into the next page
+  %pc.offset = and i64 %pc, $page_mask
+  %reach = add i64 %pc.offset, $tb_reach
+  %beyond.page = icmp ugt i64 %reach, $page_size
+  br i1 %beyond.page, label %check.second, label %allocate
+
+check.second:
+  %page.second = add i64 %page, 1
+  %stable.second = call i1 @page_stable(ptr %env, ptr %tcg, i64 %page.second)
+  br i1 %stable.second, label %allocate, label %unstable
+
+unstable:
+  call void @exit_with(ptr %env, i64 $exit_code_page)
+  ret ptr null
 
 allocate:
   %cursor.at = getelementptr i8, ptr %tcg, i64 $tcg_cursor
@@ -102,7 +126,8 @@ begin:
   %most = select i1 %stepping, i64 1, i64 $tb_max_instructions
   %max_bytes.at = getelementptr i8, ptr %tcg, i64 $tcg_tb_max_bytes
   %max_bytes = load i64, ptr %max_bytes.at
-  %code.end = getelementptr i8, ptr %code, i64 %max_bytes
+  %records = call ptr @tb_count_record(ptr %tcg, ptr %tb, ptr %code, i64 %cflags)
+  %code.end = getelementptr i8, ptr %records, i64 %max_bytes
   %memory.at = getelementptr i8, ptr %tcg, i64 $tcg_memory_base
   %memory = load ptr, ptr %memory.at
   %fetch = getelementptr i8, ptr %tcg, i64 $tcg_fetch
@@ -113,9 +138,10 @@ instruction:
   %size = phi i64 [ 0, %begin ], [ %size.next, %more ]
   %index = phi i64 [ 0, %begin ], [ %count, %more ]
   %slots = phi i64 [ 0, %begin ], [ %slots.next, %more ]
-  %out = phi ptr [ %code, %begin ], [ %out.next, %more ]
+  %out = phi ptr [ %records, %begin ], [ %out.next, %more ]
+  %modes = phi i64 [ %flags, %begin ], [ %modes.next, %more ] ; env.flags as this instruction will find them
   %waiting = phi i64 [ 0, %begin ], [ %waiting.next, %more ] ; the handler of the record before, if it may be fused
-  %out.before = phi ptr [ %code, %begin ], [ %out, %more ]
+  %out.before = phi ptr [ %records, %begin ], [ %out, %more ]
   %in_page.offset = and i64 %at, $page_mask
   %in_page = sub i64 $page_size, %in_page.offset
   %direct = getelementptr i8, ptr %memory, i64 %at
@@ -133,14 +159,14 @@ cut.short: ; which holds no code: the decoder sees zeros there (the host's memor
   %cut.bits = sub i64 $fetch_bits, %kept.bits
   %cut.wide = zext i64 %cut.bits to i$fetch_bits
   %kept.mask = lshr i$fetch_bits -1, %cut.wide
-  %kept = and i$fetch_bits %bytes, %kept.mask
-  store i$fetch_bits %kept, ptr %fetch, align 8
+  %kept.bytes = and i$fetch_bits %bytes, %kept.mask
+  store i$fetch_bits %kept.bytes, ptr %fetch, align 8
   br label %decode
 
 decode:
   %source = phi ptr [ %direct, %instruction ], [ %direct, %near.end ], [ %fetch, %cut.short ]
   %available = phi i64 [ $max_bytes, %instruction ], [ $max_bytes, %near.end ], [ %in_page, %cut.short ]
-  %decoded = call i64 @decode_insn(ptr %source, i64 %at, i64 %flags, ptr %out, ptr %tb, i64 %index)
+  %decoded = call i64 @decode_insn(ptr %source, i64 %at, i64 %modes, ptr %out, ptr %tb, i64 %index)
   %length = and i64 %decoded, 255
   %straddles = icmp ugt i64 %length, %available
   br i1 %straddles, label %unfetched, label %fetched
@@ -184,19 +210,20 @@ limits:
   %bytes.reached = icmp ugt ptr %out.next, %code.end
   %page.of.next = lshr i64 %next, $page_bits
   %page.left = icmp ne i64 %page.of.next, %page
-  %flags.bit = and i64 %decoded, $decoded_new_flags
-  %flags.change = icmp ne i64 %flags.bit, 0
+  %modes.bit = and i64 %decoded, $decoded_new_flags
+  %modes.change = icmp ne i64 %modes.bit, 0
+  %modes.behind = load i64, ptr %out.next
+  %modes.next = select i1 %modes.change, i64 %modes.behind, i64 %modes
   %slots.reached = icmp ugt i64 %slots.next, $tb_last_outgoing
   %stop.0 = or i1 %most.reached, %slots.reached
   %stop.1 = or i1 %stop.0, %bytes.reached
-  %stop.2 = or i1 %page.left, %flags.change
   %hooked = call i1 @pc_hooked(ptr %tcg, i64 %next)
   %free = icmp eq i64 %cflags, 0
   %stop.3 = and i1 %hooked, %free
   %jumps = icmp ne i64 %slots.own, 0
   %shown = icmp ne i64 %cflags, 0
   %stop.4 = and i1 %jumps, %shown ; hooks are shown blocks up to the first jump, taken or not
-  %stop.5 = or i1 %stop.1, %stop.2
+  %stop.5 = or i1 %stop.1, %page.left
   %stop.6 = or i1 %stop.3, %stop.4
   %stop = or i1 %stop.5, %stop.6
   br i1 %stop, label %jump, label %more
@@ -239,20 +266,22 @@ enter:
   store i64 1, ptr %tb.alive.at
   call void @count(ptr %tcg, i64 $tcg_generated, i64 1)
   call void @count(ptr %tcg, i64 $tcg_tb_count, i64 1)
-  %head = call ptr @tb_hash_head(ptr %tcg, i64 %pc, i64 %flags)
-  call void @list_insert(ptr %head, ptr %tb, i64 $tb_hash_next, i64 $tb_hash_prev)
-
   %tb.page0 = getelementptr i8, ptr %tb, i64 $tb_page0
   call void @tb_link_page(ptr %tcg, ptr %tb, ptr %tb.page0, i64 %page)
   %size.less = sub i64 %tb.size, 1
   %last = add i64 %pc, %size.less
   %last.page = lshr i64 %last, $page_bits
   %two = icmp ne i64 %last.page, %page
-  br i1 %two, label %second.page, label %done
+  br i1 %two, label %second.page, label %publish
 
 second.page:
   %tb.page1 = getelementptr i8, ptr %tb, i64 $tb_page1
   call void @tb_link_page(ptr %tcg, ptr %tb, ptr %tb.page1, i64 %last.page)
+  br label %publish
+
+publish: ; last, for from now on other vCPUs find it
+  %head = call ptr @tb_hash_head(ptr %tcg, i64 %pc, i64 %flags)
+  call void @list_insert(ptr %head, ptr %tb, i64 $tb_hash_next, i64 $tb_hash_prev)
   br label %done
 
 done:
@@ -270,7 +299,7 @@ fault:
   ret ptr null
 }
 
-; Add %n to a counter of the TcgContext.
+; Add %n to a counter of the TcgContext; the caller holds the engine's lock.
 define internal void @count(ptr %tcg, i64 %offset, i64 %n) alwaysinline nounwind {
   %at = getelementptr i8, ptr %tcg, i64 %offset
   %old = load i64, ptr %at
@@ -281,6 +310,8 @@ define internal void @count(ptr %tcg, i64 %offset, i64 %n) alwaysinline nounwind
 
 ; -------------------------------------------------------------------------------------- lists
 ; A list's links lie at %next and %prev of its members; `prev` is the address of the pointer that points to the member.
+; Who changes one holds the engine's lock.  Others may walk forward all the same: a member is complete before it can be
+; found, and one that is taken out leads nowhere.
 
 define internal void @list_insert(ptr %head, ptr %member, i64 %next, i64 %prev) alwaysinline nounwind {
   %first = load ptr, ptr %head
@@ -288,7 +319,7 @@ define internal void @list_insert(ptr %head, ptr %member, i64 %next, i64 %prev) 
   %member.prev = getelementptr i8, ptr %member, i64 %prev
   store ptr %first, ptr %member.next
   store ptr %head, ptr %member.prev
-  store ptr %member, ptr %head
+  store atomic ptr %member, ptr %head release, align 8
   %empty = icmp eq ptr %first, null
   br i1 %empty, label %done, label %behind
 
@@ -306,8 +337,8 @@ define internal void @list_remove(ptr %member, i64 %next, i64 %prev) alwaysinlin
   %member.prev = getelementptr i8, ptr %member, i64 %prev
   %follower = load ptr, ptr %member.next
   %pointer = load ptr, ptr %member.prev
-  store ptr %follower, ptr %pointer
-  store ptr null, ptr %member.next
+  store atomic ptr %follower, ptr %pointer release, align 8
+  store atomic ptr null, ptr %member.next release, align 8
   store ptr null, ptr %member.prev
   %last = icmp eq ptr %follower, null
   br i1 %last, label %done, label %behind

@@ -53,8 +53,11 @@ def _wanted(section: Section) -> bool:
     return True
 
 
-def link(objects: Sequence[bytes]) -> tuple[bytes, dict[str, int]]:
-    """The blob's bytes, and where in it each global symbol stands."""
+def link(objects: Sequence[bytes], table: str = "") -> tuple[bytes, dict[str, int]]:
+    """The blob's bytes, and where in it each global symbol stands.
+
+    table: a section whose place is wanted too, under its name, and its bytes, under "bytes of" that; of one object.
+    """
     files = [_Object(ELFFile(io.BytesIO(data)), {}) for data in objects]
     blob = bytearray()
     # Code first, so that constants do not share its pages' first lines.
@@ -67,6 +70,10 @@ def link(objects: Sequence[bytes]) -> tuple[bytes, dict[str, int]]:
                     file.placed[number] = len(blob)
                     blob += section.data()
     symbols = _globals(files)
+    if table:
+        for number, section in enumerate(files[0].elf.iter_sections()):
+            if section.name == table and number in files[0].placed:
+                symbols[table], symbols[f"bytes of {table}"] = files[0].placed[number], section["sh_size"]
     for file in files:
         for section in file.elf.iter_sections():
             if isinstance(section, RelocationSection) and section["sh_info"] in file.placed:

@@ -23,6 +23,11 @@ def _target_machine(level: int) -> llvm.TargetMachine:
     )
 
 
+def has_avx() -> bool:
+    """Whether this host has AVX: then floating-point code is made of its instructions."""
+    return bool(llvm.get_host_cpu_features().get("avx"))
+
+
 def _function_at(text: str, message: str) -> str:
     """The name of the function an LLVM error speaks of, as far as can be told."""
     at = re.search(r"<string>:(\d+):\d+", message)
@@ -32,6 +37,50 @@ def _function_at(text: str, message: str) -> str:
         if named:
             return named.group(1)
     return "?"
+
+
+#: Pass pipelines for regions, from which guest registers and repeated checks are gone before LLVM sees them, by name:
+#: function passes of llvmlite's pass manager, or the level of one of LLVM's own pipelines.
+PIPELINES: dict[str, tuple[str, ...] | int] = {
+    "none": (),
+    "short": ("simplify_cfg", "instruction_combine"),
+    "middle": ("instruction_combine", "new_gvn", "simplify_cfg", "instruction_combine"),
+    "O1": 1,
+    "O2": 2,
+}
+
+
+def _run_pipeline(module: llvm.ModuleRef, pipeline: str, level: int) -> None:
+    passes = PIPELINES[pipeline]
+    options = llvm.create_pipeline_tuning_options(speed_level=passes if isinstance(passes, int) else level)
+    options.loop_vectorization = False
+    options.slp_vectorization = False
+    options.loop_unrolling = False
+    builder = llvm.create_pass_builder(_target_machine(level), options)
+    if isinstance(passes, int):
+        builder.getModulePassManager().run(module, builder)
+        return
+    manager = llvm.create_new_function_pass_manager()
+    for name in passes:
+        getattr(manager, f"add_{name}_pass")()
+    for function in module.functions:
+        if not function.is_declaration:
+            manager.run(function, builder)
+
+
+def _region_module(text: str, pipeline: str, level: int) -> llvm.ModuleRef:
+    try:
+        module = llvm.parse_assembly(text)  # which verifies it too
+    except RuntimeError as error:
+        raise InternalError(f"LLVM rejects the code of function {_function_at(text, str(error))}: {error}") from error
+    module.triple = TRIPLE
+    _run_pipeline(module, pipeline, level)
+    return module
+
+
+def compile_region(text: str, pipeline: str = "short", level: int = 2) -> bytes:
+    """An ELF object file for a region's module."""
+    return bytes(_target_machine(level).emit_object(_region_module(text, pipeline, level)))
 
 
 def _optimized(text: str, level: int) -> llvm.ModuleRef:
@@ -56,9 +105,10 @@ def compile_ir(text: str, opt: int = 2) -> bytes:
     return bytes(_target_machine(opt).emit_object(_optimized(text, opt)))
 
 
-def assembly(text: str, opt: int = 2) -> str:
-    """The module's assembly text, as `-d out_asm` prints."""
-    return str(_target_machine(opt).emit_assembly(_optimized(text, opt)))
+def assembly(text: str, opt: int = 2, pipeline: str = "") -> str:
+    """The module's assembly text, as `-d out_asm` prints; of a region's if a pipeline is named."""
+    module = _region_module(text, pipeline, opt) if pipeline else _optimized(text, opt)
+    return str(_target_machine(opt).emit_assembly(module))
 
 
 def optimized_ir(text: str, opt: int = 2) -> str:

@@ -11,21 +11,25 @@ from ctypes import CFUNCTYPE, c_void_p
 
 from runtime.core.buffer import HostBuffer
 from runtime.core.cpu import Isa, Vcpu
-from runtime.core.env import ENV, JUMP_CACHE_ENTRIES, JUMP_CACHE_ENTRY_BYTES, Exit
+from runtime.core.env import ENV, GUEST_STATE, JUMP_CACHE_ENTRIES, JUMP_CACHE_ENTRY_BYTES, Exit
 from runtime.core.memory import GuestMemory
 from runtime.tcg import invalidate
 from runtime.tcg.blobs import Blob, map_blob
 from runtime.tcg.code_cache import DEFAULT_BYTES, CodeCache
 from runtime.tcg.tb import TB_MAX_INSTRUCTIONS, TRACE_NOCHAIN, TRACE_TRANSLATION
+from runtime.tcg.tier_options import OFF, TierOptions, first_threshold
 
 TYPE_CHECKING = False  # typing's own takes longer to import than all this
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from runtime.tcg.region import RegionRequest
     from runtime.tcg.trace import BlockTracer
 
 #: instructions between two looks at Python's signals and at stop_requested: a few milliseconds
 SLICE = 1_000_000
+#: the same beside other vCPUs, who may want the world to stop
+SHARED_SLICE = 250_000
 
 _EXITS = tuple(Exit)
 _EXCEPTION = int(Exit.EXCEPTION)
@@ -50,6 +54,7 @@ class Tcg:
         cache_bytes: int = DEFAULT_BYTES,
         segments: int | None = None,
         code: Blob | None = None,
+        tier: TierOptions = OFF,
     ) -> None:
         if code is None:
             code = map_blob(isa.blob_path)
@@ -60,11 +65,65 @@ class Tcg:
         invalidate.watch(memory, self.cache)
         self.enter: Callable[[int], None] = _NATIVE(code.address("cpu_exec_native"))
         self.find: Callable[[int], int | None] = _FIND(code.address("tb_find"))
+        self.vcpus: list[TcgVcpu] = []
+        self.tier_options = tier
+        self._tier_is_near = False
+        #: called with the listing of each region that is compiled; None: nobody wants it
+        self.on_region: Callable[[RegionRequest, str], None] | None = None
+        if tier.threshold:
+            self.cache.count_blocks(first_threshold(isa, code, tier), not tier.workers)
+
+    def sibling(self, vcpu: Vcpu) -> TcgVcpu:
+        """A vCPU of the same machine in the same state: registers, modes, pc."""
+        made = TcgVcpu(self, len(self.cache.world.vcpus))
+        made.octets[GUEST_STATE:] = vcpu.octets[GUEST_STATE:]
+        for name in ("pc", "flags", "cs_base"):
+            made.words[ENV[name] // 8] = vcpu.words[ENV[name] // 8]
+        return made
 
     def close(self) -> None:
         """Free the code cache; the memory is its maker's."""
         self.memory.on_code_change = None
+        if self.cache.tier is not None:
+            self.cache.tier.close()
         self.cache.close()
+
+    def attend(self) -> None:
+        """Look after the second tier: native code has been left anyway."""
+        cache = self.cache
+        if cache.tier is None:
+            if not cache.hot_count:
+                return
+            # What a program without hot code can do without.
+            from runtime.tcg.tier import Tier
+
+            if self.tier_options.workers and not self._tier_is_near:
+                self._tier_is_near = True  # the import alone is pause enough for the guest
+                return
+            with cache.world.lock:  # several threads may be here
+                if cache.tier is None:
+                    cache.tier = Tier(self)
+        cache.tier.attend()
+
+    def guard(self) -> None:
+        """Compiled code is about to come that leaves checks of memory accesses to the host (runtime/core/guard.py)."""
+        if self.memory.guard is not None:
+            return
+        self.cache.guard(self.memory)
+        guard, native, world = self.memory.guard, self.enter, self.cache.world
+        if guard is None:
+            return
+        opened, close = guard.opened, guard.close_opened
+
+        def enter(env: int) -> None:
+            if opened[0]:
+                with world.stopped():
+                    close()
+            native(env)
+
+        self.enter = enter
+        for vcpu in self.vcpus:
+            vcpu.enter = enter
 
 
 class TcgVcpu(Vcpu):
@@ -83,11 +142,16 @@ class TcgVcpu(Vcpu):
             buffer.memory[:16] = b"\xff" * 16
         self.words[_JUMP_CACHE] = self._jump_cache.address
         self.words[ENV["tcg"] // 8] = tcg.cache.address
-        tcg.cache.add_jump_cache(self._jump_cache.address)
-        self.set_budget(SLICE)
+        self.words[ENV["native"] // 8] = tcg.code.base
+        tcg.vcpus.append(self)
+        self.world = tcg.cache.world
+        self.world.add(self.address, self._jump_cache.address)
+        self.set_budget(SHARED_SLICE if self.world.is_shared else SLICE)
 
     def close(self) -> None:
-        self.tcg.cache.remove_jump_cache(self._jump_cache.address)
+        self.world.remove(self.address)
+        if self in self.tcg.vcpus:
+            self.tcg.vcpus.remove(self)
         self._jump_cache.close()
         self._no_jump_cache.close()
         super().close()
@@ -117,6 +181,7 @@ def cpu_exec(vcpu: TcgVcpu, count: int | None = None) -> Exit:
             return Exit.EXCEPTION
         if (stop := _go_on(vcpu, reason)) is not None:
             return stop
+        enter = vcpu.enter
 
 
 def _go_on(vcpu: TcgVcpu, reason: int) -> Exit | None:
@@ -124,14 +189,24 @@ def _go_on(vcpu: TcgVcpu, reason: int) -> Exit | None:
     if reason == Exit.BUDGET:
         if vcpu.stop_requested or vcpu.attention[0]:
             return Exit.BUDGET
-        vcpu.set_budget(SLICE)
+        vcpu.set_budget(SHARED_SLICE if vcpu.world.is_shared else SLICE)
+        vcpu.tcg.attend()
     elif reason == Exit.CACHE_FULL:
         vcpu.tcg.cache.evict()
+    elif reason == Exit.HOT:
+        vcpu.tcg.attend()
     elif reason == Exit.CODE_WRITE:
-        invalidate.code_written(vcpu, vcpu.tcg.cache)
-        reason = _step(vcpu)
+        # As one, for other vCPUs could translate the page again before the store is made.
+        with vcpu.world.stopped(vcpu.address):
+            invalidate.code_written(vcpu, vcpu.tcg.cache)
+            reason = _step(vcpu)
         if reason != Exit.BUDGET:
             return _go_on(vcpu, reason)
+    elif reason == Exit.CODE_PAGE:
+        with vcpu.world.stopped(vcpu.address):
+            found = vcpu.tcg.find(vcpu.address)
+        if found is None:
+            return _go_on(vcpu, vcpu.words[_EXIT_REASON])
     else:
         return _EXITS[reason]
     return None
@@ -208,5 +283,7 @@ def _run_block(vcpu: TcgVcpu, tracer: BlockTracer) -> int:
     before, budget = vcpu.executed, vcpu.signed[_BUDGET]
     vcpu.set_budget(0)
     vcpu.enter(vcpu.address)
+    if vcpu.words[_EXIT_REASON] == Exit.HOT:  # said at its beginning
+        vcpu.enter(vcpu.address)
     vcpu.set_budget(budget - (vcpu.executed - before))
     return vcpu.words[_EXIT_REASON]

@@ -21,7 +21,7 @@ from runtime.core.env import (
 from runtime.core.layout import storage_bytes
 from runtime.tcg import host_x86_64 as host
 from runtime.tcg.ir import Function, InternalError, Label, Op, Operand, Temp
-from runtime.tcg.lower_values import lower_value, upper_bound
+from runtime.tcg.lower_values import lower_value, real_type, upper_bound
 from runtime.tcg.ops import mask
 from runtime.tcg.optimize import remove_unreachable
 from runtime.tcg.verify import verify
@@ -30,7 +30,7 @@ from runtime.tcg.verify import verify
 HANDLER_ALIGNMENT = 32
 HANDLER_PARAMETERS = "ptr noalias %op, ptr noalias %env, ptr noalias %mem, ptr noalias %perm, i64 %budget"
 _HANDLER_TYPES = "ptr, ptr, ptr, ptr, i64"
-_SELDOM, _MOSTLY, _INVARIANT = "!prof !0", "!prof !1", "!invariant.load !2"
+SELDOM_TAKEN, _MOSTLY, _INVARIANT = "!prof !0", "!prof !1", "!invariant.load !2"
 _METADATA = """!0 = !{!"branch_weights", i32 1, i32 4000}
 !1 = !{!"branch_weights", i32 4000, i32 1}
 !2 = !{}
@@ -112,6 +112,19 @@ class FunctionLowering:
             return str(operand)
         return self._values.get(operand) or f"%t{operand.id}"
 
+    def real(self, operand: Operand, width: int) -> str:
+        """A pattern of this width as a floating-point number."""
+        pattern = self.value(operand)
+        if operand in self.chosen:
+            # Or LLVM chooses between FP registers, which takes several instructions where a conditional move does.
+            pattern = self.let(f'call i{width} asm "", "=r,0"(i{width} {pattern}) #0')
+        return self.let(f"bitcast i{width} {pattern} to {real_type(width)}")
+
+    def define_real(self, op: Op, value: str) -> None:
+        """The op's result is the pattern of this floating-point number."""
+        width = op.result.width
+        self.define(op, f"bitcast {real_type(width)} {value} to i{width}")
+
     def resized(self, value: str, width: int, to: int, signed: bool = False) -> str:
         """`value` truncated or extended."""
         if width == to:
@@ -140,14 +153,7 @@ class FunctionLowering:
         self._block = "entry"
         self._load_words()
         for op in self.function.ops:
-            bound = upper_bound(op, self.bounds)
-            if bound is not None:
-                self.bounds[op.result] = bound
-            emit = _CONTROL.get(op.name)
-            if emit is not None:
-                emit(self, op)
-            elif not lower_value(self, op):
-                raise InternalError(f"no lowering for {op.name}")
+            self.lower(op)
         for position, label in reversed(self._phis):
             self.lines[position : position + 1] = self._phi_lines(label)
         locals_ = {op.local.id: op.local for op in self.function.ops if op.local is not None}
@@ -156,6 +162,17 @@ class FunctionLowering:
         if self.function.kind == "handler" and not self._inlined:
             attributes += f" align {HANDLER_ALIGNMENT}"
         return "\n".join([f"{self._header()} {attributes} {{", "entry:", *allocas, *self.lines, "}", ""])
+
+    def lower(self, op: Op) -> None:
+        """Append what the op does."""
+        bound = upper_bound(op, self.bounds)
+        if bound is not None:
+            self.bounds[op.result] = bound
+        method = _CONTROL.get(op.name)
+        if method is not None:
+            getattr(self, method)(op)
+        elif not lower_value(self, op):
+            raise InternalError(f"no lowering for {op.name}")
 
     def _load_words(self) -> None:
         """Load words of the op record with several operands once: load ports are what handlers are short of."""
@@ -200,17 +217,21 @@ class FunctionLowering:
 
     def brcond(self, op: Op) -> None:
         then, otherwise = op.labels
-        weight = {0: "", 1: ", " + _SELDOM, 2: ", " + _MOSTLY}[op.offset]
+        weight = {0: "", 1: ", " + SELDOM_TAKEN, 2: ", " + _MOSTLY}[op.offset]
         self.line(f"br i1 {self.value(op.args[0])}, label %{then!r}, label %{otherwise!r}{weight}")
 
     def call(self, op: Op) -> None:
-        arguments = ", ".join(f"i{w} {self.value(value)}" for value, w in zip(op.args, op.widths, strict=True))
         types = ", ".join(f"i{w}" for w in op.widths)
+        returned = result_type(tuple(temp.width for temp in op.results))
+        self.declarations[op.symbol] = f"declare hidden {returned} @{op.symbol}({types}) #0"
+        self._call(op, f"@{op.symbol}")
+
+    def _call(self, op: Op, function: str) -> None:
+        arguments = ", ".join(f"i{w} {self.value(value)}" for value, w in zip(op.args, op.widths, strict=True))
         widths = tuple(temp.width for temp in op.results)
         returned = result_type(widths)
-        self.declarations[op.symbol] = f"declare hidden {returned} @{op.symbol}({types}) #0"
         attributes = "#2" if op.flag else "#1" if self.strict else "#0"
-        text = f"call {returned} @{op.symbol}({arguments}) {attributes}"
+        text = f"call {returned} {function}({arguments}) {attributes}"
         if not widths:
             self.line(text)
         elif len(widths) == 1:
@@ -247,7 +268,11 @@ class FunctionLowering:
         self._tail_call(handler, record, self.value(op.args[0]))
 
     def goto_ptr(self, op: Op) -> None:
-        """One probe of tb_jmp_cache; the slow path finds the block by env.pc."""
+        self.declarations["tb_lookup"] = _ENGINE["tb_lookup"]
+        self._goto_ptr(op, lambda: "@tb_lookup")
+
+    def _goto_ptr(self, op: Op, lookup: Callable[[], str]) -> None:
+        """One probe of tb_jmp_cache; the slow path, `lookup`, finds the block by env.pc."""
         pc = self.resized(self.value(op.args[0]), op.widths[0], 64)
         budget = self.value(op.args[1])
         hit, miss = f"hit{self.fresh()[1:]}", f"miss{self.fresh()[1:]}"
@@ -265,15 +290,14 @@ class FunctionLowering:
         other = self.let(f"xor i64 {entry_flags}, {flags}")
         both = self.let(f"or i64 {one}, {other}")
         differs = self.let(f"icmp ne i64 {both}, 0")
-        self.line(f"br i1 {differs}, label %{miss}, label %{hit}, {_SELDOM}")
+        self.line(f"br i1 {differs}, label %{miss}, label %{hit}, {SELDOM_TAKEN}")
         self.start_block(hit)
         record = self.let(f"load ptr, ptr {self.at(entry, 16)}, align 8")
         handler = self.let(f"load ptr, ptr {record}, align 8")
         self._tail_call(handler, record, budget)
         self.start_block(miss)
         self.line(f"store i64 {pc}, ptr {self.at('%env', ENV['pc'])}, align 8")
-        self.declarations["tb_lookup"] = _ENGINE["tb_lookup"]
-        self._tail_call("@tb_lookup", "%op", budget)
+        self._tail_call(lookup(), "%op", budget)
 
     def exit(self, op: Op) -> None:
         pc = self.resized(self.value(op.args[0]), op.widths[0], 64)
@@ -358,14 +382,14 @@ class FunctionLowering:
         slow, done, permitted = f"slow{number}", f"checked{number}", f"page{number}"
         bad = self._badly_placed(address, width, size)
         if bad is not None:
-            self.line(f"br i1 {bad}, label %{slow}, label %{permitted}, {_SELDOM}")
+            self.line(f"br i1 {bad}, label %{slow}, label %{permitted}, {SELDOM_TAKEN}")
             self.start_block(permitted)
         page = self.let(f"lshr i64 {address}, {PAGE_BITS}")
         byte = self.let(f"load i8, ptr {self.at('%perm', page)}, align 1")
         bit = self.let(f"and i8 {byte}, {PAGE_WRITE if op.offset else PAGE_READ}")
         denied = self.let(f"icmp eq i8 {bit}, 0")
         fast = self._block
-        self.line(f"br i1 {denied}, label %{slow}, label %{done}, {_SELDOM}")
+        self.line(f"br i1 {denied}, label %{slow}, label %{done}, {SELDOM_TAKEN}")
         self.start_block(slow)
         self.declarations["mem_slow"] = _MEM_SLOW
         arguments = f"ptr %env, i64 {address}, i64 {size}, i64 {op.offset}"
@@ -486,9 +510,10 @@ class FunctionLowering:
         self.line(host.LOAD_FP_STATE.replace("%s", place))
 
 
-_CONTROL: dict[str, Callable[[FunctionLowering, Op], None]] = (
+#: the method that lowers each op which is not a value
+_CONTROL: dict[str, str] = (
     {
-        name: getattr(FunctionLowering, name)
+        name: name
         for name in (
             "label",
             "br",
@@ -521,11 +546,8 @@ _CONTROL: dict[str, Callable[[FunctionLowering, Op], None]] = (
             "fpflags_clear",
         )
     }
-    | {f"{how}_mem": FunctionLowering.atomic for how in ("xchg", "add", "and", "or", "xor")}
-    | {
-        "ld_localx": FunctionLowering.ld_local,
-        "st_localx": FunctionLowering.st_local,
-    }
+    | {f"{how}_mem": "atomic" for how in ("xchg", "add", "and", "or", "xor")}
+    | {"ld_localx": "ld_local", "st_localx": "st_local"}
 )
 
 
@@ -548,7 +570,7 @@ def result_type(widths: tuple[int, ...]) -> str:
 
 def lower_module(functions: Iterable[Function], text: str = "") -> str:
     """An LLVM module of these functions, once verified, and before them IR text that defines or declares other ones."""
-    return _module([FunctionLowering(verify(function)) for function in functions], text)
+    return module_text([FunctionLowering(verify(function)) for function in functions], text)
 
 
 def fused_name(first: Function, second: Function) -> str:
@@ -565,10 +587,10 @@ def lower_fused(pairs: Iterable[tuple[Function, Function]]) -> str:
         if inlined not in seconds:
             seconds[inlined] = FunctionLowering(verify(second), inlined, inlined=True)
         fused.append(FunctionLowering(verify(first), fused_name(first, second), f"@{inlined}"))
-    return _module([*seconds.values(), *fused], "")
+    return module_text([*seconds.values(), *fused], "")
 
 
-def _module(lowerings: Iterable[FunctionLowering], text: str) -> str:
+def module_text(lowerings: Iterable[FunctionLowering], text: str) -> str:
     bodies: list[str] = []
     declarations: dict[str, str] = {}
     defined: set[str] = set()

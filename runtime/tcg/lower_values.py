@@ -77,6 +77,8 @@ class Lowering(Protocol):
     def value(self, operand: Operand) -> str: ...
     def resized(self, value: str, width: int, to: int, signed: bool = False) -> str: ...
     def intrinsic(self, name: str, result: str, types: str, attributes: str = "#0") -> None: ...
+    def real(self, operand: Operand, width: int) -> str: ...
+    def define_real(self, op: Op, value: str) -> None: ...
 
 
 def upper_bound(op: Op, bounds: dict[Temp, int]) -> int | None:
@@ -261,7 +263,7 @@ def _count(low: Lowering, op: Op) -> None:
         low.define(op, text)
 
 
-def _real(width: int) -> str:
+def real_type(width: int) -> str:
     if width not in (32, 64):
         raise InternalError(f"the host's FP unit has no numbers of {width} bits")
     return "float" if width == 32 else "double"
@@ -275,34 +277,26 @@ def _host(low: Lowering, op: Op) -> None:
     types = ", metadata, metadata"
 
     def real(index: int) -> str:
-        width = op.widths[index]
-        pattern = low.value(op.args[index])
-        if op.args[index] in low.chosen:
-            # Or LLVM chooses between FP registers, which takes several instructions where a conditional move does.
-            pattern = low.let(f'call i{width} asm "", "=r,0"(i{width} {pattern}) #0')
-        return f"{_real(width)} " + low.let(f"bitcast i{width} {pattern} to {_real(width)}")
+        return f"{real_type(op.widths[index])} {low.real(op.args[index], op.widths[index])}"
 
     def call(name: str, returned: str, arguments: list[str], modes: str, types: str) -> str:
         named = ", ".join(argument.split()[0] for argument in arguments)
         low.intrinsic(name, returned, named + types, "#1")
         return low.let(f"call {returned} @{name}({', '.join(arguments)}{modes}) #1")
 
-    def define_real(value: str) -> None:
-        low.define(op, f"bitcast {_real(result)} {value} to i{result}")
-
     prefix = "llvm.experimental.constrained."
     if what in ("add", "sub", "mul", "div", "sqrt", "fma"):
         name = {"sqrt": "sqrt", "fma": "fma"}.get(what, "f" + what)
         arguments = [real(index) for index in range(len(op.args))]
-        define_real(call(f"{prefix}{name}.f{result}", _real(result), arguments, modes, types))
+        low.define_real(op, call(f"{prefix}{name}.f{result}", real_type(result), arguments, modes, types))
     elif what == "f32_to_f64":
-        define_real(call(f"{prefix}fpext.f64.f32", "double", [real(0)], f", {_STRICT}", ", metadata"))
+        low.define_real(op, call(f"{prefix}fpext.f64.f32", "double", [real(0)], f", {_STRICT}", ", metadata"))
     elif what == "f64_to_f32":
-        define_real(call(f"{prefix}fptrunc.f32.f64", "float", [real(0)], modes, types))
+        low.define_real(op, call(f"{prefix}fptrunc.f32.f64", "float", [real(0)], modes, types))
     elif what in ("from_s", "from_u"):
         width = op.widths[0]
         name = f"{prefix}{'sitofp' if what == 'from_s' else 'uitofp'}.f{result}.i{width}"
-        define_real(call(name, _real(result), [f"i{width} {low.value(op.args[0])}"], modes, types))
+        low.define_real(op, call(name, real_type(result), [f"i{width} {low.value(op.args[0])}"], modes, types))
     elif what == "to_s":
         name = f"{prefix}fptosi.i{result}.f{op.widths[0]}"
         low.alias(op, call(name, f"i{result}", [real(0)], f", {_STRICT}", ", metadata"))

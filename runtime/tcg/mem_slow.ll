@@ -49,10 +49,14 @@ allowed:
 store:
   %code.first.bit = and i8 %byte.first, $page_code
   %code.first = icmp ne i8 %code.first.bit, 0
-  br i1 %code.first, label %first, label %second
+  br i1 %code.first, label %lock.first, label %second
 
-first:
+lock.first: ; while this store may still be to come no block shall be made of its page: see @page_stable
+  call void @engine_lock(ptr %tcg)
+  %store.page.first = getelementptr i8, ptr %env, i64 $env_store_page
+  store atomic i64 %page.first, ptr %store.page.first monotonic, align 8
   %hit.first = call i1 @page_code_overlaps(ptr %tcg, i64 %page.first, i64 %a, i64 %end)
+  call void @engine_unlock(ptr %tcg)
   br i1 %hit.first, label %code, label %second
 
 second:
@@ -65,7 +69,11 @@ second.look:
   br i1 %code.last, label %second.code, label %watch
 
 second.code:
+  call void @engine_lock(ptr %tcg)
+  %store.page.last = getelementptr i8, ptr %env, i64 $env_store_page
+  store atomic i64 %page.first, ptr %store.page.last monotonic, align 8
   %hit.last = call i1 @page_code_overlaps(ptr %tcg, i64 %page.last, i64 %a, i64 %end)
+  call void @engine_unlock(ptr %tcg)
   br i1 %hit.last, label %code, label %watch
 
 watch:
@@ -95,7 +103,7 @@ logged:
   br label %fine
 
 code:
-  %page.hit = phi i64 [ %page.first, %first ], [ %page.last, %second.code ]
+  %page.hit = phi i64 [ %page.first, %lock.first ], [ %page.last, %second.code ]
   %page.address = shl i64 %page.hit, $page_bits
   %env.fault_address = getelementptr i8, ptr %env, i64 $env_fault_address
   store i64 %page.address, ptr %env.fault_address

@@ -12,7 +12,7 @@ gives 0 (an arithmetic one gives copies of the sign).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Flag, auto
 from types import MappingProxyType
 
@@ -57,16 +57,15 @@ class OpDef:
     fields: tuple[str, ...]
     doc: str
     evaluate: Evaluate | None = None
+    #: whether control never reaches the next op of the list
+    terminator: bool = field(init=False)
+    #: whether the op can go when nobody uses its results
+    droppable: bool = field(init=False)
 
-    @property
-    def terminator(self) -> bool:
-        """Whether control never reaches the next op of the list."""
-        return bool(self.effects & (Effect.JUMP | Effect.LEAVE))
-
-    @property
-    def droppable(self) -> bool:
-        """Whether the op can go when nobody uses its results."""
-        return bool(self.results) and not self.effects & ~READS
+    def __post_init__(self) -> None:
+        # Asked of every op of every function: the arithmetic of flags is slow.
+        object.__setattr__(self, "terminator", bool(self.effects & (Effect.JUMP | Effect.LEAVE)))
+        object.__setattr__(self, "droppable", bool(self.results) and not self.effects & ~READS)
 
 
 def signed(value: int, width: int) -> int:

@@ -21,6 +21,7 @@ _EXIT_REASON = ENV["exit_reason"] // 8
 _HOOK_PASS = ENV["hook_pass"] // 8
 _ACCESS_LOG = ENV["access_log"] // 8
 _PERMISSIONS = ENV["permissions"] // 8
+_TB = ENV["tb"] // 8
 _ACCESS = struct.Struct(f"={ACCESS['bytes'] // 8}Q")
 
 
@@ -48,18 +49,23 @@ class Trial:
 
 
 class Stepper:
-    """Runs single instructions and single blocks of one vCPU; `watch` holds its memory's marks."""
+    """Runs single instructions and single blocks of one vCPU; `watch` holds its memory's marks.
 
-    def __init__(self, vcpu: TcgVcpu) -> None:
+    A memory has one Watch: the steppers of further vCPUs are given that of the first.
+    """
+
+    def __init__(self, vcpu: TcgVcpu, watch: Watch | None = None) -> None:
         self.vcpu = vcpu
-        self.watch = Watch(vcpu.memory, vcpu.tcg.cache.invalidate_range, vcpu.tcg.cache.set_hooked)
+        self._owns_watch = watch is None
+        self.watch = watch or Watch(vcpu.memory, vcpu.tcg.cache.invalidate_range, vcpu.tcg.cache.set_hooked)
         self._log: HostBuffer | None = None
         self._nothing: HostBuffer | None = None
         self._first = 0  # where the accesses of the last try begin in the log
 
     def close(self) -> None:
         """Free what is the stepper's own; before the vCPU and the memory are closed."""
-        self.watch.close()
+        if self._owns_watch:
+            self.watch.close()
         for buffer in (self._log, self._nothing):
             if buffer is not None:
                 buffer.close()
@@ -70,7 +76,7 @@ class Stepper:
         words, signed, cache = vcpu.words, vcpu.signed, vcpu.tcg.cache
         budget = signed[_BUDGET]
         start = signed[_BUDGET_BASE] - budget
-        cursor = cache.cursor
+        words[_TB] = 0
         vcpu.set_single_step(True)
         words[_HOOK_PASS] = passing
         try:
@@ -80,15 +86,15 @@ class Stepper:
                 reason = words[_EXIT_REASON]
                 if reason == Exit.CACHE_FULL:
                     cache.evict()
-                    cursor = cache.cursor
+                    words[_TB] = 0
                 elif reason == Exit.CODE_WRITE:
                     invalidate.code_written(vcpu, cache)
                     self._first = self._logged()
                 else:
                     return reason
         finally:
-            # The block that was run is in no list: its room can be used again.
-            cache.cursor = cursor
+            if words[_TB]:
+                cache.discard(words[_TB])
             words[_HOOK_PASS] = 0
             vcpu.set_single_step(False)
             done = -signed[_BUDGET]
@@ -99,7 +105,6 @@ class Stepper:
         vcpu = self.vcpu
         cache = vcpu.tcg.cache
         while True:
-            cursor = cache.cursor
             vcpu.set_single_step(True)
             vcpu.words[_HOOK_PASS] = PASS_CODE
             found = vcpu.tcg.find(vcpu.address)
@@ -107,7 +112,7 @@ class Stepper:
             vcpu.set_single_step(False)
             if found is not None:
                 size = cache.code_bytes(found)
-                cache.cursor = cursor
+                cache.discard(found)
                 return size
             if vcpu.words[_EXIT_REASON] != Exit.CACHE_FULL:
                 return None
@@ -119,7 +124,8 @@ class Stepper:
         cache = vcpu.tcg.cache
         while True:
             vcpu.words[_HOOK_PASS] = PASS_CODE
-            found = vcpu.tcg.find(vcpu.address)
+            with vcpu.world.stopped(vcpu.address):  # else the exit might be CODE_PAGE
+                found = vcpu.tcg.find(vcpu.address)
             vcpu.words[_HOOK_PASS] = 0
             if found is not None:
                 return cache.block(found)
@@ -137,6 +143,8 @@ class Stepper:
         words[_HOOK_PASS] = PASS_CODE
         try:
             vcpu.enter(vcpu.address)
+            if words[_EXIT_REASON] == Exit.HOT:  # said at its beginning
+                vcpu.enter(vcpu.address)
             return words[_EXIT_REASON]
         finally:
             words[_HOOK_PASS] = 0

@@ -67,7 +67,7 @@ TB = _layout(
         ("outgoing", 8 * TB_OUTGOING),  # linked JumpSlots of this block, 0 where none
         ("page0", 32),  # a PageLink for the page of its first byte
         ("page1", 32),  # and for the page of its last byte, when that is another (tb = 0 otherwise)
-        ("spare", 8),
+        ("counted", 8),  # bytes of the count record that its records begin with, 0 if it has none
     ]
 )
 
@@ -110,8 +110,12 @@ TCG_CONTEXT = _layout(
         ("page_count", 8),
         ("memory_base", 8),
         ("permissions", 8),
-        ("jump_caches", 8),  # host address of an array of jump cache addresses
-        ("jump_cache_count", 8),
+        ("jump_caches", 8),  # host address of an array of the vCPUs' jump cache addresses
+        ("vcpus", 8),  # host address of an array of the addresses of their envs, in the same order
+        ("vcpu_count", 8),
+        ("lock", 8),  # the engine's lock (threads.ll)
+        ("stopped", 8),  # 1 while no vCPU may enter native code but that of env `stopper`
+        ("stopper", 8),
         ("tb_count", 8),  # blocks alive
         ("generated", 8),  # statistics: blocks made
         ("invalidated", 8),  # blocks freed
@@ -119,7 +123,21 @@ TCG_CONTEXT = _layout(
         ("slow_lookups", 8),
         ("fetch", FETCH_BYTES),  # scratch for code bytes before a page that must not be read as code
         ("hooked", 8),  # host address of a bit for every guest address, set where code is hooked; 0: nowhere
+        ("guarded", 8),  # non-zero: the host's protection of pages follows their permissions (runtime/core/guard.py)
+        ("hot_threshold", 8),  # entries after which a new block is hot; 0: blocks are not counted
+        ("hot_exit", 8),  # non-zero: native code is left when a block becomes hot
+        ("hot_ring", 8),  # host address of HOT_RING block addresses, 0 where free
+        ("hot_next", 8),  # entries of the ring tried so far
     ]
+)
+
+#: the op record that counts how often a block is entered; a compiled region is installed as its handler
+COUNT_RECORD = _layout([("handler", 8), ("remaining", 8), ("base", 8)])
+#: blocks that can become hot between two looks of Python's: a power of two
+HOT_RING = 256
+#: like a block in a page's list, for code that a region was compiled from
+GUARD = MappingProxyType(
+    {"pc": TB["pc"], "size": TB["size"], "link": TB["size"] + 8, "bytes": TB["size"] + 8 + PAGE_LINK["bytes"]}
 )
 
 #: an access log: bytes used, then for each access this and the bytes found there, padded to whole words

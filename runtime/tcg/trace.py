@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from runtime.tcg.blobs import Blob
     from runtime.tcg.loop import TcgVcpu
+    from runtime.tcg.region import RegionRequest
 
     #: (bytes from here on, address, modes) -> (bytes used, text): made from runtime/syntax
     Disassemble = Callable[[bytes, int, int], tuple[int, str]]
@@ -78,6 +79,22 @@ class BlockTracer:
             log.write(f"Trace {vcpu.index}: {tb.tc_ptr:#x} [{key}] {self._symbol(tb.pc)}\n")
         if "cpu" in log:
             log.write("".join(f"{line}\n" for line in register_lines(vcpu)))
+
+    def region_listener(self) -> Callable[[RegionRequest, str], None] | None:
+        """What to call with each region that is compiled; None if the log wants nothing of them."""
+        wanted = any(item in self.log for item in ("op", "op_opt", "out_asm"))
+        return self._region if wanted else None
+
+    def _region(self, request: RegionRequest, listing: str) -> None:
+        if not self.log.covers(request.entry):
+            return
+        blocks = " ".join(f"{block.pc:#x}+{len(block.code)}" for block in request.blocks)
+        parts = listing.split("\0")
+        self.log.write(f"----------------\nREGION: {self._symbol(request.entry)} {blocks}\n")
+        if "op" in self.log or "op_opt" in self.log:
+            self.log.write(f"OP of the region, after optimization:\n{parts[0]}\n\n")
+        if "out_asm" in self.log:
+            self.log.write(f"OUT of the region:\n{parts[-1]}\n\n")
 
     # ------------------------------------------------------------ guest code and ops
 

@@ -35,6 +35,9 @@ _KNOWN = (
     CLONE_VM | CLONE_VFORK | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID
     | CLONE_PIDFD | _HARMLESS
 )  # fmt: skip
+#: what a thread shares with the others, all of it, and what else may be said of it
+_OF_THREADS = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD
+_WITH_THREADS = CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | _HARMLESS
 
 P_PIDFD = 3
 WNOHANG, WNOWAIT = 1, 0x01000000
@@ -83,10 +86,10 @@ def clone3(thread: Thread, address: int, size: int) -> int:
 
 
 def _clone(thread: Thread, flags: int, stack: int, parent_tid: int, child_tid: int, tls: int, pidfd: int) -> int:
-    """fork: a copy of this host process goes on as the child."""
+    """fork: a copy of this host process goes on as the child.  With CLONE_THREAD a thread of this one."""
     process = thread.process
     if flags & CLONE_THREAD:
-        raise fail(errno.EAGAIN)  # no more than one thread: what pthread_create reports
+        return _clone_thread(thread, flags, stack, parent_tid, child_tid, tls)
     if not process.own_signals:
         raise fail(errno.ENOSYS)  # other guests live in this host process
     if flags & ~_KNOWN or (flags & CLONE_VM and not flags & CLONE_VFORK):
@@ -99,7 +102,7 @@ def _clone(thread: Thread, flags: int, stack: int, parent_tid: int, child_tid: i
     host.set_mask(_ALL_SIGNALS)
     thread.host_blocked = -1  # have it set anew before the guest goes on
     try:
-        pid = os.fork()
+        pid = _fork(thread)
     except OSError:
         for end in waiting or ():
             os.close(end)
@@ -110,14 +113,51 @@ def _clone(thread: Thread, flags: int, stack: int, parent_tid: int, child_tid: i
     if waiting is not None:
         os.close(waiting[0])
         process.waiting_parent = waiting[1]
-    if stack:
-        thread.set(process.abi.stack, stack)
-    if flags & CLONE_SETTLS and process.abi.thread_pointer is not None:
-        thread.set(process.abi.thread_pointer, tls)
-    thread.clear_child_tid = child_tid if flags & CLONE_CHILD_CLEARTID else 0
-    if flags & CLONE_CHILD_SETTID:
-        _store(thread, child_tid, process.pid)
+    _begin(thread, flags, stack, child_tid, tls)
     return 0
+
+
+def _clone_thread(thread: Thread, flags: int, stack: int, parent_tid: int, child_tid: int, tls: int) -> int:
+    """A thread of this process, on a host thread of its own."""
+    if flags & _OF_THREADS != _OF_THREADS or flags & ~(_OF_THREADS | _WITH_THREADS):
+        raise fail(errno.EINVAL)
+    from runtime.linux.threads import group_of
+
+    process = thread.process
+
+    def prepare(child: Thread) -> None:
+        if flags & CLONE_PARENT_SETTID:
+            _store(child, parent_tid, child.tid)
+        _begin(child, flags, stack, child_tid, tls)
+        child.set(process.abi.result, 0)
+
+    return group_of(process).start(thread, prepare)
+
+
+def _begin(thread: Thread, flags: int, stack: int, child_tid: int, tls: int) -> None:
+    """What differs in a new thread or process from the one it is a copy of."""
+    abi = thread.process.abi
+    if stack:
+        thread.set(abi.stack, stack)
+    if flags & CLONE_SETTLS and abi.thread_pointer is not None:
+        thread.set(abi.thread_pointer, tls)
+    thread.clear_child_tid = child_tid if flags & CLONE_CHILD_CLEARTID else 0
+    thread.robust_list = 0
+    if flags & CLONE_CHILD_SETTID:
+        _store(thread, child_tid, thread.tid)
+
+
+def _fork(thread: Thread) -> int:
+    """os.fork, with no lock held by a thread that will not be in the child."""
+    process = thread.process
+    if process.group is None or process.crew is None:
+        return os.fork()
+    world = process.crew.world
+    with process.group.changed, process.lock, process.descriptors.lock, world.stopped():
+        pid = os.fork()
+        if not pid:
+            world.keep_only(thread.vcpu.address)
+    return pid
 
 
 def _parent(thread: Thread, flags: int, pid: int, waiting: tuple[int, int] | None, parent_tid: int, pidfd: int) -> int:
@@ -130,7 +170,9 @@ def _parent(thread: Thread, flags: int, pid: int, waiting: tuple[int, int] | Non
     if waiting is not None:
         os.close(waiting[1])
         process.host.set_mask(process.signals.host_mask(thread.blocked))
-        vfork.listen(waiting[0], process.memory)
+        # Beside other threads only what is the caller's alone: they go on.
+        own = None if process.group is None else process.memory.region_at(thread.get(process.abi.stack))
+        vfork.listen(waiting[0], process.memory, own)
     return pid
 
 
@@ -184,10 +226,13 @@ def _execute(thread: Thread, dirfd: int, address: int, arguments: int, environme
         else:
             raise fail(errno.ELOOP)
         program = guest_name(process, canonical(descriptor))
+        process.executing = thread
         successor = process.replace(program, descriptor, argv or [b""], envp, command[:15])
     finally:
         if descriptor >= 0:
             os.close(descriptor)
+    if process.group is not None:
+        process.group.end_others(thread)
     process.leave()
     raise GuestReplaced(successor)
 

@@ -20,7 +20,15 @@ MAX_TRANSFER = 0x7FFFF000
 MAX_VECTOR = 1024
 
 F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK, F_SETLKW, F_SETOWN, F_GETOWN = range(10)
-F_DUPFD_CLOEXEC, F_SETPIPE_SZ, F_GETPIPE_SZ = 1030, 1031, 1032
+F_DUPFD_CLOEXEC, F_SETPIPE_SZ, F_GETPIPE_SZ, F_ADD_SEALS, F_GET_SEALS = range(1030, 1035)
+F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW = 36, 37, 38
+#: F_GETLK, F_SETLK and F_SETLKW may be others for a host's Python than for its kernel; the rest are asm-generic's
+_LOCKS = {
+    F_GETLK: fcntl.F_GETLK,
+    F_SETLK: fcntl.F_SETLK,
+    F_SETLKW: fcntl.F_SETLKW,
+    **{command: command for command in (F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW)},
+}
 FD_CLOEXEC = 1
 
 
@@ -175,9 +183,7 @@ def sendfile(thread: Thread, target: int, source: int, offset: int, count: int) 
     hosts = descriptors.host(target), descriptors.host(source)
     count = min(count, MAX_TRANSFER)
     if not offset:
-        # os.sendfile insists on an offset; copying keeps the source's own.
-        data = os.read(hosts[1], min(count, 1 << 20))
-        return os.write(hosts[0], data)
+        return thread.process.host.wait("sendfile", *hosts, 0, count)
     position = int.from_bytes(thread.memory.read(offset, 8), order, signed=True)
     sent = os.sendfile(*hosts, _offset(position), count)
     thread.memory.write(offset, (position + sent).to_bytes(8, order))
@@ -257,9 +263,9 @@ def fcntl_(thread: Thread, fd: int, command: int, argument: int) -> int:
     if command == F_SETFL:
         fcntl.fcntl(descriptor.host, fcntl.F_SETFL, process.host_open_flags(number))
         return 0
-    if command in (F_GETLK, F_SETLK, F_SETLKW):
+    if command in _LOCKS:
         return _lock(thread, descriptor.host, command, argument)
-    if command in (F_SETPIPE_SZ, F_GETPIPE_SZ):
+    if command in (F_SETPIPE_SZ, F_GETPIPE_SZ, F_ADD_SEALS, F_GET_SEALS):
         return int(fcntl.fcntl(descriptor.host, command, number))
     if command == F_GETOWN:
         return 0
@@ -271,11 +277,10 @@ def _lock(thread: Thread, host: int, command: int, address: int) -> int:
     abi, memory = thread.process.abi, thread.memory
     layout = abi.struct("flock")
     fields = layout.unpack(memory.read(address, layout.size))
-    commands = {F_GETLK: fcntl.F_GETLK, F_SETLK: fcntl.F_SETLK, F_SETLKW: fcntl.F_SETLKW}
     host_layout = abi.host_struct("flock")
     lock = Bytes(host_layout.pack(fields))
-    thread.process.host.wait("fcntl", host, commands[command], lock.address)
-    if command == F_GETLK:
+    thread.process.host.wait("fcntl", host, _LOCKS[command], lock.address)
+    if command in (F_GETLK, F_OFD_GETLK):
         memory.write(address, layout.pack(host_layout.unpack(lock.raw[: host_layout.size])))
     return 0
 

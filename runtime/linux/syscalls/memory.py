@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import stat
+from functools import wraps
 
 from runtime.core.memory import PAGE_MASK, PAGE_SIZE, page_up
 from runtime.linux.mm import LOWEST
@@ -14,6 +15,7 @@ from runtime.linux.syscalls.table import fail, system_call
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runtime.linux.process import Thread
+    from runtime.linux.syscalls.table import Answer
 
 PROT_READ, PROT_WRITE, PROT_EXEC, PROT_SEM = 1, 2, 4, 8
 PROT_GROWSDOWN, PROT_GROWSUP = 0x01000000, 0x02000000
@@ -24,18 +26,32 @@ MS_ASYNC, MS_INVALIDATE, MS_SYNC = 1, 2, 4
 _DEV_ZERO = os.makedev(1, 5)
 
 
+def _one_at_a_time(answer: Answer) -> Answer:
+    """A call that threads make one after the other, for it looks at the map of memory or changes it."""
+
+    @wraps(answer)
+    def locked(thread: Thread, *arguments: int) -> int:
+        with thread.process.lock:
+            return answer(thread, *arguments)
+
+    return locked
+
+
 @system_call("pointer")
+@_one_at_a_time
 def brk(thread: Thread, address: int) -> int:
     return thread.process.space.set_break(address)
 
 
 @system_call("pointer size protection map_flags fd offset")
+@_one_at_a_time
 def mmap(thread: Thread, address: int, size: int, protection: int, flags: int, fd: int, offset: int) -> int:
     """mmap of a 64-bit guest: the offset is in bytes, in one register."""
     return _mmap(thread, address, size, protection, flags, fd, offset)
 
 
 @system_call("pointer size protection map_flags fd size")
+@_one_at_a_time
 def mmap2(thread: Thread, address: int, size: int, protection: int, flags: int, fd: int, pages: int) -> int:
     """mmap of a 32-bit guest: the offset is in units of 4096 bytes."""
     return _mmap(thread, address, size, protection, flags, fd, pages << 12)
@@ -64,6 +80,8 @@ def _mmap(thread: Thread, address: int, size: int, protection: int, flags: int, 
     else:
         size = page_up(size)
         address = space.find(size, address)
+    if anonymous and flags & constants["MAP_HUGETLB"]:
+        raise fail(errno.ENOMEM)  # as a host says that has set no huge pages aside: programs do without
     if anonymous:
         space.map(address, size, protection, shared=shared)
     else:
@@ -88,6 +106,7 @@ def _check_mappable(host: int, protection: int, shared: bool) -> bool:
 
 
 @system_call("pointer size")
+@_one_at_a_time
 def munmap(thread: Thread, address: int, size: int) -> int:
     space = thread.process.space
     if address & PAGE_MASK or size == 0 or size > space.top or address + size > space.top:
@@ -97,6 +116,7 @@ def munmap(thread: Thread, address: int, size: int) -> int:
 
 
 @system_call("pointer size protection")
+@_one_at_a_time
 def mprotect(thread: Thread, address: int, size: int, protection: int) -> int:
     known = PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM
     if address & PAGE_MASK or protection & ~known:
@@ -111,6 +131,7 @@ def mprotect(thread: Thread, address: int, size: int, protection: int) -> int:
 
 
 @system_call("pointer size size flags pointer")
+@_one_at_a_time
 def mremap(thread: Thread, address: int, old_size: int, new_size: int, flags: int, target: int) -> int:
     space, memory = thread.process.space, thread.memory
     if flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED) or address & PAGE_MASK or not new_size or not old_size:
@@ -146,6 +167,7 @@ def mremap(thread: Thread, address: int, old_size: int, new_size: int, flags: in
 
 
 @system_call("pointer size int")
+@_one_at_a_time
 def madvise(thread: Thread, address: int, size: int, advice: int) -> int:
     space, memory = thread.process.space, thread.memory
     if address & PAGE_MASK or advice not in _MADVICES or size > 1 << thread.process.abi.bits - 1:
@@ -155,11 +177,12 @@ def madvise(thread: Thread, address: int, size: int, advice: int) -> int:
     if address + size > space.top or not memory.is_mapped(address, page_up(size)):
         raise fail(errno.ENOMEM)
     if advice == MADV_DONTNEED:
-        memory.discard(address, page_up(size))
+        space.discard(address, page_up(size))
     return 0
 
 
 @system_call("pointer size flags")
+@_one_at_a_time
 def msync(thread: Thread, address: int, size: int, flags: int) -> int:
     space = thread.process.space
     if address & PAGE_MASK or flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC):
@@ -176,6 +199,7 @@ def msync(thread: Thread, address: int, size: int, flags: int) -> int:
 
 
 @system_call("pointer size pointer")
+@_one_at_a_time
 def mincore(thread: Thread, address: int, size: int, result: int) -> int:
     space = thread.process.space
     if address & PAGE_MASK:

@@ -7,6 +7,7 @@ import errno
 import os
 import stat as modes
 
+from runtime.linux.host import Bytes
 from runtime.linux.own_files import answer
 from runtime.linux.paths import (
     AT_FDCWD,
@@ -101,7 +102,7 @@ def _open_own(process: Process, name: bytes, host_flags: int) -> int:
 # ------------------------------------------------------------ stat
 
 
-def _status(thread: Thread, dirfd: int, address: int, flags: int) -> os.stat_result:
+def status_of(thread: Thread, dirfd: int, address: int, flags: int) -> os.stat_result:
     """What fstatat and statx look at: a path, or with AT_EMPTY_PATH the descriptor itself."""
     process = thread.process
     raw = read_path(process, address) if address or not flags & AT_EMPTY_PATH else b""
@@ -146,21 +147,21 @@ def _fields(status: os.stat_result) -> dict[str, int]:
     }
 
 
-def _write_stat(thread: Thread, address: int, status: os.stat_result) -> int:
-    thread.memory.write(address, thread.process.abi.struct("stat").pack(_fields(status)))
+def write_stat(thread: Thread, address: int, status: os.stat_result, structure: str = "stat") -> int:
+    thread.memory.write(address, thread.process.abi.struct(structure).pack(_fields(status)))
     return 0
 
 
 @system_call("fd pointer")
 def fstat(thread: Thread, fd: int, address: int) -> int:
-    return _write_stat(thread, address, os.fstat(thread.process.descriptors.host(fd)))
+    return write_stat(thread, address, os.fstat(thread.process.descriptors.host(fd)))
 
 
 @system_call("dirfd path pointer flags")
 def newfstatat(thread: Thread, dirfd: int, path: int, address: int, flags: int) -> int:
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH):
         raise fail(errno.EINVAL)
-    return _write_stat(thread, address, _status(thread, dirfd, path, flags))
+    return write_stat(thread, address, status_of(thread, dirfd, path, flags))
 
 
 @system_call("dirfd path flags unsigned pointer")
@@ -168,7 +169,7 @@ def statx(thread: Thread, dirfd: int, path: int, flags: int, mask: int, address:
     allowed = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE
     if flags & ~allowed or flags & AT_STATX_SYNC_TYPE == AT_STATX_SYNC_TYPE or mask >> 31:
         raise fail(errno.EINVAL)
-    status = _status(thread, dirfd, path, flags)
+    status = status_of(thread, dirfd, path, flags)
     fields = {
         **_fields(status),
         "mask": STATX_BASIC_STATS,
@@ -333,11 +334,13 @@ def linkat(thread: Thread, old_dirfd: int, old: int, new_dirfd: int, new: int, f
     process = thread.process
     if flags & ~AT_SYMLINK_FOLLOW:
         raise fail(errno.EINVAL)
-    source, source_directory = locate(process, old_dirfd, read_path(process, old), follow=False)
-    target, target_directory = locate(process, new_dirfd, read_path(process, new), follow=False)
     follow = bool(flags & AT_SYMLINK_FOLLOW)
-    os.link(source, target, src_dir_fd=source_directory, dst_dir_fd=target_directory, follow_symlinks=follow)
-    return 0
+    source, source_directory = locate(process, old_dirfd, read_path(process, old), follow=follow)
+    target, target_directory = locate(process, new_dirfd, read_path(process, new), follow=False)
+    # Python's os.link without directories calls link, which never follows.
+    ends = Bytes(source), Bytes(target)
+    directories = [AT_FDCWD if one is None else one for one in (source_directory, target_directory)]
+    return process.host.do("linkat", directories[0], ends[0].address, directories[1], ends[1].address, flags)
 
 
 @system_call("path dirfd path")
@@ -402,10 +405,10 @@ def utimensat(thread: Thread, dirfd: int, address: int, times: int, flags: int) 
         raise fail(errno.EINVAL)
     host_times = None
     if times:
-        size = process.abi.struct("timespec").size
+        size = thread.time_struct("timespec").size
         host_times = (ctypes.c_long * 4)()
         for index in range(2):
-            seconds, nanoseconds = process.read_timespec_fields(times + size * index)
+            seconds, nanoseconds = thread.read_timespec_fields(times + size * index)
             if not 0 <= nanoseconds < 1_000_000_000 and nanoseconds not in (UTIME_NOW, UTIME_OMIT):
                 raise fail(errno.EINVAL)
             host_times[2 * index], host_times[2 * index + 1] = seconds, nanoseconds

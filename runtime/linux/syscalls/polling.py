@@ -65,8 +65,14 @@ def _mask(thread: Thread, address: int, size: int) -> tuple[int | None, Bytes | 
 def _timeout(thread: Thread, address: int) -> Bytes | None:
     if not address:
         return None
-    seconds, nanoseconds = divmod(thread.process.read_timespec(address), 1_000_000_000)
+    seconds, nanoseconds = divmod(thread.read_timespec(address), 1_000_000_000)
     return Bytes(_TIMESPEC.pack({"sec": min(seconds, 1 << 40), "nsec": nanoseconds}))
+
+
+def span_of(nanoseconds: int) -> Bytes:
+    """So much time for the host."""
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    return Bytes(_TIMESPEC.pack({"sec": min(seconds, 1 << 40), "nsec": rest}))
 
 
 def _tell_rest(thread: Thread, address: int, timeout: Bytes | None) -> None:
@@ -74,7 +80,7 @@ def _tell_rest(thread: Thread, address: int, timeout: Bytes | None) -> None:
     if timeout is not None:
         rest = _TIMESPEC.unpack(timeout.raw[: _TIMESPEC.size])
         with suppress(GuestFault):
-            thread.process.write_timespec(address, rest["sec"] * 1_000_000_000 + rest["nsec"])
+            thread.write_timespec(address, rest["sec"] * 1_000_000_000 + rest["nsec"])
 
 
 def _address(data: Bytes | None) -> int:
@@ -97,14 +103,29 @@ def _poll(
 
 @system_call("pointer unsigned pointer pointer size", "ppoll", "ppoll_time64")
 def ppoll(thread: Thread, address: int, count: int, timeout: int, mask: int, mask_bytes: int) -> int:
+    span = _timeout(thread, timeout)
+    blocked, host_blocked = _mask(thread, mask, mask_bytes)
+    try:
+        return poll_table(thread, address, count, span, blocked, host_blocked)
+    finally:
+        _tell_rest(thread, timeout, span)
+
+
+def poll_table(
+    thread: Thread,
+    address: int,
+    count: int,
+    span: Bytes | None,
+    blocked: int | None = None,
+    host_blocked: Bytes | None = None,
+) -> int:
+    """poll of the guest's table."""
     process, memory = thread.process, thread.memory
     if count > process.descriptors.limit:
         raise fail(errno.EINVAL)
     layout = process.abi.struct("pollfd")
     table = memory.read(address, layout.size * count)
     entries = [layout.unpack(table[at : at + layout.size]) for at in range(0, len(table), layout.size)]
-    span = _timeout(thread, timeout)
-    blocked, host_blocked = _mask(thread, mask, mask_bytes)
     wanted = []
     for entry in entries:
         host = -1
@@ -114,10 +135,7 @@ def ppoll(thread: Thread, address: int, count: int, timeout: int, mask: int, mas
             except OSError:
                 host = _CLOSED
         wanted.append((host, entry["events"]))
-    try:
-        ready = _poll(thread, wanted, span, blocked, host_blocked)
-    finally:
-        _tell_rest(thread, timeout, span)
+    ready = _poll(thread, wanted, span, blocked, host_blocked)
     for entry, happened in zip(entries, ready, strict=True):
         entry["revents"] = happened
     memory.write(address, b"".join(layout.pack(entry) for entry in entries))
@@ -126,13 +144,7 @@ def ppoll(thread: Thread, address: int, count: int, timeout: int, mask: int, mas
 
 @system_call("int pointer pointer pointer pointer pointer", "pselect6", "pselect6_time64")
 def pselect6(thread: Thread, count: int, read: int, write: int, special: int, timeout: int, mask: int) -> int:
-    process, memory, abi = thread.process, thread.memory, thread.process.abi
-    if count < 0:
-        raise fail(errno.EINVAL)
-    count = min(count, _MOST_SELECTED, process.descriptors.limit)
-    size = -(-count // abi.bits) * abi.long_bytes
-    addresses = (read, write, special)
-    before = [_read_set(thread, address, size) for address in addresses]
+    memory, abi = thread.memory, thread.process.abi
     blocked, host_blocked = None, None
     if mask:
         pair = memory.read(mask, 2 * abi.long_bytes)
@@ -141,15 +153,33 @@ def pselect6(thread: Thread, count: int, read: int, write: int, special: int, ti
         )
         blocked, host_blocked = _mask(thread, pointer, mask_bytes)
     span = _timeout(thread, timeout)
+    try:
+        return select_sets(thread, count, (read, write, special), span, blocked, host_blocked)
+    finally:
+        _tell_rest(thread, timeout, span)
+
+
+def select_sets(
+    thread: Thread,
+    count: int,
+    addresses: tuple[int, int, int],
+    span: Bytes | None,
+    blocked: int | None = None,
+    host_blocked: Bytes | None = None,
+) -> int:
+    """select of the guest's three sets."""
+    process, abi = thread.process, thread.process.abi
+    if count < 0:
+        raise fail(errno.EINVAL)
+    count = min(count, _MOST_SELECTED, process.descriptors.limit)
+    size = -(-count // abi.bits) * abi.long_bytes
+    before = [_read_set(thread, address, size) for address in addresses]
     numbers = [number for number in range(count) if any(bits >> number & 1 for bits in before)]
     wanted = []
     for number in numbers:
         asked = sum(events for bits, events in zip(before, _ASKED, strict=True) if bits >> number & 1)
         wanted.append((process.descriptors.host(number), asked))
-    try:
-        ready = _poll(thread, wanted, span, blocked, host_blocked)
-    finally:
-        _tell_rest(thread, timeout, span)
+    ready = _poll(thread, wanted, span, blocked, host_blocked)
     after = [0, 0, 0]
     for number, happened in zip(numbers, ready, strict=True):
         for index, (bits, meaning) in enumerate(zip(before, _SETS, strict=True)):
@@ -251,12 +281,12 @@ def timerfd_create(thread: Thread, clock: int, flags: int) -> int:
 
 def read_itimerspec(thread: Thread, address: int) -> Bytes:
     """A guest's itimerspec for the host: two of its timespecs."""
-    layout = thread.process.abi.struct("itimerspec")
+    layout = thread.time_struct("itimerspec")
     return Bytes(_ITIMERSPEC.pack(layout.unpack(thread.memory.read(address, layout.size))))
 
 
 def write_itimerspec(thread: Thread, address: int, data: Bytes) -> None:
-    layout = thread.process.abi.struct("itimerspec")
+    layout = thread.time_struct("itimerspec")
     thread.memory.write(address, layout.pack(_ITIMERSPEC.unpack(data.raw[: _ITIMERSPEC.size])))
 
 

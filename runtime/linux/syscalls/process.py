@@ -7,16 +7,12 @@ import os
 import resource
 import time as host_time
 
-from runtime.linux.host import ERESTARTNOHAND, ERESTARTSYS, Bytes
 from runtime.linux.syscalls.table import fail, system_call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runtime.linux.process import Thread
 
-FUTEX_WAIT, FUTEX_WAKE, FUTEX_REQUEUE, FUTEX_CMP_REQUEUE = 0, 1, 3, 4
-FUTEX_WAIT_BITSET, FUTEX_WAKE_BITSET = 9, 10
-FUTEX_PRIVATE, FUTEX_CLOCK_REALTIME = 128, 256
 PR_GET_DUMPABLE, PR_SET_DUMPABLE, PR_SET_NAME, PR_GET_NAME = 3, 4, 15, 16
 RLIM_INFINITY = (1 << 64) - 1
 #: bytes of a set of processors that are looked at
@@ -33,9 +29,24 @@ class GuestExit(Exception):
         self.status = status
 
 
-@system_call("int", "exit", "exit_group")
+class ThreadExit(Exception):
+    """A thread asked to end, alone."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+@system_call("int")
 def exit_group(thread: Thread, status: int) -> int:
     raise GuestExit(status & 0xFF)
+
+
+@system_call("int")
+def exit_(thread: Thread, status: int) -> int:
+    if thread.process.group is None:
+        raise GuestExit(status & 0xFF)
+    raise ThreadExit(status & 0xFF)
 
 
 @system_call()
@@ -120,20 +131,6 @@ def setpgid(thread: Thread, pid: int, group: int) -> int:
 def setsid(thread: Thread) -> int:
     os.setsid()
     return os.getsid(0)
-
-
-@system_call("pointer")
-def set_tid_address(thread: Thread, address: int) -> int:
-    thread.clear_child_tid = address
-    return thread.tid
-
-
-@system_call("pointer size")
-def set_robust_list(thread: Thread, head: int, size: int) -> int:
-    if size != 3 * thread.process.abi.long_bytes:
-        raise fail(errno.EINVAL)
-    thread.robust_list = head
-    return 0
 
 
 @system_call("pointer")
@@ -259,13 +256,30 @@ def sched_yield(thread: Thread) -> int:
 def sched_getaffinity(thread: Thread, pid: int, size: int, address: int) -> int:
     process = thread.process
     long_bytes = process.abi.long_bytes
-    mask = sum(1 << cpu for cpu in os.sched_getaffinity(0 if pid == process.pid else pid))
+    mask = sum(1 << cpu for cpu in os.sched_getaffinity(0 if pid == thread.tid else pid))
     needed = -(-mask.bit_length() // (8 * long_bytes)) * long_bytes
     if size < needed or size % long_bytes:
         raise fail(errno.EINVAL)
     words = (mask >> shift & ((1 << 8 * long_bytes) - 1) for shift in range(0, 8 * needed, 8 * long_bytes))
     process.memory.write(address, b"".join(word.to_bytes(long_bytes, process.abi.byte_order) for word in words))
     return needed
+
+
+@system_call("int size pointer")
+def sched_setaffinity(thread: Thread, pid: int, size: int, address: int) -> int:
+    process = thread.process
+    size = min(size, _MOST_CPU_BYTES) // process.abi.long_bytes * process.abi.long_bytes
+    data, word, order = process.memory.read(address, size), process.abi.long_bytes, process.abi.byte_order
+    words = [int.from_bytes(data[at : at + word], order) for at in range(0, size, word)]
+    mask = sum(bits << index * 8 * word for index, bits in enumerate(words))
+    os.sched_setaffinity(0 if pid == thread.tid else pid, [cpu for cpu in range(8 * size) if mask >> cpu & 1])
+    return 0
+
+
+@system_call("int unsigned int")
+def membarrier(thread: Thread, command: int, flags: int, cpu: int) -> int:
+    """The host's: guest threads are its threads."""
+    return thread.process.host.do("membarrier", command, flags, cpu)
 
 
 @system_call("pointer pointer pointer")
@@ -276,47 +290,6 @@ def getcpu(thread: Thread, cpu: int, node: int, cache: int) -> int:
     return 0
 
 
-# ------------------------------------------------------------ futexes
-
-
-@system_call("pointer int unsigned pointer pointer unsigned", "futex", "futex_time64")
-def futex(thread: Thread, address: int, operation: int, value: int, timeout: int, second: int, mask: int) -> int:
-    """The host's own futexes, on the host's memory: processes that share memory wait for each other."""
-    process = thread.process
-    command = operation & ~(FUTEX_PRIVATE | FUTEX_CLOCK_REALTIME)
-    if address & 3:
-        raise fail(errno.EINVAL)
-    if command in (FUTEX_WAKE, FUTEX_WAKE_BITSET, FUTEX_REQUEUE, FUTEX_CMP_REQUEUE):
-        base = process.memory.base
-        process.memory.readable(address, 4)
-        if command in (FUTEX_REQUEUE, FUTEX_CMP_REQUEUE):
-            process.memory.readable(second, 4)
-        if process.abi.big_endian:
-            mask = mask if command != FUTEX_CMP_REQUEUE else int.from_bytes(mask.to_bytes(4, "little"), "big")
-        return process.host.do("futex", base + address, operation & ~FUTEX_PRIVATE, value, timeout, base + second, mask)
-    if command not in (FUTEX_WAIT, FUTEX_WAIT_BITSET):
-        raise fail(errno.ENOSYS)
-    if command == FUTEX_WAIT_BITSET and not mask:
-        raise fail(errno.EINVAL)
-    until = None
-    if timeout:
-        seconds, nanoseconds = divmod(process.read_timespec(timeout), 1_000_000_000)
-        until = Bytes(seconds.to_bytes(8, "little") + nanoseconds.to_bytes(8, "little"))
-    process.memory.readable(address, 4)
-    if process.abi.big_endian:
-        value = int.from_bytes(value.to_bytes(4, "little"), "big")
-    return process.host.wait(
-        "futex",
-        process.memory.base + address,
-        operation & ~FUTEX_PRIVATE,
-        value,
-        0 if until is None else until.address,
-        0,
-        mask,
-        restart=ERESTARTSYS if until is None else ERESTARTNOHAND,
-    )
-
-
 # ------------------------------------------------------------ the rest
 
 
@@ -324,10 +297,13 @@ def futex(thread: Thread, address: int, operation: int, value: int, timeout: int
 def prctl(thread: Thread, option: int, first: int, second: int, third: int, fourth: int) -> int:
     process = thread.process
     if option == PR_SET_NAME:
-        process.comm = process.memory.read_string(first, 15)
+        thread.comm = process.memory.read_string(first, 15)
+        if thread.tid == process.pid:
+            process.comm = thread.comm
         return 0
     if option == PR_GET_NAME:
-        process.memory.write(first, process.comm[:15].ljust(16, b"\0"))
+        name = process.comm if thread.comm is None else thread.comm
+        process.memory.write(first, name[:15].ljust(16, b"\0"))
         return 0
     if option in (PR_GET_DUMPABLE, PR_SET_DUMPABLE):
         return 1 if option == PR_GET_DUMPABLE else 0

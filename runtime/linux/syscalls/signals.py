@@ -87,7 +87,7 @@ def rt_sigprocmask(thread: Thread, how: int, new: int, old: int, size: int) -> i
 def rt_sigpending(thread: Thread, address: int, size: int) -> int:
     _check_set(thread, size)
     process = thread.process
-    pending = sum(1 << number - 1 for number in thread.pending)
+    pending = sum(1 << number - 1 for number in {*thread.pending, *process.pending})
     if process.own_signals:
         there = Bytes(MASK_BYTES)
         process.host.do("rt_sigpending", there.address, MASK_BYTES)
@@ -135,7 +135,7 @@ def rt_sigsuspend(thread: Thread, address: int, size: int) -> int:
     _check_set(thread, size)
     mask = read_mask(process, process.memory.read(address, size)) & ~process.signals.unblockable
     host_mask = Bytes(process.signals.host_mask(mask).to_bytes(8, "little"))
-    if any(not mask & bit(number) for number in thread.pending):
+    if any(not mask & bit(number) for number in (*thread.pending, *process.pending)):
         thread.saved_mask, thread.blocked = thread.blocked, mask
         raise fail(ERESTARTNOHAND)
     return wait_masked(thread, mask, "rt_sigsuspend", host_mask.address, MASK_BYTES)
@@ -148,12 +148,11 @@ def rt_sigtimedwait(thread: Thread, address: int, information: int, timeout: int
     mask = read_mask(process, process.memory.read(address, size)) & ~process.signals.unblockable
     span = None
     if timeout:
-        seconds, nanoseconds = divmod(process.read_timespec(timeout), 1_000_000_000)
+        seconds, nanoseconds = divmod(thread.read_timespec(timeout), 1_000_000_000)
         span = Bytes(seconds.to_bytes(8, "little") + nanoseconds.to_bytes(8, "little"))
-    number = next((number for number in sorted(thread.pending) if mask & bit(number)), None)
-    if number is not None:
-        info = thread.pending.pop(number)
-    else:
+    number = next((number for number in sorted({*thread.pending, *process.pending}) if mask & bit(number)), 0)
+    info = thread.pending.pop(number, None) or process.pending.pop(number, None)
+    if info is None:
         host_mask = Bytes(process.signals.host_mask(mask).to_bytes(8, "little"))
         found = Bytes(SIGINFO_BYTES)
         process.host.wait(
@@ -170,9 +169,14 @@ def rt_sigtimedwait(thread: Thread, address: int, information: int, timeout: int
     return info.number
 
 
-def _send(thread: Thread, number: int, code: str) -> int:
+def _send(thread: Thread, target: Thread | None, number: int, code: str) -> int:
+    """Post a signal from a thread to another (None: to the process)."""
     if number:
-        post(thread, SignalInfo(check(number), CODES[code], None, thread.process.pid, os.getuid()))
+        info = SignalInfo(check(number), CODES[code], None, thread.process.pid, os.getuid())
+        if target is thread:
+            post(thread, info)
+        else:
+            thread.process.send(target, info)
     return 0
 
 
@@ -184,7 +188,9 @@ def kill(thread: Thread, pid: int, number: int) -> int:
     if pid == process.pid:
         if number and send_own(thread, number, "kill", pid):
             return 0
-        return _send(thread, number, "SI_USER")
+        # Linux tries the caller first.
+        own = thread if number and not thread.blocked & bit(number) else None
+        return _send(thread, own if process.group is not None else thread, number, "SI_USER")
     if pid == -1:
         raise fail(errno.EPERM)  # everything the user runs on the host
     os.kill(pid, process.host_signal(number) if number else 0)
@@ -195,7 +201,7 @@ def kill(thread: Thread, pid: int, number: int) -> int:
 def tkill(thread: Thread, tid: int, number: int) -> int:
     if tid <= 0:
         raise fail(errno.EINVAL)
-    return tgkill(thread, thread.process.pid if tid == thread.tid else tid, tid, number)
+    return tgkill(thread, tid if thread.process.thread(tid) is None else thread.process.pid, tid, number)
 
 
 @system_call("int int signal")
@@ -205,13 +211,14 @@ def tgkill(thread: Thread, pid: int, tid: int, number: int) -> int:
     if number:
         check(number)
     process = thread.process
-    if (pid, tid) != (process.pid, thread.tid):
+    target = process.thread(tid) if pid == process.pid else None
+    if target is None:
         if not process.own_signals:
             raise fail(errno.ESRCH)
         return process.host.do("tgkill", pid, tid, process.host_signal(number) if number else 0)
-    if number and send_own(thread, number, "tgkill", pid, tid):
+    if number and send_own(target, number, "tgkill", pid, tid):
         return 0
-    return _send(thread, number, "SI_TKILL")
+    return _send(thread, target, number, "SI_TKILL")
 
 
 def _queue(thread: Thread, call: str, targets: tuple[int, ...], number: int, address: int) -> int:

@@ -11,10 +11,11 @@ import errno
 import os
 
 from runtime.core.env import PAGE_READ
+from runtime.core.memory import GuestFault
 from runtime.linux.host import Bytes
 from runtime.linux.paths import AT_FDCWD, guest_name, locate
 from runtime.linux.structs import Struct
-from runtime.linux.syscalls.files import host_vector, output_of, reachable
+from runtime.linux.syscalls.files import MAX_TRANSFER, host_vector, output_of
 from runtime.linux.syscalls.table import fail, system_call
 
 TYPE_CHECKING = False
@@ -239,7 +240,9 @@ def shutdown(thread: Thread, fd: int, how: int) -> int:
 def sendto(thread: Thread, fd: int, address: int, count: int, flags: int, target: int, size: int) -> int:
     process = thread.process
     host = process.descriptors.host(fd)
-    count = reachable(thread, address, count, PAGE_READ)
+    count = min(count, MAX_TRANSFER)
+    if (bad := thread.memory.check(address, count, PAGE_READ)) is not None:
+        raise GuestFault(bad, 0)  # a message goes as a whole
     name = _read_address(thread, target, size) if target else None
     return process.host.wait(
         "sendto",

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from runtime.core.memory import GuestFault
+from runtime.linux.errors import fail as fail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ KINDS: dict[str, int] = {
     "protection": _INT,
     "map_flags": _INT,
     "flags": _INT,
+    **dict.fromkeys(("splice_flags", "rwf_flags", "xattr_flags", "inotify_flags", "inotify_mask", "sync_flags"), _INT),
+    **dict.fromkeys(("priority_which", "itimer", "policy"), _INT),
+    "id": _UNSIGNED,  # of a user or group
+    "position": _WORD,  # points to a loff_t
     "mode": _UNSIGNED,
     "unsigned": _UNSIGNED,
     "command": _UNSIGNED,
@@ -65,6 +70,24 @@ class Call:
 
 CALLS: dict[str, Call] = {}
 
+#: calls that have 32-bit times on a 32-bit guest which had them before 2020, and 64-bit ones under another name
+_NARROW = frozenset(
+    (
+        *(
+            "clock_gettime",
+            "clock_settime",
+            "clock_getres",
+            "clock_nanosleep",
+            "nanosleep",
+            "futex",
+            "ppoll",
+            "pselect6",
+        ),
+        *("utimensat", "rt_sigtimedwait", "timer_settime", "timer_gettime", "timerfd_settime", "timerfd_gettime"),
+        *("recvmmsg", "sched_rr_get_interval"),
+    )
+)
+
 
 def system_call(kinds: str = "", *names: str) -> Callable[[Answer], Answer]:
     """Declare the decorated function as the system call of its own name (less a trailing "_"), or of `names`."""
@@ -80,22 +103,27 @@ def system_call(kinds: str = "", *names: str) -> Callable[[Answer], Answer]:
 
 def import_rest() -> None:
     """Have the calls in CALLS that most programs do not make."""
-    for name in ("sockets", "timers"):
+    for name in ("legacy", "sockets", "standing", "timers", "transfers", "watches"):
         import_module(f"runtime.linux.syscalls.{name}")
+
+
+#: calls whose offset is a long, on a 32-bit guest that has others for 64-bit offsets
+_SHORT = frozenset(("ftruncate", "lseek", "truncate"))
 
 
 class Bound:
     """A call as one ABI makes it: where in the argument registers each argument begins."""
 
-    __slots__ = ("call", "places")
+    __slots__ = ("call", "narrow_time", "places")
 
     def __init__(self, call: Call, abi: Abi) -> None:
         self.call = call
+        self.narrow_time = abi.bits == 32 and call.name in _NARROW
         self.places: list[tuple[int, int]] = []
         at = 0
         for word in call.kinds:
             kind = KINDS[word]
-            if kind == _WIDE and abi.bits == 64:
+            if kind == _WIDE and (abi.bits == 64 or call.name in _SHORT):
                 kind = _LONG
             if kind == _WIDE and abi.aligned_pairs:
                 at += at & 1
@@ -150,8 +178,13 @@ class SystemCalls:
 
     def answer(self, thread: Thread, bound: Bound, arguments: Sequence[int]) -> int:
         """Make the call: its result, or minus the guest's errno."""
+        lost = thread.process.host.lost
+        thread.narrow_time = bound.narrow_time
         try:
-            return bound.call.answer(thread, *arguments)
+            result = bound.call.answer(thread, *arguments)
+            if not lost[0]:
+                return result
+            error = errno.EFAULT
         except GuestFault:
             error = errno.EFAULT
         except OSError as failure:
@@ -161,9 +194,9 @@ class SystemCalls:
         except (OverflowError, ValueError):
             # Python's os refuses numbers that fit no C type and names with NUL bytes before Linux can say EINVAL.
             error = errno.EINVAL
+        if lost[0]:
+            # What was touched was a mapped file's page that is no more: the kernel's own copying would have failed.
+            thread.process.host.take_lost()
+            thread.host_blocked = -1
+            error = errno.EFAULT
         return -self._errors.get(error, error)
-
-
-def fail(error: int) -> OSError:
-    """The exception that makes a call answer -error; `raise fail(errno.EINVAL)`."""
-    return OSError(error, "")

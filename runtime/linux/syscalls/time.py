@@ -22,7 +22,7 @@ _TIMESPEC = Struct("sec:s64 nsec:s64", 8, False)
 
 @system_call("clock pointer", "clock_gettime", "clock_gettime64")
 def clock_gettime(thread: Thread, clock: int, address: int) -> int:
-    thread.process.write_timespec(address, host_time.clock_gettime_ns(clock))
+    thread.write_timespec(address, host_time.clock_gettime_ns(clock))
     return 0
 
 
@@ -30,13 +30,13 @@ def clock_gettime(thread: Thread, clock: int, address: int) -> int:
 def clock_getres(thread: Thread, clock: int, address: int) -> int:
     resolution = round(host_time.clock_getres(clock) * 1e9)
     if address:
-        thread.process.write_timespec(address, resolution)
+        thread.write_timespec(address, resolution)
     return 0
 
 
 def _sleep(thread: Thread, clock: int, flags: int, request: int, remain: int) -> int:
     process = thread.process
-    seconds, nanoseconds = divmod(process.read_timespec(request), 1_000_000_000)
+    seconds, nanoseconds = divmod(thread.read_timespec(request), 1_000_000_000)
     span = Bytes(_TIMESPEC.pack({"sec": seconds, "nsec": nanoseconds}))
     left = Bytes(_TIMESPEC.size)
     try:
@@ -44,7 +44,7 @@ def _sleep(thread: Thread, clock: int, flags: int, request: int, remain: int) ->
     except OSError as failure:
         if failure.errno == ERESTARTNOHAND and remain and not flags & TIMER_ABSTIME:
             rest = _TIMESPEC.unpack(left.raw[: _TIMESPEC.size])
-            process.write_timespec(remain, rest["sec"] * 1_000_000_000 + rest["nsec"])
+            thread.write_timespec(remain, rest["sec"] * 1_000_000_000 + rest["nsec"])
         raise
 
 

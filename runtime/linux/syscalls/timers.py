@@ -30,7 +30,7 @@ def _interval(thread: Thread) -> tuple[Struct, Struct]:
     return abi.struct("itimerval"), abi.host_struct("itimerval")
 
 
-@system_call("int pointer")
+@system_call("itimer pointer")
 def getitimer(thread: Thread, which: int, address: int) -> int:
     _check_own(thread)
     guest, host = _interval(thread)
@@ -40,7 +40,7 @@ def getitimer(thread: Thread, which: int, address: int) -> int:
     return 0
 
 
-@system_call("int pointer pointer")
+@system_call("itimer pointer pointer")
 def setitimer(thread: Thread, which: int, new: int, old: int) -> int:
     _check_own(thread)
     guest, host = _interval(thread)

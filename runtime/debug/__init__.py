@@ -1,0 +1,1 @@
+"""Debuggers: the GDB remote protocol over a guest, breakpoints and watchpoints, recording and running backwards."""

@@ -1,0 +1,254 @@
+"""The compiled regions of one machine: mapped, installed in their first blocks, guarded, and taken out again.
+
+A region is installed by one store: its address becomes the handler of its first block's count record.  Its code is
+guarded: stores to it are noticed as those to blocks are, whether or not the blocks it was made from are still there.
+"""
+
+from __future__ import annotations
+
+import struct
+from ctypes import CFUNCTYPE, c_uint64, c_void_p
+
+from runtime.core.buffer import HostBuffer
+from runtime.core.env import PAGE_BITS
+from runtime.tcg.code_memory import CodeMemory
+from runtime.tcg.tb import GUARD, TB
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from runtime.tcg.blobs import Blob
+    from runtime.tcg.code_cache import CodeCache
+    from runtime.tcg.region import RegionAnswer, RegionRequest
+
+Key = tuple[int, int]
+
+_PAGE = 1 << PAGE_BITS
+_WORD = struct.Struct("<Q")
+_COUNTS = struct.Struct("<2Q")
+_ALL_ONES = (1 << 64) - 1
+#: guards are given out from buffers of so many
+_GUARDS = 1024
+
+
+class Region:
+    """A region on its way: asked for, compiled, installed.
+
+    spans  the guest code it is made from, [start, end), none over a page boundary
+    heads  host addresses of the count records it is installed in
+    """
+
+    __slots__ = ("function", "guards", "heads", "key", "memory", "pcs", "probation", "request", "spans")
+
+    def __init__(self, request: RegionRequest) -> None:
+        self.request = request
+        self.key: Key = request.entry, request.flags
+        self.pcs = frozenset(block.pc for block in request.blocks)
+        self.spans = tuple(_spans(request))
+        self.memory: CodeMemory | None = None
+        self.function = 0
+        self.heads: set[int] = set()
+        self.guards: list[int] = []
+        self.probation = False
+
+    def touches(self, start: int, end: int) -> bool:
+        """Whether it is made from any byte of [start, end)."""
+        return any(first < end and start < last for first, last in self.spans)
+
+
+def _spans(request: RegionRequest) -> Iterator[tuple[int, int]]:
+    """The code of a request, without overlap, cut at page boundaries."""
+    start = end = -1
+    for block in sorted(request.blocks, key=lambda block: block.pc):
+        if block.pc > end:
+            yield from _pieces(start, end)
+            start, end = block.pc, block.end
+        else:
+            end = max(end, block.end)
+    yield from _pieces(start, end)
+
+
+def _pieces(start: int, end: int) -> Iterator[tuple[int, int]]:
+    while start < end:
+        boundary = min(end, (start | _PAGE - 1) + 1)
+        yield start, boundary
+        start = boundary
+
+
+class _Guards:
+    """Guard records in host memory."""
+
+    def __init__(self) -> None:
+        self._buffers: list[HostBuffer] = []
+        self._free: list[int] = []
+
+    def take(self, start: int, end: int) -> int:
+        """A guard for [start, end): its host address."""
+        if not self._free:
+            size = GUARD["bytes"]
+            buffer = HostBuffer(_GUARDS * size)
+            self._buffers.append(buffer)
+            self._free = [buffer.address + number * size for number in range(_GUARDS)]
+        guard = self._free.pop()
+        for buffer in self._buffers:
+            if 0 <= guard - buffer.address < buffer.size:
+                _WORD.pack_into(buffer.memory, guard - buffer.address + GUARD["pc"], start)
+                _WORD.pack_into(buffer.memory, guard - buffer.address + GUARD["size"], end - start)
+        return guard
+
+    def give_back(self, guard: int) -> None:
+        self._free.append(guard)
+
+    def close(self) -> None:
+        for buffer in self._buffers:
+            buffer.close()
+
+
+class InstalledRegions:
+    """Which regions there are, by what enters them and by the guest pages they are made from.
+
+    limit      bytes of compiled code to keep; those that are not entered any more go first
+    retire     frees code memory, at once or when no vCPU can be in it
+    """
+
+    def __init__(self, cache: CodeCache, code: Blob, limit: int, retire: Callable[[CodeMemory], None]) -> None:
+        self._cache = cache
+        self._words = memoryview(cache.code).cast("Q")
+        self._limit = limit
+        self._retire = retire
+        self._guards = _Guards()
+        self._count_handler = code.address("h_count")
+        self._guard: Callable[[int, int, int], None] = CFUNCTYPE(None, c_void_p, c_void_p, c_uint64)(
+            code.address("region_guard")
+        )
+        self._unguard: Callable[[int, int], None] = CFUNCTYPE(None, c_void_p, c_void_p)(code.address("region_unguard"))
+        #: compiled ones, the one longest in use first
+        self.ready: dict[Key, Region] = {}
+        #: all that are being compiled or are compiled, by guest page
+        self._pages: dict[int, set[Region]] = {}
+        self._heads: dict[int, Region] = {}
+        self.bytes = 0
+
+    def close(self) -> None:
+        """Take out and free everything; no vCPU may run."""
+        for region in list(self.ready.values()):
+            self.remove(region)
+        self._words.release()
+        self._guards.close()
+
+    # ------------------------------------------------------------ known
+
+    def watch(self, region: Region) -> None:
+        """Have `touching` find a region."""
+        for start, _ in region.spans:
+            self._pages.setdefault(start >> PAGE_BITS, set()).add(region)
+
+    def forget(self, region: Region) -> None:
+        """Undo `watch`."""
+        for start, _ in region.spans:
+            page = start >> PAGE_BITS
+            inside = self._pages.get(page)
+            if inside is not None:
+                inside.discard(region)
+                if not inside:
+                    del self._pages[page]
+
+    def touching(self, start: int, end: int) -> list[Region]:
+        """The regions made from any byte of [start, end)."""
+        first, last = start >> PAGE_BITS, end - 1 >> PAGE_BITS
+        pages: Iterable[int] = range(first, last + 1)
+        if last - first > len(self._pages):
+            pages = [page for page in self._pages if first <= page <= last]
+        return [
+            region for region in {r for page in pages for r in self._pages.get(page, ())} if region.touches(start, end)
+        ]
+
+    def covers(self, pc: int, flags: int) -> bool:
+        """Whether a compiled region has a block at pc."""
+        return any(
+            pc in region.pcs and region.function and region.key[1] == flags
+            for region in self._pages.get(pc >> PAGE_BITS, ())
+        )
+
+    # ------------------------------------------------------------ making
+
+    def add(self, region: Region, answer: RegionAnswer) -> None:
+        """Map a watched region's code and guard what it was made from."""
+        region.memory = CodeMemory(answer.code, answer.table, answer.accesses)
+        region.function = region.memory.address + answer.entry
+        self.bytes += region.memory.size
+        for start, end in region.spans:
+            guard = self._guards.take(start, end)
+            self._guard(self._cache.address, guard, start >> PAGE_BITS)
+            region.guards.append(guard)
+        self.ready[region.key] = region
+        if self.bytes > self._limit * 7 // 8:
+            self._make_room()
+
+    def install(self, region: Region, block: int) -> None:
+        """Let a block, which begins where the region does, be run as the region."""
+        head = block + TB["bytes"]
+        self._words[head - self._cache.code_address >> 3] = region.function
+        region.heads.add(head)
+        self._heads[head] = region
+        if region.probation:
+            region.probation = False
+            del self.ready[region.key]
+            self.ready[region.key] = region
+
+    def remove(self, region: Region) -> None:
+        """Take a region out and free it."""
+        self.uninstall(region)
+        self.forget(region)
+        for guard in region.guards:
+            self._unguard(self._cache.address, guard)
+            self._guards.give_back(guard)
+        region.guards = []
+        if self.ready.get(region.key) is region:
+            del self.ready[region.key]
+        if region.memory is not None:
+            self.bytes -= region.memory.size
+            self._retire(region.memory)
+            region.memory = None
+            region.function = 0
+
+    def uninstall(self, region: Region, remaining: int = 0) -> None:
+        """Have its blocks run by tier 0 again, hot after `remaining` more entries (0: as they stand)."""
+        for head in region.heads:
+            at = head - self._cache.code_address
+            if remaining:
+                self.count(head, remaining)
+            self._words[at >> 3] = self._count_handler
+            del self._heads[head]
+        region.heads.clear()
+
+    def count(self, head: int, remaining: int) -> None:
+        """Let the block of a count record become hot after so many more entries."""
+        at = head - self._cache.code_address >> 3
+        heat = self._words[at + 2] - self._words[at + 1]
+        self._words[at + 2] = heat + remaining & _ALL_ONES
+        self._words[at + 1] = remaining
+
+    def forget_heads(self, start: int, end: int) -> None:
+        """The blocks at host addresses [start, end) are about to be freed."""
+        for head in [head for head in self._heads if start <= head < end]:
+            self._heads.pop(head).heads.discard(head)
+
+    def _make_room(self) -> None:
+        """Free what was not entered since it was put on probation, the oldest first; then put others there."""
+        for region in list(self.ready.values()):
+            if self.bytes <= self._limit:
+                break
+            if region.probation:
+                self.remove(region)
+        oldest = list(self.ready.values())
+        for region in oldest:
+            if self.bytes <= self._limit:
+                break
+            self.remove(region)
+        for region in oldest[: len(oldest) // 4 + 1]:
+            if not region.probation and region.memory is not None:
+                region.probation = True
+                # The next entry is noticed, and installs it anew.
+                self.uninstall(region, 1)

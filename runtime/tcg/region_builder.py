@@ -1,0 +1,319 @@
+"""Builds a region: many blocks of guest code as one TCG function, with jumps between them as branches.
+
+The function is ordinary TCG of kind 'handler', so the reference executor runs it as it is.  Its ways out:
+
+* `next`      at once, when the budget does not last for the longest way through the region
+* `goto_ptr`  the ordinary way, to a pc that no block of the region begins at
+* `exit`      with reason DEOPT: tier 0 is to do the instruction at that pc from scratch.  Faults, raised exceptions and
+              whatever else is not worth compiling go this way, before the instruction has had any effect
+* `exit`      with another reason: a wait
+
+The budget is a local, kept less BIAS: the longest way through the region that meets no test of the budget.  So the test
+at the head of a loop is one of its sign, and nowhere else need it be looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import ModuleType
+
+from runtime.core.env import Exit
+from runtime.core.layout import Layout
+from runtime.tcg.builder import Builder
+from runtime.tcg.control import SELDOM
+from runtime.tcg.ir import Function, Label, Op, Temp, Value
+from runtime.tcg.memory import WRITE
+from runtime.tcg.ops import mask
+from runtime.tcg.region import RegionBlock
+from runtime.tcg.tb import COUNT_RECORD
+from runtime.tcg.values import same
+
+#: the reason of an `exit` that tier 0 takes over from
+DEOPT = Exit.NONE
+#: most places that an indirect jump is compared with
+MOST_CANDIDATES = 16
+_ALL = mask(64)
+
+
+@dataclass(slots=True)
+class Region:
+    """A region as TCG."""
+
+    function: Function
+    start: Label  # where control goes once the budget has been found sufficient
+    longest: int  # least budget it runs with
+    instructions: int
+    headers: frozenset[Label]  # blocks that some loop goes through
+
+
+@dataclass(slots=True)
+class _Flow:
+    """One block of the region: where control goes from it, after how many instructions."""
+
+    label: Label
+    count: int = 0
+    edges: list[tuple[int, int]] = field(default_factory=list)  # pc, instructions
+    indirect: list[tuple[Op, int]] = field(default_factory=list)  # goto_ptr, instructions
+    returns_to: int = -1  # the pc behind a block that ends with a jump
+
+
+class RegionBuilder(Builder):
+    """Emits the blocks one after the other; `build` does it all."""
+
+    def __init__(self, translate: ModuleType, layout: Layout, flags: int, blocks: Sequence[RegionBlock]) -> None:
+        super().__init__(layout, Function(f"region_{blocks[0].pc:x}"), None)
+        self._translate = translate
+        self._blocks = blocks
+        self._initial: dict[str, Value | None] = {
+            mode.name: flags >> mode.shift & mask(mode.width) for mode in layout.modes if not mode.prefix
+        }
+        self._left = self.function.local(64)  # the budget, less the bias
+        self._flows = {block.pc: _Flow(self.function.label(f"{block.pc:x}")) for block in blocks}
+        self._flow = self._flows[blocks[0].pc]
+        self._biased: Value = 0  # the budget as this block found it
+        #: sums that the bias is still to be added to
+        self._unbiased: list[Op] = []
+        self._mask = mask(layout.pc_width)
+
+    # ------------------------------------------------------------ the budget
+
+    def _budget_after(self, count: int) -> Value:
+        """The true budget `count` instructions into the block."""
+        left = self.emit1("add", (self._biased, -count & _ALL), (64, 64), 64)
+        if not self.dead:
+            self._unbiased.append(self.ops[-1])
+        return left
+
+    def _index(self) -> int:
+        assert isinstance(self.index_value, int)
+        return self.index_value
+
+    def budget_here(self) -> Value:
+        return self._budget_after(self._index())
+
+    def budget_after(self) -> Value:
+        return self._budget_after(self._index() + 1)
+
+    def _spend(self, count: int) -> None:
+        """Leave the block after so many instructions, for another."""
+        self.emit("st_local", (self.sub(64, self._biased, count),), (64,), local=self._left)
+
+    # ------------------------------------------------------------ the ends of an instruction
+
+    def _same_modes(self) -> bool:
+        """Whether the region's blocks may follow: they were decoded for the modes at its entry."""
+        for name, value in self._initial.items():
+            known = self.modes.get(name)
+            if known is None or value is None or not same(known, value):
+                return False
+        return True
+
+    def _finish(self, kind: Value, target: Value) -> None:
+        """Where the way out has just been decided, each way goes on by itself instead of meeting the others first."""
+        meeting = self.ops[-1]
+        if not isinstance(kind, Temp) or meeting.name != "label" or meeting.results != (kind,):
+            super()._finish(kind, target)
+            return
+        edges = [op for op in self.ops[self._start :] if op.name == "br" and op.labels == meeting.labels]
+        ways = {op.args[0] for op in edges}
+        self.ops.pop()
+        self.dead = True
+        labels = {way: self.function.label() for way in ways}
+        for op in edges:
+            op.labels, op.args, op.widths = (labels[op.args[0]],), (), ()
+        for way in sorted(labels, key=lambda way: way if isinstance(way, int) else -1, reverse=True):  # NEXT comes last
+            self.bind(labels[way])
+            super()._finish(way, target)
+
+    def finish_next(self) -> None:
+        self.ends_block = False
+
+    def finish_goto(self, slot: int, target: Value) -> None:
+        assert isinstance(target, int)
+        self._go_on_at(target, self._index() + 1)
+
+    def _go_on_at(self, target: int, count: int) -> None:
+        """To a pc known now, `count` instructions into the block."""
+        flow = self._flows.get(target)
+        if flow is not None and self._same_modes():
+            self._spend(count)
+            self.emit("br", labels=(flow.label,))
+            self._flow.edges.append((target, count))
+        else:
+            self.emit("goto_ptr", (target, self._budget_after(count)), (self.layout.pc_width, 64))
+
+    def finish_goto_ptr(self, target: Value) -> None:
+        count = self._index() + 1
+        if isinstance(target, Temp) and self._same_modes():
+            self._spend(count)
+            self.emit("goto_ptr", (target, self._budget_after(count)), (self.layout.pc_width, 64))
+            self._flow.indirect.append((self.ops[-1], count))
+        else:
+            self.emit("goto_ptr", (target, self._budget_after(count)), (self.layout.pc_width, 64))
+
+    # ------------------------------------------------------------ what is left to tier 0
+
+    def exit_here(self, reason: Exit) -> None:
+        self.emit("exit", (self.pc_value, self.budget_here()), (self.layout.pc_width, 64), offset=DEOPT)
+
+    def raise_(self, code: Value, *args: Value) -> None:
+        if not self.dead:
+            self.exit_here(Exit.EXCEPTION)
+
+    def annul(self) -> None:
+        if not self.dead:
+            self.exit_here(Exit.EXCEPTION)
+
+    def check(self, memory: str, address: Value, size: int, access: int) -> None:
+        """Tier 0 finds out what is wrong with the access: here it is only seen that something is."""
+        if self.dead:
+            return
+        width = self.memory_layout(memory).address_width
+        status = self.emit1("check_mem", (address,), (width,), 2, symbol=memory, size=size, offset=access)
+        bad, fine = self.function.label(), self.function.label()
+        self.branch(self.ne(2, status, 0), bad, fine, SELDOM)
+        self.bind(bad)
+        self.exit_here(Exit.CODE_WRITE if access == WRITE else Exit.EXCEPTION)
+        self.bind(fine)
+
+    # ------------------------------------------------------------ blocks
+
+    def build(self) -> Region:
+        """The whole region."""
+        for block in self._blocks:
+            self._flow = self._flows[block.pc]
+            self.dead = True
+            self.bind(self._flow.label)
+            self.modes = dict(self._initial)
+            self._biased = self.emit1("ld_local", (), (), 64, local=self._left)
+            self._flow.count = self._block(block)
+        return self._assemble()
+
+    def _block(self, block: RegionBlock) -> int:
+        """Instructions up to the first that certainly leaves, or that another block begins at; gives their number."""
+        code, layout = block.code, self.layout
+        at, index = 0, 0
+        here = block.pc
+        while at < len(code):
+            if at and here in self._flows and self._same_modes():
+                self._go_on_at(here, index)
+                return index
+            rest = code[at : at + layout.max_bytes]
+            decoded = self._translate.decode(int.from_bytes(rest, "little"), len(rest), self)
+            following = here + (decoded.length if decoded else layout.unit_bytes) & self._mask
+            instruction = decoded.instruction if decoded else None
+            line = f"{instruction.mnemonic} {instruction.source}" if instruction else "?"
+            self.begin_instruction(here, following, index, line)
+            if decoded is None:
+                self.exit_here(Exit.EXCEPTION)
+                return index
+            decoded.emit(self, decoded.fields)
+            self.end_instruction()
+            at += decoded.length
+            here = following
+            index += 1
+            if self.dead:
+                self._flow.returns_to = here
+                return index
+        self._go_on_at(here, index)
+        return index
+
+    # ------------------------------------------------------------ the region
+
+    def _candidates(self) -> list[int]:
+        """Blocks that an indirect jump may lead to: behind a jump (a call's return), and where no other way leads."""
+        direct = {target for flow in self._flows.values() for target, _ in flow.edges}
+        behind = {flow.returns_to for flow in self._flows.values()}
+        entry = self._blocks[0].pc
+        places = [pc for pc in self._flows if pc in behind or (pc not in direct and pc != entry)]
+        return places[:MOST_CANDIDATES]
+
+    def _assemble(self) -> Region:
+        candidates = self._candidates()
+        indirect: set[int] = set()
+        for flow in self._flows.values():
+            for op, count in flow.indirect:
+                indirect.add(id(op))
+                flow.edges += [(target, count) for target in candidates]
+        entry = self._blocks[0].pc
+        headers, order = self._depth_first(entry)
+        longest = self._longest(order)
+        bias = max(longest[pc] for pc in {entry, *headers})
+        for op in self._unbiased:
+            left, spent = op.args
+            assert isinstance(spent, int)
+            op.args = (left, spent + bias & _ALL)
+        heads = {self._flows[pc].label: pc for pc in headers}
+        body, self.function.ops[:] = list(self.function.ops), []
+        start = self._prologue(bias)
+        for op in body:
+            if id(op) in indirect:
+                self._compare(op, candidates)
+            self.ops.append(op)
+            if op.name == "label" and op.labels[0] in heads:
+                self._test_budget(heads[op.labels[0]], bias)
+        instructions = sum(self._flows[pc].count for pc in order)
+        return Region(self.function, start, bias, instructions, frozenset(heads))
+
+    def _depth_first(self, entry: int) -> tuple[set[int], list[int]]:
+        """Blocks that a retreating edge leads to, and all blocks reached, last finished first."""
+        headers: set[int] = set()
+        order: list[int] = []
+        state: dict[int, int] = {entry: 1}  # 1: on the way, 2: done
+        stack = [(entry, iter(self._flows[entry].edges))]
+        while stack:
+            pc, edges = stack[-1]
+            for target, _ in edges:
+                if target not in state:
+                    state[target] = 1
+                    stack.append((target, iter(self._flows[target].edges)))
+                    break
+                if state[target] == 1:
+                    headers.add(target)
+            else:
+                state[pc] = 2
+                order.append(pc)
+                stack.pop()
+        order.reverse()
+        return headers, order
+
+    def _longest(self, order: list[int]) -> dict[int, int]:
+        """Instructions on the longest way from each block on, up to an exit or the head of a loop."""
+        longest: dict[int, int] = {}
+        for pc in reversed(order):
+            flow = self._flows[pc]
+            # A block not yet in `longest` is reached by a retreating edge.
+            longest[pc] = max([flow.count, *(count + longest.get(target, 0) for target, count in flow.edges)])
+        return longest
+
+    def _prologue(self, bias: int) -> Label:
+        leave, start = self.function.label(), self.function.label("start")
+        self.dead = False
+        budget = self.emit1("ld_budget", (), (), 64)
+        self.branch(self.slt(64, budget, bias), leave, start, SELDOM)
+        self.bind(leave)
+        self.emit("next", (budget,), (64,), size=COUNT_RECORD["bytes"])
+        self.bind(start)
+        self.emit("st_local", (self.sub(64, budget, bias),), (64,), local=self._left)
+        self.emit("br", labels=(self._flows[self._blocks[0].pc].label,))
+        return start
+
+    def _test_budget(self, pc: int, bias: int) -> None:
+        """At the head of a loop: what is left must last for the longest way from here."""
+        spent, enough = self.function.label(), self.function.label()
+        self.dead = False
+        left = self.emit1("ld_local", (), (), 64, local=self._left)
+        self.branch(self.slt(64, left, 0), spent, enough, SELDOM)
+        self.bind(spent)
+        self.emit("exit", (pc, self.add(64, left, bias)), (self.layout.pc_width, 64), offset=DEOPT)
+        self.bind(enough)
+
+    def _compare(self, jump: Op, candidates: list[int]) -> None:
+        """Before an indirect jump: is it to a block of the region?"""
+        target = jump.args[0]
+        for pc in candidates:
+            other = self.function.label()
+            self.dead = False
+            self.branch(self.eq(self.layout.pc_width, target, pc), self._flows[pc].label, other)
+            self.bind(other)

@@ -1,0 +1,123 @@
+"""Compiles regions: a request in, position-independent machine code out.
+
+A pure function of the request, the generated ISA and the host's CPU; it runs in the compiler's own process.  What comes
+in between (TCG as built, TCG after its passes, LLVM's input, assembly) can be asked for.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+from runtime.core.cpu import Isa, load_isa
+from runtime.tcg.blobs import read_symbols
+from runtime.tcg.ir import Function
+from runtime.tcg.link import link
+from runtime.tcg.llvm import assembly, compile_region, has_avx
+from runtime.tcg.lower import module_text
+from runtime.tcg.optimize import propagate, remove_dead, straighten
+from runtime.tcg.region import RegionRequest
+from runtime.tcg.region_builder import RegionBuilder
+from runtime.tcg.region_checks import merge_checks
+from runtime.tcg.region_lowering import FAULT_TABLE, NAME, RegionLowering
+from runtime.tcg.region_rules import apply_rules
+from runtime.tcg.region_state import promote
+from runtime.tcg.verify import verify
+
+
+@dataclass(slots=True)
+class CompiledRegion:
+    """What became of a request.
+
+    code          to be mapped at a page boundary; control enters at `entry` bytes from there
+    longest       the least budget it runs with
+    instructions  guest instructions in it
+    seconds       that compiling took; `phases` says what for
+    table         where in `code` the table of accesses that may fault stands (runtime/core/host_faults.py)
+    table_entries how many it has
+    """
+
+    code: bytes
+    entry: int
+    longest: int
+    instructions: int
+    seconds: float
+    table: int = 0
+    table_entries: int = 0
+    phases: dict[str, float] = field(default_factory=dict)
+    optimized: Function | None = None
+    ir: str = ""
+    pipeline: str = ""
+
+    @property
+    def assembly(self) -> str:
+        """The code as text: it is compiled once more."""
+        return assembly(self.ir, pipeline=self.pipeline)
+
+
+class RegionCompiler:
+    """Compiles regions of one ISA."""
+
+    def __init__(
+        self,
+        isa: str | Isa,
+        build: Path | None = None,
+        pipeline: str = "middle",
+        level: int = 2,
+        checks: str = "guard",
+    ) -> None:
+        """isa: its folder under `build`, or loaded already.
+
+        checks  "guard": the host refuses what the guest may not access (runtime/core/guard.py), in a memory of
+                2**ADDRESS_BITS bytes or all that the guest can address.  "byte": the permission table is looked at
+        """
+        if isinstance(isa, str):
+            isa = load_isa((build or Path("build")) / isa)
+        self.isa = isa
+        self.pipeline, self.level, self.checks = pipeline, level, checks
+        self._avx = has_avx()
+        self._translate = isa.module("translate")
+        self._native = read_symbols(isa.blob_path)
+
+    def compile(self, request: RegionRequest) -> CompiledRegion:
+        """The region's code."""
+        marks = [("", time.perf_counter())]
+
+        def mark(phase: str) -> None:
+            marks.append((phase, time.perf_counter()))
+
+        region = RegionBuilder(self._translate, self.isa.layout, request.flags, request.blocks).build()
+        mark("build")
+        function = region.function
+        straighten(function)
+        promote(function, region.start)
+        mark("promote")
+        propagate(function)
+        apply_rules(function)
+        if self.checks == "byte":
+            merge_checks(function)
+        straighten(function)
+        remove_dead(function)
+        mark("optimize")
+        ir = module_text([RegionLowering(verify(function), self._native, self.checks == "guard", self._avx)], "")
+        mark("lower")
+        data = compile_region(ir, self.pipeline, self.level)
+        mark("llvm")
+        code, symbols = link([data], FAULT_TABLE)
+        mark("link")
+        phases = {name: end - start for (_, start), (name, end) in pairwise(marks)}
+        return CompiledRegion(
+            code,
+            symbols[NAME],
+            region.longest,
+            region.instructions,
+            marks[-1][1] - marks[0][1],
+            symbols.get(FAULT_TABLE, 0),
+            symbols.get(f"bytes of {FAULT_TABLE}", 0) // 8,
+            phases,
+            function,
+            ir,
+            self.pipeline,
+        )

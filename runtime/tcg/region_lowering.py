@@ -1,0 +1,369 @@
+"""Lowers a region's function: what tier 0's lowering does, but for the ways out and the checks of memory accesses.
+
+A region's code refers to nothing outside itself: functions of the ISA's native code are found at env.native plus an
+offset that is known when the region is compiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from runtime.core.env import ADDRESS_BITS, ENV, PAGE_BITS, PAGE_READ, PAGE_WRITE
+from runtime.tcg.ir import Function, InternalError, Label, Op, Operand, Temp
+from runtime.tcg.lower import SELDOM_TAKEN, FunctionLowering
+from runtime.tcg.lower_values import real_type
+from runtime.tcg.region_builder import DEOPT
+from runtime.tcg.region_guard import GuardPlan, plan_guards
+from runtime.tcg.region_reals import find_reals
+
+#: the region's function in its module
+NAME = "region"
+#: asks whether an access that the permission table does not allow as it stands may be made all the same
+_SLOW = """define internal preserve_mostcc i1 @{name}(ptr %env, i64 %a) noinline cold nounwind {{
+  %at = getelementptr inbounds i8, ptr %env, i64 {native}
+  %base = load ptr, ptr %at, align 8
+  %slow = getelementptr inbounds i8, ptr %base, i64 {slow}
+  %status = call preserve_mostcc i64 %slow(ptr %env, i64 %a, i64 {size}, i64 {access})
+  %refused = icmp ne i64 %status, 0
+{code}}}"""
+_LOADED = "  ret i1 %refused\n"
+#: a store to a page that holds code is left to tier 0, where the engine knows until when it may still be to come
+_STORED = """  %store_page.at = getelementptr inbounds i8, ptr %env, i64 {store_page}
+  %store_page = load i64, ptr %store_page.at, align 8
+  %last = add i64 %a, {more}
+  %page.first = lshr i64 %a, {page_bits}
+  %page.last = lshr i64 %last, {page_bits}
+  %code.first = icmp eq i64 %page.first, %store_page
+  %code.last = icmp eq i64 %page.last, %store_page
+  %code = or i1 %code.first, %code.last
+  %left = or i1 %refused, %code
+  ret i1 %left
+"""
+
+
+#: the section of a region's object that says where its accesses go on when they are refused: pairs of 32-bit distances
+FAULT_TABLE = ".faults"
+_FAULT_ENTRY = f"\\0A.pushsection {FAULT_TABLE},\\22a\\22,@progbits\\0A.long 771b - .\\0A.long $L - .\\0A.popsection"
+_CLOBBERED = "~{dirflag},~{fpsr},~{flags}"
+_SUFFIX = {8: "b", 16: "w", 32: "l", 64: "q"}
+
+
+def _extensions(function: Function) -> dict[Operand, bool]:
+    """Narrow values and whether they are extended by the sign, where they are extended one way only."""
+    found: dict[Operand, bool] = {}
+    mixed: set[Operand] = set()
+    for op in function.ops:
+        if op.name in ("sext", "zext"):
+            sign = op.name == "sext"
+            if found.setdefault(op.args[0], sign) != sign:
+                mixed.add(op.args[0])
+    return {value: sign for value, sign in found.items() if value not in mixed}
+
+
+class RegionLowering(FunctionLowering):
+    """The text of a region's function."""
+
+    def __init__(self, function: Function, native: Mapping[str, int], guarded: bool = False, avx: bool = False) -> None:
+        """native: where in the ISA's native code its functions stand.  guarded: the host refuses accesses that the
+        guest may not make.  avx: it has these instructions."""
+        super().__init__(function, NAME)
+        self._native = native
+        #: the branch that a check_mem decides; it and the comparison before it are lowered with the check
+        self._branches: dict[int, Op] = {}
+        self._lowered: set[int] = set()
+        self._find_checks()
+        self._plan = plan_guards(function) if guarded else GuardPlan()
+        self._move = "vmov" if avx else "mov"
+        #: narrow values loaded, extended to 64 bits: the whole, and whether by the sign
+        self._wide: dict[Operand, tuple[str, bool]] = {}
+        self._signs = _extensions(function) if guarded else {}
+        self._reals = find_reals(function)
+        #: floating-point numbers by their temps
+        self._numbers: dict[Operand, str] = {}
+        self._arguments: dict[int, list[str]] = {}
+        self._parameters = {op.labels[0]: op.results for op in function.ops if op.name == "label"}
+
+    def _find_checks(self) -> None:
+        ops = self.function.ops
+        for at, op in enumerate(ops):
+            if op.name != "check_mem":
+                continue
+            compare, branch = ops[at + 1 : at + 3]
+            if compare.args != (op.result, 0) or branch.args != (compare.result,):
+                raise InternalError("a check that no branch follows")
+            self._branches[id(op)] = branch
+            self._lowered |= {id(compare), id(branch)}
+
+    def native_function(self, name: str) -> str:
+        """The address of a function of the ISA's native code."""
+        offset = self._native.get(name)
+        if offset is None:
+            raise InternalError(f"a region needs {name}, which the native code does not have")
+        base = self.let(f"load ptr, ptr {self.at('%env', ENV['native'])}, align 8, !invariant.load !2")
+        return self.at(base, offset)
+
+    # ------------------------------------------------------------ control
+
+    def lower(self, op: Op) -> None:
+        if id(op) in self._reals.nan_choices:
+            self.select(op)
+        elif op.name in ("sext", "zext") and self.extend(op):
+            pass
+        elif id(op) in self._reals.ordered and id(op) not in self._reals.needless:
+            number, kind = self.real(op.args[0], op.widths[0]), real_type(op.widths[0])
+            self.define(op, f"fcmp ord {kind} {number}, {number}")
+        elif id(op) not in self._lowered and id(op) not in self._reals.needless:
+            super().lower(op)
+
+    def call(self, op: Op) -> None:
+        self._call(op, self.native_function(op.symbol))
+
+    def goto_ptr(self, op: Op) -> None:
+        self._goto_ptr(op, lambda: self.native_function("tb_lookup"))
+
+    def exit(self, op: Op) -> None:
+        if op.offset != DEOPT:
+            super().exit(op)
+            return
+        pc = self.resized(self.value(op.args[0]), op.widths[0], 64)
+        self.line(f"store i64 {pc}, ptr {self.at('%env', ENV['pc'])}, align 8")
+        self._tail_call(self.native_function("tb_deopt"), "%op", self.value(op.args[1]))
+
+    # ------------------------------------------------------------ floating-point numbers
+
+    def value(self, operand: Operand) -> str:
+        number = self._numbers.get(operand)
+        if number is None:
+            return super().value(operand)
+        assert isinstance(operand, Temp)
+        return self.let(f"bitcast {real_type(operand.width)} {number} to i{operand.width}")
+
+    def real(self, operand: Operand, width: int) -> str:
+        return self._numbers.get(operand) or super().real(operand, width)
+
+    def define_real(self, op: Op, value: str) -> None:
+        if op.result in self._reals.temps:
+            self._numbers[op.result] = value
+        else:
+            super().define_real(op, value)
+
+    def select(self, op: Op) -> None:
+        """A branch that is as good as never taken, where the operation's result is a NaN: so it waits for nothing."""
+        width = op.result.width
+        kind = real_type(width)
+        number = self.real(op.args[1], width)
+        test, other, join = self.let(f"fcmp uno {kind} {number}, {number}"), self._fresh_block(), self._fresh_block()
+        before = self._block
+        self.line(f"br i1 {test}, label %{other}, label %{join}, {SELDOM_TAKEN}")
+        self.start_block(other)
+        nan = self.let(f"bitcast i{width} {op.args[2]} to {kind}")
+        self.line(f"br label %{join}")
+        self.start_block(join)
+        self.define_real(op, self.let(f"phi {kind} [ {number}, %{before} ], [ {nan}, %{other} ]"))
+
+    def _fresh_block(self) -> str:
+        return f"b{self.fresh()[1:]}"
+
+    def label(self, op: Op) -> None:
+        super().label(op)
+        for temp in op.results:
+            if temp in self._reals.temps:
+                self._numbers[temp] = f"%t{temp.id}"
+
+    def br(self, op: Op) -> None:
+        """What is passed is made here, in the form the parameter has."""
+        given: list[str] = []
+        for value, parameter in zip(op.args, self._parameters[op.labels[0]], strict=True):
+            real = parameter in self._reals.temps
+            given.append(self.real(value, parameter.width) if real else self.value(value))
+        self._arguments[id(op)] = given
+        super().br(op)
+
+    def _phi_lines(self, label: Op) -> list[str]:
+        edges = self._edges.get(label.labels[0], [])
+        lines = []
+        for number, parameter in enumerate(label.results):
+            kind = real_type(parameter.width) if parameter in self._reals.temps else f"i{parameter.width}"
+            sources = ", ".join(f"[ {self._arguments[id(op)][number]}, %{block} ]" for block, op in edges)
+            lines.append(f"  %t{parameter.id} = phi {kind} {sources}")
+        return lines
+
+    def _load(self, op: Op, pointer: str, align: int) -> bool:
+        """Load a floating-point number, if the op's result is one."""
+        if op.result not in self._reals.temps:
+            return False
+        self._numbers[op.result] = self.let(f"load {real_type(op.result.width)}, ptr {pointer}, align {align}")
+        return True
+
+    def _store(self, operand: Operand, width: int, pointer: str, align: int) -> bool:
+        if operand not in self._numbers:
+            return False
+        self.line(f"store {real_type(width)} {self._numbers[operand]}, ptr {pointer}, align {align}")
+        return True
+
+    def ld_mem(self, op: Op) -> None:
+        if id(op) in self._plan.accesses:
+            self._load_guarded(op)
+        elif op.flag or op.result not in self._reals.temps or not self._load(op, self._place(op), 1):
+            super().ld_mem(op)
+
+    def st_mem(self, op: Op) -> None:
+        if id(op) in self._plan.accesses:
+            self._store_guarded(op)
+        elif (
+            op.flag or op.args[1] not in self._numbers or not self._store(op.args[1], op.widths[1], self._place(op), 1)
+        ):
+            super().st_mem(op)
+
+    def _load_state(self, op: Op, pointer: str, align: int) -> None:
+        if not self._load(op, pointer, align):
+            super()._load_state(op, pointer, align)
+
+    def _store_state(self, op: Op, argument: int, pointer: str, align: int) -> None:
+        if not self._store(op.args[argument], op.widths[argument], pointer, align):
+            super()._store_state(op, argument, pointer, align)
+
+    # ------------------------------------------------------------ memory
+
+    def check_mem(self, op: Op) -> None:
+        """Go on when the access may be made; what the permission table does not say is for the engine to find out."""
+        branch = self._branches[id(op)]
+        bad, fine = branch.labels
+        size = op.size
+        if id(op) in self._plan.checks:
+            self._check_root(self._plan.checks[id(op)], bad, fine)
+            return
+        address = self.resized(self.value(op.args[0]), op.widths[0], 64)
+        number = self.fresh()[2:]
+        slow, permitted = f"slow{number}", f"page{number}"
+        bit = PAGE_WRITE if op.offset else PAGE_READ
+        pages = self._pages(op, address, slow, permitted)
+        granted = self.let(f"load i8, ptr {self.at('%perm', pages[0])}, align 1")
+        for page in pages[1:]:
+            other = self.let(f"load i8, ptr {self.at('%perm', page)}, align 1")
+            granted = self.let(f"and i8 {granted}, {other}")
+        masked = self.let(f"and i8 {granted}, {bit}")
+        denied = self.let(f"icmp eq i8 {masked}, 0")
+        self.line(f"br i1 {denied}, label %{slow}, label %{fine!r}, {SELDOM_TAKEN}")
+        self.start_block(slow)
+        refused = self.let(f"call preserve_mostcc i1 @{self._slow(size, op.offset)}(ptr %env, i64 {address}) #3")
+        self.line(f"br i1 {refused}, label %{bad!r}, label %{fine!r}")
+
+    def _check_root(self, root: Temp | None, bad: Label, fine: Label) -> None:
+        if root is None:
+            self.line(f"br label %{fine!r}")
+            return
+        value = self.resized(self.value(root), root.width, 64)
+        high = self.let(f"lshr i64 {value}, {ADDRESS_BITS}")
+        outside = self.let(f"icmp ne i64 {high}, 0")
+        self.line(f"br i1 {outside}, label %{bad!r}, label %{fine!r}, {SELDOM_TAKEN}")
+
+    def _access(self, op: Op, kind: str, move: str, constraints: str, arguments: str) -> str:
+        """One instruction of the host's, which it may refuse: then control goes where a table says."""
+        done, result = self._fresh_block(), self.fresh()
+        operands = constraints.split(",")
+        entry = _FAULT_ENTRY.replace("$L", f"${{{operands.index('!i')}:l}}")
+        place = f"ptr elementtype({arguments}"
+        landing = self._plan.accesses[id(op)]
+        call = f'callbr {kind} asm sideeffect "771: {move}{entry}", "{constraints},{_CLOBBERED}"({place})'
+        self.line(f"{'' if kind == 'void' else result + ' = '}{call} to label %{done} [label %{landing!r}]")
+        self.start_block(done)
+        return result
+
+    def _load_guarded(self, op: Op) -> None:
+        temp, width = op.result, op.result.width
+        if temp in self._reals.temps and not op.flag:
+            kind = real_type(width)
+            move = f"{self._move}s{'s' if width == 32 else 'd'} $1, $0"
+            self._numbers[temp] = self._access(op, kind, move, "=x,*m,!i", f"{kind}) {self._place(op)}")
+            return
+        sign = self._signs.get(temp, False) and not op.flag
+        place = f"i{width}) {self._place(op)}"
+        # A narrow value comes extended, so that extending it costs no instruction.
+        name = "movq $1, $0" if width == 64 else f"mov{'s' if sign else 'z'}{_SUFFIX[width]}q $1, $0"
+        if width == 32 and not sign:
+            name = "movl $1, ${0:k}"
+        elif width < 32 and not sign:
+            name = f"movz{_SUFFIX[width]}l $1, ${{0:k}}"
+        whole = self._access(op, "i64", name, "=r,*m,!i", place)
+        value = self.resized(whole, 64, width)
+        if op.flag:
+            value = self.swapped(value, width)
+        elif width < 64:
+            self._wide[temp] = (whole, sign)
+        self.alias(op, value)
+
+    def _store_guarded(self, op: Op) -> None:
+        width, operand = op.widths[1], op.args[1]
+        if operand in self._numbers and not op.flag:
+            kind = real_type(width)
+            move = f"{self._move}s{'s' if width == 32 else 'd'} $1, $0"
+            self._access(op, "void", move, "=*m,x,!i", f"{kind}) {self._place(op)}, {kind} {self._numbers[operand]}")
+            return
+        suffix = _SUFFIX.get(width, "q")
+        if isinstance(operand, int) and not op.flag:
+            number = operand - (1 << width) if operand >> (width - 1) else operand
+            if -(1 << 31) <= number < 1 << 31:
+                self._access(op, "void", f"mov{suffix} $${number}, $0", "=*m,!i", f"i{width}) {self._place(op)}")
+                return
+        value = self.value(operand)
+        if op.flag:
+            value = self.swapped(value, width)
+        register = {8: "${1:b}", 16: "${1:w}", 32: "${1:k}"}.get(width, "$1")
+        given = f"i{width} {value}"
+        self._access(op, "void", f"mov{suffix} {register}, $0", "=*m,r,!i", f"i{width}) {self._place(op)}, {given}")
+
+    def extend(self, op: Op) -> bool:
+        """Whether the extension of a narrow value loaded is there already."""
+        wide = self._wide.get(op.args[0])
+        if wide is None or wide[1] != (op.name == "sext"):
+            return False
+        self.alias(op, self.resized(wide[0], 64, op.result.width))
+        return True
+
+    def _slow(self, size: int, access: int) -> str:
+        """A function that asks the engine about such an access: few instructions where it is called."""
+        name = f"slow_{'store' if access else 'load'}_{size}"
+        if name not in self.declarations:
+            stored = _STORED.format(store_page=ENV["store_page"], more=size - 1, page_bits=PAGE_BITS)
+            self.declarations[name] = _SLOW.format(
+                name=name,
+                native=ENV["native"],
+                slow=self._native["mem_slow_kept"],
+                size=size,
+                access=access,
+                code=stored if access else _LOADED,
+            )
+        return name
+
+    def _pages(self, op: Op, address: str, slow: str, permitted: str) -> list[str]:
+        """The pages accessed, when they exist; an aligned access has one.
+
+        If op.flag, it is known that they do, though not that the access is aligned."""
+        width, size = op.widths[0], op.size
+        log = size.bit_length() - 1
+        last_page = 1 << ADDRESS_BITS - PAGE_BITS
+        if size == 1 << log and size <= 8:
+            # The bits that alignment wants to be 0 go to the top, where they make the page's number too large.
+            if log:
+                self.intrinsic("llvm.fshr.i64", "i64", "i64, i64, i64")
+                turned = self.let(f"call i64 @llvm.fshr.i64(i64 {address}, i64 {address}, i64 {log})")
+                page = self.let(f"lshr i64 {turned}, {PAGE_BITS - log}")
+            else:
+                page = self.let(f"lshr i64 {address}, {PAGE_BITS}")
+            if not log and width <= ADDRESS_BITS:
+                return [page]
+            outside = self.let(f"icmp uge i64 {page}, {last_page}")
+            pages = [page]
+        else:
+            last = self.let(f"add i64 {address}, {size - 1}")
+            if width < 64:
+                last = self.let(f"and i64 {last}, {(1 << width) - 1}")
+            pages = [self.let(f"lshr i64 {place}, {PAGE_BITS}") for place in (address, last)]
+            if op.flag or width <= ADDRESS_BITS:
+                return pages
+            either = self.let(f"or i64 {pages[0]}, {pages[1]}")
+            outside = self.let(f"icmp uge i64 {either}, {last_page}")
+        self.line(f"br i1 {outside}, label %{slow}, label %{permitted}, {SELDOM_TAKEN}")
+        self.start_block(permitted)
+        return pages

@@ -1,0 +1,114 @@
+"""Which values of a region live in the host's floating-point registers.
+
+A pattern that floating-point operations make or use, and that is else only loaded, stored and passed on, is a `double`
+or `float` for LLVM: moving it to an integer register and back costs more than the operation.  Values passed to one
+label parameter are all of one kind, or the parameter is an integer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from runtime.tcg.ir import Function, Label, Op, Temp
+
+#: ops whose result is a floating-point number, and those whose arguments are
+_MAKING = frozenset(
+    f"host_{name}"
+    for name in ("add", "sub", "mul", "div", "sqrt", "fma", "f32_to_f64", "f64_to_f32", "from_s", "from_u")
+)
+_USING = frozenset(
+    f"host_{name}"
+    for name in ("add", "sub", "mul", "div", "sqrt", "fma", "f32_to_f64", "f64_to_f32", "to_s", "eq", "lt", "le")
+)
+_INDIFFERENT = frozenset(("ld_mem", "ld_env"))
+
+
+@dataclass(slots=True)
+class Reals:
+    """temps: those kept as floating-point numbers.
+
+    nan_choices: selects that replace a NaN that an operation made by a constant, which seldom happens; by id.
+    needless: comparisons only such selects use, by id.
+    ordered: comparisons of what an operation made with itself: whether it is no NaN, which raises nothing; by id.
+    """
+
+    temps: set[Temp] = field(default_factory=set)
+    nan_choices: set[int] = field(default_factory=set)
+    needless: set[int] = field(default_factory=set)
+    ordered: set[int] = field(default_factory=set)
+
+
+def find_reals(function: Function) -> Reals:
+    """Look through the function."""
+    found = Reals()
+    if not any(op.name in _MAKING or op.name in _USING for op in function.ops):
+        return found
+    made = {temp: op for op in function.ops for temp in op.results}
+    _find_choices(function, made, found)
+    webs = _Webs()
+    parameters: dict[Label, tuple[Temp, ...]] = {}
+    for op in function.ops:
+        if op.name == "label" and op.results:
+            parameters[op.labels[0]] = op.results
+    wanted: set[Temp] = set()
+    for op in function.ops:
+        if op.name in _MAKING or id(op) in found.nan_choices:
+            wanted.add(op.result)
+        elif op.name == "br":
+            for parameter, value in zip(parameters.get(op.labels[0], ()), op.args, strict=True):
+                if isinstance(value, Temp):
+                    webs.join(parameter, value)
+        if op.name in _USING:
+            wanted.update(value for value in op.args if isinstance(value, Temp))
+    barred = {webs.of(temp) for temp, op in made.items() if not _neutral(op, found)}
+    good = {webs.of(temp) for temp in wanted} - barred
+    found.temps = {temp for temp in made if temp.width in (32, 64) and webs.of(temp) in good}
+    return found
+
+
+def _neutral(op: Op, found: Reals) -> bool:
+    """Whether the op's results may as well be floating-point numbers."""
+    if op.name in _MAKING or op.name == "label" or id(op) in found.nan_choices:
+        return True
+    return op.name in _INDIFFERENT and not op.flag
+
+
+def _find_choices(function: Function, made: dict[Temp, Op], found: Reals) -> None:
+    uses: dict[Temp, int] = {}
+    for op in function.ops:
+        for value in op.args:
+            if isinstance(value, Temp):
+                uses[value] = uses.get(value, 0) + 1
+    for op in function.ops:
+        if op.name == "host_eq" and op.args[0] == op.args[1]:
+            maker = made.get(op.args[0]) if isinstance(op.args[0], Temp) else None
+            if maker is not None and maker.name in _MAKING:  # what an operation makes is no signalling NaN
+                found.ordered.add(id(op))
+    for op in function.ops:
+        if op.name != "select" or not isinstance(op.args[0], Temp) or not isinstance(op.args[2], int):
+            continue
+        test = made.get(op.args[0])
+        if test is not None and id(test) in found.ordered and test.args[0] == op.args[1]:
+            found.nan_choices.add(id(op))
+            if uses[test.result] == 1:
+                found.needless.add(id(test))
+
+
+class _Webs:
+    """Temps that must be of one kind: a forest of representatives."""
+
+    def __init__(self) -> None:
+        self._parent: dict[Temp, Temp] = {}
+
+    def of(self, temp: Temp) -> Temp:
+        """The representative."""
+        parent = self._parent
+        while (above := parent.get(temp)) is not None:
+            temp = above
+        return temp
+
+    def join(self, one: Temp, other: Temp) -> None:
+        """Have the two be of one kind."""
+        first, second = self.of(one), self.of(other)
+        if first is not second:
+            self._parent[first] = second

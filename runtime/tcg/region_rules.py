@@ -1,0 +1,160 @@
+"""Rewrite rules for values of a region: what LLVM would do if fewer of them were kept for the ways out.
+
+A guest register stays alive after its last use, for an exit may store it; LLVM leaves patterns alone whose parts have
+other uses.  Each rule gives an op's equal from what its operands are made of; tests prove each with a solver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from runtime.tcg.ir import Function, Op, Operand, Temp
+from runtime.tcg.ops import OPS, mask, signed
+from runtime.tcg.region_flow import Flow
+
+Made = Mapping[Operand, Op]
+#: an op's equal as new ops, of which the last has the op's result; None where the rule does not apply
+Rule = Callable[[Function, Op, Made], list[Op] | None]
+
+_BITWISE = ("and", "or", "xor")
+_EXTENSIONS = ("sext", "zext")
+
+
+def bitwise_of_extensions(function: Function, op: Op, made: Made) -> list[Op] | None:
+    """and/or/xor of two values extended alike, or of one and a constant that is, is the narrow one extended."""
+    if op.name not in _BITWISE:
+        return None
+    sides = [made.get(value) for value in op.args]
+    extension = next((side for side in sides if side is not None and side.name in _EXTENSIONS), None)
+    if extension is None:
+        return None
+    narrow, wide = extension.widths[0], op.result.width
+    values: list[Operand] = []
+    for value, side in zip(op.args, sides, strict=True):
+        if side is not None and side.name == extension.name and side.widths[0] == narrow:
+            values.append(side.args[0])
+        elif isinstance(value, int) and _extended(value & mask(narrow), extension.name, narrow, wide) == value:
+            values.append(value & mask(narrow))
+        else:
+            return None
+    inner = function.temp(narrow)
+    return [
+        Op(op.name, (inner,), tuple(values), (narrow, narrow)),
+        Op(extension.name, op.results, (inner,), (narrow,)),
+    ]
+
+
+def rotation(function: Function, op: Op, made: Made) -> list[Op] | None:
+    """x << n | x >> (width - n) is a rotation, with `or`, `xor` or `add`."""
+    if op.name not in ("or", "xor", "add"):
+        return None
+    left, right = made.get(op.args[0]), made.get(op.args[1])
+    if left is None or right is None:
+        return None
+    if left.name == "lshr":
+        left, right = right, left
+    width, amount, other = op.result.width, left.args[-1], right.args[-1]
+    if (left.name, right.name) != ("shl", "lshr") or left.args[0] != right.args[0]:
+        return None
+    if not isinstance(amount, int) or not isinstance(other, int) or not 0 < amount < width or amount + other != width:
+        return None
+    if left.widths[1] < (width - 1).bit_length():
+        return None
+    return [Op("rotl", op.results, (left.args[0], amount), left.widths)]
+
+
+def extension_of_extension(function: Function, op: Op, made: Made) -> list[Op] | None:
+    """A value extended twice is extended once; a sign known to be 0 makes no difference."""
+    inner = made.get(op.args[0]) if op.name in _EXTENSIONS else None
+    if inner is None or inner.name not in _EXTENSIONS or inner.widths[0] == inner.result.width:
+        return None
+    if inner.name == "sext" and op.name == "zext":
+        return None
+    return [Op(inner.name, op.results, inner.args, inner.widths)]
+
+
+def slice_of_extension(function: Function, op: Op, made: Made) -> list[Op] | None:
+    """The low part of an extended value is the value, its low part, or a shorter extension."""
+    inner = made.get(op.args[0]) if op.name == "slice" and op.offset == 0 else None
+    if inner is None or inner.name not in _EXTENSIONS:
+        return None
+    narrow, width = inner.widths[0], op.result.width
+    if width < narrow:
+        return [Op("slice", op.results, inner.args, inner.widths)]
+    return [Op(inner.name, op.results, inner.args, inner.widths)]  # of no bits, if the widths are equal
+
+
+#: the rules for each op
+RULES: Mapping[str, tuple[Rule, ...]] = {
+    "slice": (slice_of_extension,),
+    "sext": (extension_of_extension,),
+    "zext": (extension_of_extension,),
+    "and": (bitwise_of_extensions,),
+    "or": (bitwise_of_extensions, rotation),
+    "xor": (bitwise_of_extensions, rotation),
+    "add": (rotation,),
+}
+
+
+def _extended(value: int, how: str, narrow: int, wide: int) -> int:
+    return signed(value, narrow) & mask(wide) if how == "sext" else value
+
+
+def apply_rules(function: Function) -> None:
+    """Rewrite every value by the first rule that applies, and what that makes likewise; equal values become one."""
+    _Rewriting(function).run()
+
+
+class _Rewriting:
+    def __init__(self, function: Function) -> None:
+        self._function = function
+        self._flow = Flow(function)
+        self._made: dict[Operand, Op] = {}
+        self._replace: dict[Temp, Operand] = {}
+        #: what an op computes -> where that was done first, and its result
+        self._seen: dict[tuple[object, ...], tuple[int, Temp]] = {}
+        self._inside = self._flow.dominance()
+
+    def run(self) -> None:
+        # Whatever dominates a block comes before it in this order, so its operands were rewritten already.
+        for at in self._flow.order:
+            block = self._flow.blocks[at]
+            block[:] = [new for op in block for new in self._rewrite(op, at)]
+        ops = [op for at in self._flow.order for op in self._flow.blocks[at]]
+        for op in ops:
+            op.args = self._resolved(op)  # what a label's parameters are given may have been computed later
+        self._function.ops[:] = ops
+
+    def _resolved(self, op: Op) -> tuple[Operand, ...]:
+        if not self._replace or not op.args:
+            return op.args
+        return tuple([self._replace.get(value, value) if isinstance(value, Temp) else value for value in op.args])
+
+    def _rewrite(self, op: Op, at: int) -> list[Op]:
+        op.args = self._resolved(op)
+        if OPS[op.name].evaluate is None:
+            return [op]
+        kept: list[Op] = []
+        pending = [op]
+        while pending:
+            now = pending.pop(0)
+            now.args = self._resolved(now)
+            rewritten = None
+            for rule in RULES.get(now.name, ()):
+                rewritten = rule(self._function, now, self._made)
+                if rewritten is not None:
+                    break
+            if rewritten is not None:
+                pending[:0] = rewritten
+            elif now.name in _EXTENSIONS and now.widths[0] == now.result.width:
+                self._replace[now.result] = now.args[0]
+            else:
+                key = (now.name, now.args, now.widths, now.offset, now.result.width)
+                known = self._seen.get(key)
+                if known is not None and self._inside(known[0], at):
+                    self._replace[now.result] = known[1]
+                else:
+                    self._seen[key] = (at, now.result)
+                    self._made[now.result] = now
+                    kept.append(now)
+        return kept

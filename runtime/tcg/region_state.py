@@ -1,0 +1,268 @@
+"""Guest registers of a region as SSA values: env is read where the region begins and written where it is left.
+
+A *cell* is a register (or entry of a file) that is only ever accessed whole and at an offset known now, or a local.  It
+is loaded at the start if some way needs its value, and an exit stores it if some way to there wrote it: exits that
+leave by the same op and store the same cells share the code that does, with the values as its label's parameters.
+Registers that a run-time index may reach, and the runtime's own fields of env, stay in memory.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from runtime.core.env import GUEST_STATE
+from runtime.core.layout import storage_bytes
+from runtime.tcg.ir import Function, Label, Local, Op, Operand, Temp
+from runtime.tcg.ops import OPS, Effect
+from runtime.tcg.region_flow import Flow
+
+_Key = int | Local
+_STATE = ("ld_env", "st_env")
+_LOCAL = ("ld_local", "st_local")
+
+
+def promote(function: Function, start: Label) -> None:
+    """Rewrite the function.  `start` is where its cells are loaded."""
+    _Promotion(function, start).run()
+
+
+def _cells(function: Function) -> dict[_Key, tuple[int, str]]:
+    """Key -> width and register's name, in order of first use."""
+    cells: dict[_Key, tuple[int, str]] = {}
+    barred: set[_Key] = set()
+    dynamic = {op.symbol for op in function.ops if op.name in ("ld_envx", "st_envx")}
+    for op in function.ops:
+        if op.name in _STATE:
+            if op.offset < GUEST_STATE or not op.symbol:
+                continue
+            width = op.result.width if op.results else op.widths[0]
+            if cells.setdefault(op.offset, (width, op.symbol))[0] != width or op.symbol in dynamic:
+                barred.add(op.offset)
+        elif op.name in _LOCAL and op.local is not None:
+            cells.setdefault(op.local, (op.local.width, ""))
+        elif op.local is not None:
+            barred.add(op.local)
+    offsets = sorted(key for key in cells if isinstance(key, int))
+    for one, other in pairwise(offsets):
+        if one + storage_bytes(cells[one][0]) > other:
+            barred |= {one, other}
+    return {key: value for key, value in cells.items() if key not in barred}
+
+
+def _bits(mask: int) -> list[int]:
+    """Numbers of the bits set."""
+    found = []
+    while mask:
+        low = mask & -mask
+        found.append(low.bit_length() - 1)
+        mask ^= low
+    return found
+
+
+class _Promotion:
+    def __init__(self, function: Function, start: Label) -> None:
+        self._function = function
+        self._flow = Flow(function)
+        self._start = self._flow.number[start]
+        cells = _cells(function)
+        self._keys = list(cells)
+        self._widths = [width for width, _ in cells.values()]
+        self._symbols = [symbol for _, symbol in cells.values()]
+        self._number = {key: at for at, key in enumerate(self._keys)}
+        self._state = sum(1 << at for at, key in enumerate(self._keys) if isinstance(key, int))
+        count = len(self._flow.blocks)
+        self._used = [0] * count  # read before the block writes them
+        self._written = [0] * count
+        self._dirty = [0] * count  # at the block's end: perhaps written since the region was entered
+        self._live = [0] * count  # at its start
+        self._parameters: list[list[int]] = [[] for _ in range(count)]
+        self._replace: dict[Temp, Operand] = {}
+        #: (op, offset, cells) -> the label of the code that leaves so, or the one exit that does
+        self._ways: dict[tuple[str, int, int], list[tuple[int, Op, dict[int, Operand]]]] = {}
+
+    def _cell(self, op: Op) -> int | None:
+        if op.name in _STATE:
+            return self._number.get(op.offset) if op.symbol else None
+        if op.name in _LOCAL and op.local is not None:
+            return self._number.get(op.local)
+        return None
+
+    def run(self) -> None:
+        self._scan()
+        self._spread_dirt()
+        self._spread_life()
+        self._place_parameters()
+        self._rename()
+        self._leave()
+        self._function.ops[:] = [op for block in self._flow.blocks for op in block]
+
+    # ------------------------------------------------------------ analysis
+
+    def _scan(self) -> None:
+        for at in self._flow.order:
+            used = written = 0
+            for op in self._flow.blocks[at]:
+                cell = self._cell(op)
+                if cell is None:
+                    continue
+                if op.results:
+                    used |= 1 << cell & ~written
+                else:
+                    written |= 1 << cell
+            self._used[at], self._written[at] = used, written
+
+    def _spread_dirt(self) -> None:
+        changed = True
+        while changed:
+            changed = False
+            for at in self._flow.order:
+                dirty = self._written[at] & self._state
+                for before in self._flow.predecessors[at]:
+                    dirty |= self._dirty[before]
+                if dirty != self._dirty[at]:
+                    self._dirty[at] = dirty
+                    changed = True
+
+    def _spread_life(self) -> None:
+        changed = True
+        while changed:
+            changed = False
+            for at in reversed(self._flow.order):
+                live = 0
+                for after in self._flow.successors[at]:
+                    live |= self._live[after]
+                if OPS[self._flow.blocks[at][-1].name].effects & Effect.LEAVE:
+                    live |= self._dirty[at]
+                live = live & ~self._written[at] | self._used[at]
+                if live != self._live[at]:
+                    self._live[at] = live
+                    changed = True
+
+    def _place_parameters(self) -> None:
+        """Where different values of a cell meet, and one is wanted."""
+        flow = self._flow
+        defined = list(self._written)
+        defined[self._start] |= self._live[self._start] & self._state
+        met = [0] * len(flow.blocks)
+        pending = [at for at in flow.order if defined[at]]
+        while pending:
+            at = pending.pop()
+            for join in flow.frontier.get(at, ()):
+                fresh = defined[at] & self._live[join] & ~met[join]
+                if fresh:
+                    met[join] |= fresh
+                    if fresh & ~defined[join]:
+                        defined[join] |= fresh
+                        pending.append(join)
+        for at, mask in enumerate(met):
+            self._parameters[at] = _bits(mask)
+
+    # ------------------------------------------------------------ renaming
+
+    def _resolve(self, value: Operand) -> Operand:
+        return self._replace.get(value, value) if isinstance(value, Temp) else value
+
+    def _rename(self) -> None:
+        flow = self._flow
+        values: dict[int, dict[int, Operand]] = {}
+        splits: list[list[Op]] = []
+        for at in flow.order:
+            here = dict(values[flow.dominator[at]]) if at else {}
+            block = flow.blocks[at]
+            kept: list[Op] = []
+            if self._parameters[at]:
+                label = block[0]
+                for number in self._parameters[at]:
+                    temp = self._function.temp(self._widths[number])
+                    label.results = (*label.results, temp)
+                    here[number] = temp
+            for op in block:
+                cell = self._cell(op)
+                if op.args:
+                    op.args = tuple([self._resolve(value) for value in op.args])
+                if cell is None:
+                    kept.append(op)
+                    if op.name == "label" and at == self._start:
+                        kept += self._loads(here)
+                elif op.results:
+                    self._replace[op.result] = here.get(
+                        cell, 0
+                    )  # a local not yet written is read by nothing that counts
+                else:
+                    here[cell] = op.args[-1]
+            block[:] = kept
+            values[at] = here
+            self._finish(at, block, here, splits)
+        # In this order definitions come before uses, which the lowering wants.
+        flow.blocks = [*(flow.blocks[at] for at in flow.order), *splits]
+
+    def _loads(self, here: dict[int, Operand]) -> list[Op]:
+        loads = []
+        for cell in _bits(self._live[self._start] & self._state):
+            key = self._keys[cell]
+            assert isinstance(key, int)
+            temp = self._function.temp(self._widths[cell])
+            here[cell] = temp
+            loads.append(Op("ld_env", (temp,), offset=key, symbol=self._symbols[cell]))
+        return loads
+
+    def _finish(self, at: int, block: list[Op], here: dict[int, Operand], splits: list[list[Op]]) -> None:
+        """Give the values to where control goes."""
+        last = block[-1]
+        if last.name == "br":
+            self._give(last, self._flow.number[last.labels[0]], here)
+        elif last.name == "brcond":
+            targets = []
+            for label in last.labels:
+                number = self._flow.number[label]
+                if not self._parameters[number]:
+                    targets.append(label)
+                    continue
+                between = self._function.label()
+                jump = Op("br", labels=(label,))
+                self._give(jump, number, here)
+                splits.append([Op("label", labels=(between,)), jump])
+                targets.append(between)
+            last.labels = tuple(targets)
+        elif OPS[last.name].effects & Effect.LEAVE:
+            way = (last.name, last.offset, self._dirty[at])
+            self._ways.setdefault(way, []).append((at, last, here))
+
+    def _give(self, jump: Op, target: int, here: dict[int, Operand]) -> None:
+        for cell in self._parameters[target]:
+            jump.args = (*jump.args, here.get(cell, 0))
+            jump.widths = (*jump.widths, self._widths[cell])
+
+    # ------------------------------------------------------------ leaving
+
+    def _leave(self) -> None:
+        """Store what may be dirty: once for all exits that store the same and leave alike."""
+        of_exit = {id(block[-1]): block for block in self._flow.blocks}
+        for (name, offset, mask), exits in self._ways.items():
+            cells = _bits(mask)
+            if not cells:
+                continue
+            if len(exits) == 1:
+                _, op, here = exits[0]
+                block = of_exit[id(op)]
+                block[-1:] = [*self._stores(cells, [here[cell] for cell in cells]), op]
+                continue
+            label = self._function.label("leave")
+            widths = (*exits[0][1].widths, *(self._widths[cell] for cell in cells))
+            temps = tuple([self._function.temp(width) for width in widths])
+            own = len(exits[0][1].widths)
+            for _, op, here in exits:
+                jump = Op("br", (), (*op.args, *(here[cell] for cell in cells)), widths, labels=(label,))
+                of_exit[id(op)][-1] = jump
+            way = Op(name, (), temps[:own], exits[0][1].widths, offset=offset)
+            self._flow.blocks.append(
+                [Op("label", temps, labels=(label,)), *self._stores(cells, list(temps[own:])), way]
+            )
+
+    def _stores(self, cells: list[int], values: list[Operand]) -> list[Op]:
+        stores = []
+        for cell, value in zip(cells, values, strict=True):
+            key = self._keys[cell]
+            assert isinstance(key, int)
+            stores.append(Op("st_env", (), (value,), (self._widths[cell],), offset=key, symbol=self._symbols[cell]))
+        return stores

@@ -1,0 +1,322 @@
+"""Tier 1 as the run process sees it: finds out what is hot, has it compiled, installs it, and takes it out again.
+
+Nothing here is on the guest's way.  `attend` is called when native code is left anyway, about once a million
+instructions: it looks at the blocks that became hot since, at what the compilers have answered, and goes back.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from time import perf_counter
+
+from runtime.core.env import PAGE_BITS, PAGE_CODE, PAGE_EXEC, PAGE_HOOKED
+from runtime.tcg.code_memory import CodeMemory
+from runtime.tcg.installed import InstalledRegions, Region
+from runtime.tcg.region_formation import COMPILED, Former, Node
+from runtime.tcg.tb import TB
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.tcg.compilers import Compilers
+    from runtime.tcg.installed import Key
+    from runtime.tcg.loop import Tcg
+    from runtime.tcg.perf_map import PerfMap
+    from runtime.tcg.region import RegionAnswer, RegionRequest
+    from runtime.tcg.region_cache import RegionCache
+
+#: a page whose compiled code was written to so often is left to tier 0
+_MOST_WRITES = 8
+#: blocks that wait to be compiled; when there are more those that come are counted anew
+_MOST_WAITING = 1000
+#: seconds between two looks at what the workers have answered
+_POLL = 0.002
+#: regions taken out while others may run in them: more than these are worth stopping everybody for
+_MOST_RETIRED = 64
+
+
+class TierStatistics:
+    """What tier 1 did."""
+
+    __slots__ = ("cached", "compiled", "dropped", "failed", "instructions", "seconds")
+
+    def __init__(self) -> None:
+        self.compiled = 0  # regions compiled
+        self.cached = 0  # found on disk
+        self.failed = 0  # that could not be compiled
+        self.dropped = 0  # taken out because the guest's code changed
+        self.instructions = 0  # guest instructions in the compiled ones
+        self.seconds = 0.0  # spent compiling them, in the workers
+
+
+class Tier:
+    """Hot blocks and compiled regions of one machine."""
+
+    def __init__(self, tcg: Tcg) -> None:
+        options, isa, cache, memory, code = tcg.tier_options, tcg.isa, tcg.cache, tcg.memory, tcg.code
+        self.options = options
+        self.statistics = TierStatistics()
+        self._listen = tcg.on_region
+        self._tcg = tcg
+        self._perf_map: PerfMap | None = None
+        if options.perf_map:
+            from runtime.tcg.perf_map import PerfMap
+
+            self._perf_map = PerfMap(code)
+        self._isa = isa
+        self._memory = memory
+        self._cache = cache
+        self._blob = code
+        self._disk: RegionCache | None = None
+        if options.cache is not None:
+            from runtime.tcg.region_cache import RegionCache
+            from runtime.tcg.tier_options import isa_folder
+
+            self._disk = RegionCache(isa_folder(options.cache, isa, code))
+        self.regions = InstalledRegions(cache, code, options.memory, self._retire)
+        self._retired: list[CodeMemory] = []
+        self._former = Former(cache, memory, self._is_compiled, self._allowed, options.size)
+        self._compilers: Compilers | None = None
+        self._generation = 0
+        self._seen = 0
+        self._next_poll = 0.0
+        #: host addresses of hot blocks to be compiled
+        self._waiting: dict[Key, int] = {}
+        self._pending: dict[Key, Region] = {}
+        self._hopeless: set[Key] = set()
+        self._writes: dict[int, int] = {}
+
+    def close(self) -> None:
+        """Free compiled code; no vCPU may run."""
+        self._pending.clear()
+        if self._perf_map is not None:
+            self._perf_map.close()
+        self.regions.close()
+        self._free_retired()
+
+    # ------------------------------------------------------------ the slow path
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is something to do but for new hot blocks."""
+        return bool(self._pending or self._waiting)
+
+    def attend(self) -> None:
+        """Look after hot blocks and answers; the guest waits meanwhile, so not for long."""
+        lock = self._cache.world.lock
+        if lock.acquire(blocking=False):  # else another vCPU's thread is at it
+            try:
+                self._attend()
+            finally:
+                lock.release()
+
+    def _attend(self) -> None:
+        compilers = self._compilers
+        if compilers is not None and compilers.generation != self._generation:
+            self._begin_again(compilers)
+        if self._cache.hot_count != self._seen:
+            self._seen = self._cache.hot_count
+            for block in self._cache.take_hot():
+                self._hot(block)
+        if self._pending and compilers is not None and perf_counter() >= self._next_poll:
+            compilers.poll()
+            self._next_poll = perf_counter() + _POLL
+            if compilers.dead:
+                self._give_up()
+        if self._waiting:
+            self._ask()
+
+    def _give_up(self) -> None:
+        """Nobody compiles any more: what is installed stays, new blocks are not counted."""
+        self._waiting.clear()
+        self._cache.count_blocks(0)
+
+    def _begin_again(self, compilers: Compilers) -> None:
+        """This is a copy that fork made, and what it waits for goes to the other one."""
+        self._generation = compilers.generation
+        for region in self._pending.values():
+            self.regions.forget(region)
+            address = self._cache.find(*region.key)
+            if address:
+                self._count_on(Node(self._cache, address), self.options.threshold)
+        self._pending.clear()
+
+    def _hot(self, address: int) -> None:
+        """A block came to its threshold."""
+        node = Node(self._cache, address)
+        if not node.alive or not node.counted:
+            return
+        key = node.pc, node.flags
+        region = self.regions.ready.get(key) or self._from_disk(key)
+        if region is not None:
+            self.regions.install(region, address)
+        elif key in self._pending or key in self._hopeless:
+            pass
+        elif node.heat < self.options.threshold:  # so far only the disk was asked
+            self._count_on(node, self.options.threshold - node.heat)
+        elif any(node.pc in other.pcs for other in self._pending.values()) or len(self._waiting) >= _MOST_WAITING:
+            self._count_on(node, 16 * self.options.threshold)
+        else:
+            self._waiting[key] = address
+
+    def _count_on(self, node: Node, remaining: int) -> None:
+        self.regions.count(node.address + TB["bytes"], max(1, remaining))
+
+    # ------------------------------------------------------------ compiling
+
+    def _ask(self) -> None:
+        """Have the hottest blocks compiled as far as somebody is free to do it."""
+        compilers = self._compilers
+        if compilers is None:
+            compilers = self._compilers = self._make_compilers()
+            self._generation = compilers.generation
+            if self.options.workers:
+                return  # starting one is for the next time: no long pauses
+        while self._waiting and compilers.slots() > 0:
+            nodes = {key: Node(self._cache, address) for key, address in self._waiting.items()}
+            key = max(nodes, key=lambda key: nodes[key].heat)
+            del self._waiting[key]
+            request = self._former.form(nodes[key].address)
+            if request is None:
+                self._hopeless.add(key)
+                continue
+            region = Region(request)
+            self._pending[key] = region
+            self.regions.watch(region)
+            for other in [other for other in self._waiting if other[0] in region.pcs and other[1] == key[1]]:
+                self._count_on(nodes[other], 16 * self.options.threshold)
+                del self._waiting[other]
+            compilers.submit(request, partial(self._answered, region), self._listen is not None)
+
+    def _make_compilers(self) -> Compilers:
+        from runtime.tcg.compilers import InlineCompiler, worker_pool
+
+        if self.options.workers:
+            folder = None if self._disk is None else self._disk.folder
+            return worker_pool(self._isa.path, folder, self.options.workers, self._blob)
+        from runtime.tcg.worker import Service
+
+        return InlineCompiler(Service(self._isa.path, self._disk, self._blob.checksum))
+
+    def _answered(self, region: Region, answer: RegionAnswer | None) -> None:
+        """A compiler is done with a region, or there is nobody any more who would do it."""
+        if self._pending.get(region.key) is not region:
+            return  # what it was made from has changed
+        del self._pending[region.key]
+        if answer is None or not answer.code:
+            self.statistics.failed += 1
+            self.regions.forget(region)
+            self._hopeless.add(region.key)
+            return
+        self.statistics.compiled += 1
+        self.statistics.instructions += answer.instructions
+        self.statistics.seconds += answer.seconds
+        if self._listen is not None:
+            self._listen(region.request, answer.text)
+        if not self._put(region, answer):
+            return
+        block = self._cache.find(*region.key)
+        if block:
+            self.regions.install(region, block)
+
+    def _put(self, region: Region, answer: RegionAnswer) -> bool:
+        """Have a compiled region ready, if the guest's code is what it was made from.
+
+        Other vCPUs must not store to it while that is found out and guarded: a page that holds no code yet lets them.
+        """
+        if self._cache.world.is_shared and not all(
+            self._memory.table[start >> PAGE_BITS] & PAGE_CODE for start, _ in region.spans
+        ):
+            with self._cache.world.stopped():
+                return self._put_now(region, answer)
+        return self._put_now(region, answer)
+
+    def _put_now(self, region: Region, answer: RegionAnswer) -> bool:
+        if not self._is_current(region.request):
+            self.regions.forget(region)
+            return False
+        if answer.accesses:
+            self._tcg.guard()
+        self.regions.add(region, answer)
+        if self._perf_map is not None and region.memory is not None:
+            self._perf_map.add(region.memory.address, region.memory.size, f"region {region.request.entry:#x}")
+        for block in region.request.blocks[1:]:
+            address = self._cache.find(block.pc, region.request.flags)
+            if address:
+                node = Node(self._cache, address)
+                # Blocks inside it that are entered from outside have to become hot anew.
+                if node.counted and (node.pc, node.flags) not in self.regions.ready:
+                    self._count_on(node, self.options.threshold)
+        return region.function != 0
+
+    def _from_disk(self, key: Key) -> Region | None:
+        """The region an earlier run has compiled."""
+        if self._disk is None or key in self._pending:
+            return None
+        found = self._disk.find(*key, self._memory)
+        if found is None:
+            return None
+        region = Region(found[0])
+        self.regions.watch(region)
+        if not self._put(region, found[1]):
+            return None
+        self.statistics.cached += 1
+        return region
+
+    # ------------------------------------------------------------ what may be compiled
+
+    def _is_compiled(self, node: Node) -> bool:
+        return node.heat >= COMPILED or self.regions.covers(node.pc, node.flags)
+
+    def _is_current(self, request: RegionRequest) -> bool:
+        """Whether the guest's code is what the region was made from."""
+        view = self._memory.view
+        return all(
+            self._allowed(block.pc, block.end) and view[block.pc : block.end] == block.code for block in request.blocks
+        )
+
+    def _allowed(self, start: int, end: int) -> bool:
+        """Whether code may be compiled: it is executable, nobody wants to see it run, and it seldom changes."""
+        if self._memory.check(start, end - start, PAGE_EXEC) is not None:
+            return False
+        for page in range(start >> PAGE_BITS, (end - 1 >> PAGE_BITS) + 1):
+            if self._writes.get(page, 0) > _MOST_WRITES:
+                return False
+            if self._memory.table[page] & PAGE_HOOKED and self._cache.is_hooked(start, end):
+                return False
+        return True
+
+    # ------------------------------------------------------------ changes
+
+    def invalidate(self, start: int, end: int) -> None:
+        """The code in [start, end) is about to change, or to be hooked: no region made from it may run again."""
+        for region in self.regions.touching(start, end):
+            for page in {first >> PAGE_BITS for first, last in region.spans if first < end and start < last}:
+                self._writes[page] = self._writes.get(page, 0) + 1
+            self._pending.pop(region.key, None)
+            self.regions.remove(region)
+            self.statistics.dropped += 1
+        first, last = start >> PAGE_BITS, end - 1 >> PAGE_BITS
+        for key in [key for key in (*self._waiting, *self._hopeless) if first <= key[0] >> PAGE_BITS <= last]:
+            self._waiting.pop(key, None)
+            self._hopeless.discard(key)
+
+    def _retire(self, memory: CodeMemory) -> None:
+        """Free compiled code that is not installed any more, once no vCPU can be in it."""
+        self._retired.append(memory)
+        world = self._cache.world
+        if not world.is_shared:
+            self._free_retired()
+        elif len(self._retired) >= _MOST_RETIRED:
+            with world.stopped():
+                self._free_retired()
+
+    def _free_retired(self) -> None:
+        for memory in self._retired:
+            memory.close()
+        self._retired.clear()
+
+    def forget(self, start: int, end: int) -> None:
+        """The blocks at host addresses [start, end) are about to be freed; regions made from them stay."""
+        self.regions.forget_heads(start, end)
+        for key in [key for key, address in self._waiting.items() if start <= address < end]:
+            del self._waiting[key]
