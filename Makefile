@@ -1,7 +1,7 @@
 # make            everything ready to run: .venv with the isomorph command, all ISAs generated
 # make gen        generate (ISA=riscv64 for one)
-# make run        generate, then run the examples
-# make test       the tests (ISA=riscv64 for one ISA's; ARGS=... goes to pytest)
+# make run        generate riscv64, then run the examples
+# make test       the tests (ISA=riscv64 for what is generated to test that one; ARGS=... goes to pytest)
 # make test-slow  the long sweeps
 # make lint       ruff, mypy --strict, import-linter
 # make bench      native, qemu and isomorph side by side
@@ -33,14 +33,15 @@ gen: $(VENV)/ready
 	@$(BIN)/python -m gen $(ISA)
 	@$(BIN)/python -m compileall -q runtime isomorph build/*/*.py # start-up matters even where Python may not cache
 
-run: gen
+run:
+	@$(MAKE) --no-print-directory gen ISA=riscv64 # the examples' only
 	@for program in hello primes mandelbrot; do \
 		$(BIN)/isomorph asm examples/$$program.s -o build/examples/$$program && \
 		$(BIN)/isomorph run build/examples/$$program || exit 1; \
 	done
 
 test: gen $(VENV)/ready-dev
-	@$(BIN)/python -m pytest $(if $(ISA),-k $(ISA)) $(ARGS)
+	@$(BIN)/python -m pytest $(foreach isa,$(ISA),build/$(isa)/tests) $(ARGS)
 
 test-slow: gen $(VENV)/ready-dev
 	@$(BIN)/python -m pytest -m slow $(ARGS)

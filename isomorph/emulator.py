@@ -17,10 +17,12 @@ from isomorph.running import Runner
 from isomorph.stop import StopReason
 from runtime.core.cpu import load_isa
 from runtime.core.env import ENV, GUEST_STATE
+from runtime.core.layout import Layout
 from runtime.core.memory import GuestMemory
 from runtime.core.snapshot import MemorySnapshot, PageStore
 from runtime.linux.abi import abi_of
 from runtime.tcg.loop import Tcg, TcgVcpu
+from runtime.tcg.tier_options import options_from_environment
 
 _SAVED_FIELDS = ("pc", "flags", "cs_base", "exclusive_address", "exclusive_value")
 
@@ -28,17 +30,30 @@ _SAVED_FIELDS = ("pc", "flags", "cs_base", "exclusive_address", "exclusive_value
 class Snapshot:
     """Registers, modes and memory of an emulator at one moment; `emulator.restore` brings it back, again and again."""
 
-    __slots__ = ("_executed", "_fields", "_memory", "_owner", "_state", "pc")
+    __slots__ = ("_executed", "_fields", "_layout", "_memory", "_owner", "_state", "pc")
 
     def __init__(
-        self, owner: object, state: bytes, fields: dict[str, int], executed: int, memory: MemorySnapshot
+        self,
+        owner: object,
+        layout: Layout,
+        state: bytes,
+        fields: dict[str, int],
+        executed: int,
+        memory: MemorySnapshot,
     ) -> None:
         self._owner = owner
+        self._layout = layout
         self._state = state
         self._fields = fields
         self._executed = executed
         self._memory = memory
         self.pc = fields["pc"]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it to a file, for `Emulator.load_snapshot` in this process or another."""
+        from isomorph.snapshot_file import Saved, save
+
+        save(path, self._layout, Saved(self._state, self._fields, self._executed, self._memory))
 
     def __repr__(self) -> str:
         return f"<snapshot: pc={self.pc:#x}, {len(self._memory.pages)} pages>"
@@ -57,7 +72,7 @@ class Emulator:
         self._abi = abi_of(generated)
         big_endian = self._abi is not None and self._abi.big_endian
         self._guest = GuestMemory(generated.layout.memories[0].address_width)
-        self._tcg = Tcg(generated, self._guest)
+        self._tcg = Tcg(generated, self._guest, tier=options_from_environment())
         self._vcpu = TcgVcpu(self._tcg)
         self._runner = Runner(self, self._vcpu, self._abi, big_endian)
         self._store = PageStore(self._guest, self._runner.watch)
@@ -136,7 +151,17 @@ class Emulator:
         vcpu = self._vcpu
         fields = {name: vcpu.words[ENV[name] // 8] for name in _SAVED_FIELDS}
         state = bytes(vcpu.octets[GUEST_STATE:])
-        return Snapshot(self._guest, state, fields, vcpu.executed, self._store.take())
+        return Snapshot(self._guest, vcpu.layout, state, fields, vcpu.executed, self._store.take())
+
+    def load_snapshot(self, path: str | os.PathLike[str]) -> Snapshot:
+        """What `Snapshot.save` wrote, of any emulator of this instruction set; `restore` goes there."""
+        from isomorph.snapshot_file import load
+
+        layout = self._vcpu.layout
+        saved = load(path, layout, self._guest.size, _SAVED_FIELDS)
+        if len(saved.state) != len(self._vcpu.octets) - GUEST_STATE:
+            raise IsomorphError(f"{os.fspath(path)}: the snapshot is damaged (its registers are cut short)")
+        return Snapshot(self._guest, layout, saved.state, saved.fields, saved.executed, saved.memory)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go back to a snapshot of this emulator, all of it; hooks stay as they are."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from isomorph.builds import find_build
@@ -14,6 +15,7 @@ from runtime.core.memory import PAGE_MASK, page_down
 from runtime.syntax.disassemble import Disassembler, Instruction
 
 if TYPE_CHECKING:
+    from isomorph.explain import Explanation
     from runtime.tcg.ir import Function
 
 __all__ = ["DecodedInstruction", "Instruction", "Isa"]
@@ -35,7 +37,7 @@ class Isa:
     def __init__(self, name: str, *, _generated: Generated | None = None) -> None:
         self.generated = _generated or load_isa(find_build(name))
         self.name = self.generated.name
-        self._disassembler: Disassembler | None = None
+        self._disassemblers: dict[bool, Disassembler] = {}
 
     @property
     def registers(self) -> tuple[str, ...]:
@@ -55,18 +57,27 @@ class Isa:
         fields = {field.name: decoded.values[field.name] for field in decoded.form.encoding.fields}
         return DecodedInstruction(decoded.form.name, fields, decoded.length, pc)
 
-    def disassemble(self, data: bytes, pc: int = 0, count: int | None = None) -> Iterator[Instruction]:
+    def disassemble(
+        self,
+        data: bytes,
+        pc: int = 0,
+        count: int | None = None,
+        *,
+        aliases: bool = True,
+        symbols: Callable[[int], str | None] | None = None,
+    ) -> Iterator[Instruction]:
         """Instructions one after the other: `address`, `mnemonic`, `op_str`, `bytes`, `size`, as Capstone has them.
 
-        What is no instruction comes as data: `.word 0x0`.
+        What is no instruction comes as data: `.4byte 0x0`.  Without `aliases` each instruction has its own name, and
+        what is printed assembles to the same bytes.  `symbols` gives the name of an address, to stand behind targets.
         """
-        for number, instruction in enumerate(self._tables().all(bytes(data), pc)):
-            if number == count:
-                return
-            yield instruction
+        return islice(self._tables(aliases, symbols).all(bytes(data), pc), count)
 
-    def assemble(self, text: str, pc: int = 0) -> bytes:
-        """The bytes of assembly text that will stand at `pc`; InstructionError says what is wrong with it."""
+    def assemble(self, text: str, pc: int = 0, *, short: bool = False) -> bytes:
+        """The bytes of assembly text that will stand at `pc`; InstructionError says what is wrong with it.
+
+        Instructions have the encoding they are written in; with `short` the shortest that does the same.
+        """
         from runtime.syntax.assemble import assemble_text
         from runtime.syntax.errors import AssemblyError
 
@@ -74,15 +85,16 @@ class Isa:
         skipped = pc & PAGE_MASK
         before = f".space {skipped}\n" if skipped else ""
         try:
-            image = assemble_text(self.generated.module("syntax"), before + text, "<text>", page_down(pc))
+            image = assemble_text(self.generated.module("syntax"), before + text, "<text>", page_down(pc), short)
         except AssemblyError as error:
             lines = 1 if skipped else 0
             messages = [replace(message, line=message.line - lines) for message in error.messages]
             raise InstructionError("\n".join(map(str, messages))) from None
-        others = [section.name for section in image.sections if section.name != ".text" and section.size]
+        sections = [section for section in image.sections if section.loaded]
+        others = [section.name for section in sections if section.name != ".text" and section.size]
         if others:
             raise InstructionError(f"assemble() takes code only, not {', '.join(others)}; see `isomorph asm`")
-        return next((s.data for s in image.sections if s.name == ".text"), b"")[skipped:]
+        return next((s.data for s in sections if s.name == ".text"), b"")[skipped:]
 
     def lift(self, data: bytes, pc: int = 0, modes: Mapping[str, int] | None = None) -> Function:
         """The TCG ops of the instructions in `data` up to the end of their block; `str` of it is readable."""
@@ -99,10 +111,26 @@ class Isa:
             raise InstructionError(f"{data[: layout.max_bytes].hex(' ') or 'nothing'} at {pc:#x} is no instruction")
         return gen_intermediate_code(self.generated.module("translate"), layout, data, pc, flags)
 
-    def _tables(self) -> Disassembler:
-        if self._disassembler is None:
-            self._disassembler = Disassembler(self.generated.module("syntax").SYNTAX)
-        return self._disassembler
+    def explain(self, what: str | bytes, pc: int | None = None, count: int | None = None) -> Explanation:
+        """What becomes of instructions, from bits to host code; shows itself in a notebook, prints as text.
+
+        `what` is assembly text, hexadecimal, bytes, or `FILE:SYMBOL+OFFSET` of a program.
+        """
+        from isomorph.explain import explain
+
+        return explain(self, what, pc, count)
+
+    def _tables(self, aliases: bool = True, symbols: Callable[[int], str | None] | None = None) -> Disassembler:
+        if symbols is not None:
+
+            def address(value: int) -> str:
+                name = symbols(value)
+                return f"0x{value:x} <{name}>" if name else f"0x{value:x}"
+
+            return Disassembler(self.generated.module("syntax").SYNTAX, aliases, address=address)
+        if aliases not in self._disassemblers:
+            self._disassemblers[aliases] = Disassembler(self.generated.module("syntax").SYNTAX, aliases)
+        return self._disassemblers[aliases]
 
     def __repr__(self) -> str:
         return f"Isa({self.name!r})"

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import IO
 
 from isomorph.emulator import Emulator, Snapshot
 from isomorph.errors import IsomorphError, ProgramError, RunError
 from isomorph.programs import abi_for, isa_of, read_program
+from isomorph.registers import Registers
+from isomorph.running import Runner
 from isomorph.stop import StopKind, StopReason
+from runtime.core.cpu import Vcpu
 from runtime.core.env import Exit
 from runtime.core.memory import GuestMemory
+from runtime.linux.crew import Crew
 from runtime.linux.elf import ElfError, identify, open_executable, read_image
 from runtime.linux.loader import StartError, load_segment, start
 from runtime.linux.loader import load as load_program
+from runtime.linux.process import Execute, host_environment
 from runtime.linux.process import Process as LinuxProcess
-from runtime.linux.process import host_environment
 from runtime.linux.signals import GuestKilled
 from runtime.linux.syscalls.process import GuestExit
 
@@ -54,6 +60,8 @@ def _isa_of(path: str, wanted: str | None) -> str:
 class _Ended(Exception):
     """Carries a stop through the Linux layer's loop."""
 
+    of_one_run = True
+
     def __init__(self, reason: StopReason) -> None:
         super().__init__(reason)
         self.reason = reason
@@ -69,6 +77,9 @@ class Process(Emulator):
     stdout, stderr   None, a path, an open file, or CAPTURE: then `process.stdout` and `process.stderr` are the bytes
 
     `run` serves its system calls until it ends, `status` is then its exit status (128 + n: killed by signal n).
+
+    A program's threads run side by side, each on a thread of this process, and only while `run` does.  A hook's first
+    argument has the registers of the thread it was called for; `regs` of the Process itself are the first thread's.
     """
 
     def __init__(
@@ -113,6 +124,8 @@ class Process(Emulator):
                 raise ProgramError(f"{self.isa.name} has no table of system calls; Emulator.load_elf() runs it bare")
             self._runner.serve(abi)
             self._process = LinuxProcess(abi, self._guest)
+            self._process.share(Crew(self._tcg.cache.world, self._recruit))
+            self._runner.on_stop = self._process.wake
             bias = load_program(self._process, image, descriptor)
         finally:
             os.close(descriptor)
@@ -174,7 +187,7 @@ class Process(Emulator):
         began = self.instructions
         with self._runner.session(addresses, count, timeout):
             try:
-                self._process.run(self._thread, self._execute)
+                self._process.run(self._thread, partial(_execute, self._runner, self._vcpu))
             except _Ended as ended:
                 return ended.reason
             except GuestExit as ended:
@@ -185,16 +198,24 @@ class Process(Emulator):
                 return StopReason(StopKind.KILLED, self._vcpu.pc, self.instructions - began)
         raise AssertionError("a process's loop ends by an exception only")
 
-    def _execute(self) -> Exit:
-        """What the Linux layer calls to have the guest run on."""
-        reason = self._runner.resume()
-        if reason.exception is not None:
-            if self._runner.is_call():
-                self._runner.count_instruction()
-            return Exit.EXCEPTION
-        if reason.kind is StopKind.WAIT:
-            return Exit.WAIT
-        raise _Ended(reason)
+    def _recruit(self, parent: Vcpu) -> tuple[Vcpu, Execute]:
+        """A vCPU for another thread of the program, and what runs it: with the same hooks."""
+        vcpu = self._tcg.sibling(parent)
+        thread = copy.copy(self)  # what its hooks are given: this process with other registers
+        thread._vcpu = vcpu
+        thread.regs = Registers(vcpu)
+        thread._runner = Runner(thread, vcpu, self._process.abi, self._process.abi.big_endian, self._runner)
+        return vcpu, partial(_execute, thread._runner, vcpu)
+
+    def snapshot(self) -> Snapshot:
+        """Registers, modes, memory contents, mappings and permissions as they are now."""
+        self._check_alone("snapshot")
+        return super().snapshot()
+
+    def _check_alone(self, what: str) -> None:
+        count = len(self._process.threads)
+        if count > 1:
+            raise IsomorphError(f"{what}() of {self.path}, which has {count} threads: it is for one thread")
 
     @property
     def stdout(self) -> bytes:
@@ -218,14 +239,17 @@ class Process(Emulator):
         """Registers and memory as they were; open files and signal actions stay as they are."""
         if self.status is not None:
             raise IsomorphError(f"{self.path} has ended: restore before it does")
+        self._check_alone("restore")
         super().restore(snapshot)
 
     def close(self) -> None:
         """Close the process's files and free its memory."""
         if self._closed:
             return
-        super().close()
         process = getattr(self, "_process", None)
+        if process is not None and process.group is not None:
+            process.group.close()
+        super().close()
         if process is not None:
             for number in process.descriptors.numbers():
                 process.descriptors.close(number)
@@ -236,3 +260,17 @@ class Process(Emulator):
     def __repr__(self) -> str:
         state = "" if self.status is None else f", status {self.status}"
         return f"<process {self.path} of {self.isa.name}{state}>"
+
+
+def _execute(runner: Runner, vcpu: Vcpu) -> Exit:
+    """What the Linux layer calls to have a thread's guest code run on."""
+    reason = runner.resume()
+    if reason.exception is not None:
+        if runner.is_call():
+            runner.count_instruction()
+        return Exit.EXCEPTION
+    if reason.kind is StopKind.WAIT:
+        return Exit.WAIT
+    if reason.kind is StopKind.STOPPED and vcpu.attention[0]:
+        return Exit.BUDGET
+    raise _Ended(reason)

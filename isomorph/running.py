@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,6 +11,7 @@ from isomorph.errors import RunError
 from isomorph.hooks import Hook, Hooks
 from isomorph.stop import Access, GuestException, StopKind, StopReason
 from runtime.core.env import ENV, PAGE_EXEC, PAGE_READ, PAGE_WRITE, PASS_CODE, PASS_MEMORY, Exit, FaultKind
+from runtime.core.watch import Watch
 from runtime.linux.abi.model import Abi, SystemCall
 from runtime.tcg import invalidate
 from runtime.tcg.loop import TcgVcpu, cpu_exec
@@ -33,15 +34,23 @@ _NONE: list[Hook[Any]] = []
 
 
 class Runner:
-    """Runs one emulator's vCPU and calls its hooks."""
+    """Runs one emulator's vCPU and calls its hooks.
 
-    def __init__(self, emulator: Emulator, vcpu: TcgVcpu, abi: Abi | None, big_endian: bool) -> None:
+    leader   for the vCPU of a further thread: the runner of the first, with whom it shares hooks and `until`
+    """
+
+    def __init__(
+        self, emulator: Emulator, vcpu: TcgVcpu, abi: Abi | None, big_endian: bool, leader: Runner | None = None
+    ) -> None:
         self.emulator = emulator
         self.vcpu = vcpu
-        self.stepper = Stepper(vcpu)
-        self.watch = self.stepper.watch
-        self.hooks = Hooks(self._hooks_changed)
+        self.stepper = Stepper(vcpu, None if leader is None else leader.watch)
+        self.watch: Watch = self.stepper.watch
+        self.leader = self if leader is None else leader
+        self.hooks: Hooks = Hooks(self._hooks_changed) if leader is None else leader.hooks
         self.running = False
+        #: called when the run is asked to end, by whoever asks: gets the thread out of a system call it waits in
+        self.on_stop: Callable[[], None] | None = None
         self._native = False
         self._stale = False
         self._asked: StopKind | None = None
@@ -74,6 +83,8 @@ class Runner:
         if self._asked is None:
             self._asked = kind
         self.vcpu.stop_requested = True
+        if self.on_stop is not None:
+            self.on_stop()
 
     def stop_after_instruction(self) -> None:
         """Ask the run to end as soon as the instruction at pc is done; from a hook."""
@@ -144,7 +155,7 @@ class Runner:
             if self._asked is not None:
                 return self._stopped(self._asked)
             pc, executed = vcpu.pc, vcpu.executed
-            if pc in self._until:
+            if pc in self.leader._until:
                 return self._stopped(StopKind.UNTIL)
             if self._end is not None and executed >= self._end:
                 return self._stopped(StopKind.COUNT)
@@ -158,6 +169,8 @@ class Runner:
                 self._native = True
                 reason = int(cpu_exec(vcpu, None if self._end is None else self._end - executed))
                 self._native = False
+            if reason == Exit.BUDGET and vcpu.attention[0]:
+                return self._stopped(StopKind.STOPPED)
             if reason == Exit.BUDGET or reason == Exit.HOOK:
                 continue
             stop = self._answer(reason)
@@ -181,8 +194,9 @@ class Runner:
         if reason == Exit.CACHE_FULL:
             self.vcpu.tcg.cache.evict()
         elif reason == Exit.CODE_WRITE:
-            invalidate.code_written(self.vcpu, self.vcpu.tcg.cache)
-            reason = self._step(PASS_CODE)
+            with self.vcpu.world.stopped(self.vcpu.address):
+                invalidate.code_written(self.vcpu, self.vcpu.tcg.cache)
+                reason = self._step(PASS_CODE)
             return None if reason == Exit.BUDGET else self._answer(reason)
         return None
 
@@ -210,7 +224,7 @@ class Runner:
                     return self.vcpu.exit_reason
                 self._block_end = executed + block.icount
                 self._inside = here
-                shown = min([block.size, *(address - pc for address in self._until if address > pc)])
+                shown = min([block.size, *(address - pc for address in self.leader._until if address > pc)])
                 for hook in blocks:
                     if hook.active:
                         hook.callback(self.emulator, pc, shown)
@@ -239,7 +253,7 @@ class Runner:
         if self._end is not None and self._block_end > self._end:
             return False
         return not (
-            any(begin < address < end for address in self._until)
+            any(begin < address < end for address in self.leader._until)
             or _over(self.hooks.of("code"), begin, end)
             or _over(self.hooks.of("mem_fetch"), begin, end)
         )
@@ -265,21 +279,10 @@ class Runner:
         if vcpu.words[_FAULT_ACCESS] and watch.tracking and watch.written(address, size):
             return None  # only the snapshot's mark: try again
         vcpu.words[_ARGUMENTS] = vcpu.words[_ARGUMENTS + 1] = vcpu.words[_ARGUMENTS + 2] = 0
-        trial = self.stepper.trial()
-        calls = [
-            (hook, access)
-            for access in trial.accesses
-            for hook in _over(
-                self.hooks.of("mem_write" if access.store else "mem_read"),
-                access.address,
-                access.address + access.size,
-            )
-        ]
-        if not calls and trial.reason == Exit.BUDGET:
-            self._note(trial)
-            self._stepped()
+        with vcpu.world.stopped(vcpu.address):  # others are not to see a store that is taken back
+            calls, reason = self._try_access(vcpu)
+        if reason is not None:
             return None
-        self.stepper.undo(trial)
         for hook, access in calls:
             if hook.active:
                 hook.callback(self.emulator, access.address, access.size, self._value(access))
@@ -293,6 +296,25 @@ class Runner:
         else:
             reason = self._step(PASS_CODE | PASS_MEMORY)
         return None if reason == Exit.BUDGET else self._answer(reason)
+
+    def _try_access(self, vcpu: TcgVcpu) -> tuple[list[tuple[Hook[Any], MemoryAccess]], int | None]:
+        """The hooks that want to see the accesses of the instruction at pc; BUDGET if none does, and it is done."""
+        trial = self.stepper.trial()
+        calls = [
+            (hook, access)
+            for access in trial.accesses
+            for hook in _over(
+                self.hooks.of("mem_write" if access.store else "mem_read"),
+                access.address,
+                access.address + access.size,
+            )
+        ]
+        if not calls and trial.reason == Exit.BUDGET:
+            self._note(trial)
+            self._stepped()
+            return calls, Exit.BUDGET
+        self.stepper.undo(trial)
+        return calls, None
 
     def _note(self, trial: Trial) -> None:
         """Tell the snapshots which pages were written to."""
@@ -308,7 +330,7 @@ class Runner:
         """An access that is not possible: the hooks may mend that."""
         vcpu = self.vcpu
         pc, memory = vcpu.pc, vcpu.memory
-        if access == 2 and pc in self._until:
+        if access == 2 and pc in self.leader._until:
             return None
         need = _NEEDS[access]
         bad = memory.check(address, size, need)
@@ -326,8 +348,9 @@ class Runner:
 
     def _value_of_store(self, address: int) -> int:
         """What the store at pc, which cannot be made, would leave at `address`; 0 if that is not to be found out."""
-        trial = self.stepper.trial(denied=True)
-        self.stepper.undo(trial)
+        with self.vcpu.world.stopped(self.vcpu.address):
+            trial = self.stepper.trial(denied=True)
+            self.stepper.undo(trial)
         return next((self._value(access) for access in trial.accesses if access.store and access.address == address), 0)
 
     # ------------------------------------------------------------ exceptions
@@ -364,7 +387,11 @@ class Runner:
     def _hooks_changed(self, kind: str) -> None:
         if kind in ("exception", "syscall", "unmapped", "protected"):
             return
-        if self._native:
+        world = self.vcpu.world
+        if world.is_shared:
+            with world.stopped():
+                self._apply_hooks()
+        elif self._native:
             # Another thread's doing: native code must not lose blocks under its feet.
             self._stale = True
             self.vcpu.stop_requested = True

@@ -14,6 +14,7 @@ from gen.bodies import BodyPrinter
 from gen.errors import Diagnostic, SpecError
 from gen.native import helper_function
 from gen.python_emitter import ModulePrinter
+from isomorph.coverage import ran
 from runtime.core.cpu import Isa
 from runtime.core.env import ENV, GUEST_STATE, PAGE_EXEC, PAGE_READ, PAGE_WRITE, Exit
 from runtime.core.memory import PAGE_SIZE, GuestMemory
@@ -60,6 +61,12 @@ def helpers(isa: Isa) -> dict[str, Function]:
     return {name: helper_function(isa.layout, helper) for name, helper in isa.module("translate").HELPERS.items()}
 
 
+def bad_address(isa: Isa) -> Callable[..., None] | None:
+    """What the spec's `on badaddr` does, if it has one."""
+    hook = isa.module("translate").HOOKS.get("badaddr")
+    return None if hook is None else hook.body
+
+
 class SpecTests:
     """The test lines of one generated ISA, and state to run them in."""
 
@@ -74,10 +81,14 @@ class SpecTests:
 
     # ------------------------------------------------------------ lines
 
-    def failures(self, step: Step | None = None) -> list[Diagnostic]:
-        """What is wrong with each line that does not hold; instructions run on the engine unless `step` is given."""
+    def failures(self, step: Step | None = None, file: str = "") -> list[Diagnostic]:
+        """What is wrong with each line that does not hold; instructions run on the engine unless `step` is given.
+
+        `file`: only the lines of that file, named by the end of its path."""
         found = []
         for test in self.spec.tests:
+            if not f"/{test.pos.file}".endswith(f"/{file}" if file else ""):
+                continue
             try:
                 self.check(test, step or self.native)
             except TestFailure as failure:
@@ -99,7 +110,10 @@ class SpecTests:
         pc = self._prepare(test, env, memory)
         code = self._assemble(test, pc)
         memory[pc : pc + len(code)] = code
+        decoded = self.encoder.decoder.decode(code, pc)
         pc = step(env, memory, pc)
+        if decoded is not None:
+            ran(self.layout.isa, decoded.form.name.partition("__")[0])
         if not self._evaluate(test.then, test, env, memory, pc):
             raise TestFailure(f"what stands behind `then` does not hold{self._sides(test.then, test, env, memory, pc)}")
 
@@ -158,7 +172,7 @@ class SpecTests:
 
     def _builder(self, pc: int, env: bytearray, results: tuple[int, ...] = ()) -> OneInstruction:
         """A builder for one instruction at pc that knows the modes."""
-        builder = OneInstruction(self.layout, Function("test", results=results), self.translate.HOOKS["badaddr"].body)
+        builder = OneInstruction(self.layout, Function("test", results=results), bad_address(self.isa))
         flags = int.from_bytes(env[_FLAGS], "little")
         for mode in self.layout.modes:
             builder.modes[mode.name] = flags >> mode.shift & (1 << mode.width) - 1

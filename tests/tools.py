@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -47,7 +48,7 @@ def compile_c(
     target = CACHE / f"{sources[0].stem}-{digest.hexdigest()[:16]}"
     if not target.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
-        scratch = target.with_suffix(f".{hashlib.sha256(str(sys.argv).encode()).hexdigest()[:6]}.tmp")
+        scratch = target.with_suffix(f".{os.getpid()}.tmp")
         command = [driver, *flags, *map(str, sources), "-o", str(scratch), *libraries]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr

@@ -13,9 +13,14 @@ COMMANDS: dict[str, str] = {
     "run": "run a Linux program of another machine",
     "list": "list the instruction sets, their extensions and whether they are generated",
     "gen": "generate instruction sets from specs/*.isa",
-    "test": "run the test lines of specs",
+    "test": "run the test lines of specs, and what is generated to test every encoding",
+    "fuzz": "run random instruction sequences on two engines, and compare",
+    "cache": "show or clear compiled code that is kept on disk",
     "asm": "assemble a program",
     "disasm": "disassemble a program, or instructions in hexadecimal",
+    "explain": "show what becomes of an instruction, from its bits to host code",
+    "docs": "write reference pages of instruction sets",
+    "completion": "print what makes a shell complete these words",
 }
 
 #: as a shell reports them; importing `signal` for two numbers would cost a millisecond
@@ -38,7 +43,7 @@ examples:
 def usage() -> str:
     """What `isomorph --help` prints."""
     lines = ["usage: isomorph COMMAND [options]", "       isomorph --version", "", "commands:"]
-    lines += [f"  {name:8} {text}" for name, text in COMMANDS.items()]
+    lines += [f"  {name:10} {text}" for name, text in COMMANDS.items()]
     return "\n".join(lines) + "\n\n" + _EXAMPLES
 
 

@@ -17,6 +17,7 @@ from runtime.core.log import LogError, help_text, open_log
 from runtime.core.memory import GuestMemory
 from runtime.linux.abi import AbiError
 from runtime.linux.attention import begin, begin_again, die
+from runtime.linux.crew import Crew
 from runtime.linux.elf import ElfError, open_executable
 from runtime.linux.loader import StartError, start
 from runtime.linux.loader import load as load_program
@@ -27,11 +28,15 @@ from runtime.linux.syscalls.process import GuestExit
 from runtime.tcg.blobs import BlobError
 from runtime.tcg.code_cache import DEFAULT_BYTES
 from runtime.tcg.loop import Tcg, TcgVcpu, cpu_exec
+from runtime.tcg.tier_options import OFF, OptionError, TierOptions, options_from_environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from runtime.core.cpu import Vcpu
     from runtime.core.log import Log
+    from runtime.debug.attach import Debugging
     from runtime.linux.crash import Disassemble
+    from runtime.linux.process import Execute
     from runtime.linux.symbols import Symbols
     from runtime.linux.sysroot import Sysroot
 
@@ -61,8 +66,30 @@ class RunOptions:
         self.log_file: str | None = None
         self.dfilter: str | None = None
         self.cache: int | None = None
+        self.threshold: int | None = None
+        self.workers: int | None = None
+        self.no_cache = False
+        self.perf_map = False
         self.stats = False
+        self.gdb: str | None = None
+        self.record = False
         self.help = False
+
+    def tier(self) -> TierOptions:
+        """How hot code is compiled; what the command line leaves open the environment says."""
+        base = options_from_environment()
+        if self.gdb is not None:
+            return OFF  # gdb wants to see each instruction, and a recording to count them
+        # What comes from the cache has no listing.
+        listed = self.log is not None and not {"op", "op_opt", "out_asm"}.isdisjoint(self.log.split(","))
+        return TierOptions(
+            base.threshold if self.threshold is None else self.threshold,
+            base.workers if self.workers is None else self.workers,
+            None if self.no_cache or listed else base.cache,
+            base.memory,
+            self.perf_map,
+            base.size,
+        )
 
 
 #: option -> attribute of RunOptions, placeholder of its value ("" if it takes none), help.  Not argparse's, whose
@@ -80,7 +107,13 @@ OPTIONS: dict[str, tuple[str, str, str]] = {
     "-D": ("log_file", "FILE", "where the log goes; default: stderr"),
     "-dfilter": ("dfilter", "RANGES", "log only blocks in start..end, start+size or start-size"),
     "-tb-size": ("cache", "SIZE", "bytes of translated code kept"),
+    "--tier1-threshold": ("threshold", "N", "compile code that was entered N times; 0: never"),
+    "--workers": ("workers", "N", "processes that compile; 0: none, the program waits for its compiler"),
+    "--no-cache": ("no_cache", "", "keep no compiled code on disk, use none (see isomorph cache)"),
+    "--perf-map": ("perf_map", "", "tell perf(1) where compiled code lies: /tmp/perf-PID.map"),
     "--stats": ("stats", "", "print instructions, blocks and time at the end"),
+    "-g": ("gdb", "PORT", "wait for gdb on 127.0.0.1:PORT (0: any), on HOST:PORT, or on a socket's path"),
+    "--record": ("record", "", "with -g: record, for gdb's reverse-step and reverse-continue"),
     "--help": ("help", "", "print this"),
 }
 
@@ -124,6 +157,10 @@ def parse(words: Sequence[str]) -> tuple[RunOptions, list[str]]:
 def _put(options: RunOptions, attribute: str, name: str, value: str) -> None:
     if attribute in ("stack", "cache"):
         setattr(options, attribute, _size(name, value))
+    elif attribute in ("threshold", "workers"):
+        if not value.isdecimal():
+            raise UsageError(f"{name} {value}: not a number")
+        setattr(options, attribute, int(value))
     elif attribute in ("set", "unset"):
         if attribute == "set" and ("=" not in value or value.startswith("=")):
             raise UsageError(f"{name} {value}: not VAR=VALUE")
@@ -159,11 +196,13 @@ def main(words: Sequence[str]) -> int:
             return 0
         if not program:
             raise UsageError("no program given")
+        if options.record and options.gdb is None:
+            raise UsageError("--record is for gdb: it needs -g")
         return run(options, program)
     except UsageError as error:
         complain(f"run: {error}; `isomorph run --help` lists the options")
         return 2
-    except (ElfError, StartError, AbiError, NotGenerated, BlobError, LogError, FileNotFoundError) as error:
+    except (ElfError, StartError, AbiError, NotGenerated, BlobError, LogError, OptionError, FileNotFoundError) as error:
         complain(str(error))
     except MemoryError as error:
         complain(f"not enough memory: {error}" if str(error) else "not enough memory")
@@ -191,8 +230,10 @@ class _Guest:
         self.isa = isa_of(self.image, wanted)
         abi = abi_for(self.image, self.isa)
         memory = GuestMemory(self.isa.layout.memories[0].address_width)
-        self.tcg = Tcg(self.isa, memory, options.cache or DEFAULT_BYTES)
+        self.tcg = Tcg(self.isa, memory, options.cache or DEFAULT_BYTES, tier=options.tier())
         self.vcpu = TcgVcpu(self.tcg)
+        self.execute: Execute = partial(cpu_exec, self.vcpu)
+        self.debugging: Debugging | None = None
         if abi is None:
             if predecessor is not None:
                 raise StartError(f"{path}: nothing says how its programs call Linux")
@@ -208,6 +249,7 @@ class _Guest:
             self.vcpu.tracer = BlockTracer(
                 log, self.tcg.code, self.disassembler(), self.symbols().describe, self.image.big_endian
             )
+            self.tcg.on_region = self.vcpu.tracer.region_listener()
 
     def _load(self, process: Process, descriptor: int, first: bool) -> Thread:
         if first:
@@ -220,8 +262,26 @@ class _Guest:
 
             process.strace = Strace(process, _write_error)
         process.replace = self.successor
+        process.share(Crew(self.tcg.cache.world, self._recruit, self._adopt))
         self.bias = load_program(process, self.image, descriptor)
         return process.add_thread(self.vcpu)
+
+    def debug(self, debugging: Debugging) -> None:
+        """Have gdb run the guest code."""
+        self.debugging = debugging
+        self.execute = partial(debugging.execute, self.vcpu)
+
+    def _recruit(self, parent: Vcpu) -> tuple[Vcpu, Execute]:
+        """A vCPU for another thread, which begins as a copy of its parent's."""
+        vcpu = self.tcg.sibling(parent)
+        vcpu.tracer = self.vcpu.tracer
+        return vcpu, partial(cpu_exec if self.debugging is None else self.debugging.execute, vcpu)
+
+    def _adopt(self, thread: Thread, execute: Execute, reason: BaseException) -> None:
+        """A thread that was not the first has forked: in the child it is, and has come to `reason`."""
+        self.thread = thread
+        self.execute = execute
+        _serve(self, thread, 0, reason)
 
     def start(self, arguments: Sequence[bytes], environment: Sequence[bytes]) -> None:
         """Put arguments and environment on the stack; a program that runs bare has neither."""
@@ -244,7 +304,7 @@ class _Guest:
             raise OSError(errno.E2BIG, str(error)) from error
         assert guest.thread is not None
         guest.thread.process.comm = command
-        guest.thread.succeed(self.thread)
+        guest.thread.succeed(self.thread.process.executing or self.thread)
         return guest
 
     def close(self) -> None:
@@ -297,41 +357,76 @@ def run(options: RunOptions, words: Sequence[str]) -> int:
     guest.start(arguments, host_environment(options.set, options.unset))
     began = time.perf_counter()
     if guest.thread is None:
+        if options.gdb is not None:
+            raise StartError(f"{words[0]} runs bare, without Linux: -g is for Linux programs")
         status = _run_bare(guest)
     else:
+        if options.gdb is not None:
+            guest.debug(_wait_for_gdb(options, guest, guest.thread))
         guest, status = _run_process(guest, guest.thread)
     spent = time.perf_counter() - began
     if log is not None:
         log.flush()
     if options.stats:
         _print_stats(guest, spent)
+    if guest.thread is not None and guest.thread.process.group is not None and guest.thread.process.group.stuck:
+        os._exit(status)  # Python would wait for that thread
     return status
+
+
+def _wait_for_gdb(options: RunOptions, guest: _Guest, thread: Thread) -> Debugging:
+    """Wait until gdb is there (-g)."""
+    from runtime.debug.attach import Debugging
+    from runtime.debug.stop import DebugError
+
+    def announce(where: str) -> None:
+        _write_error(f"isomorph: waiting for gdb: target remote {where}\n")
+
+    try:
+        return Debugging(options.gdb or "", options.record, thread, guest.vcpu, announce)
+    except DebugError as error:
+        raise StartError(str(error)) from None
 
 
 def _run_process(guest: _Guest, thread: Thread) -> tuple[_Guest, int]:
     """Run under Linux's rules to the end; the last program and its exit status.  Children end here."""
-    first = os.getpid()
     begin(thread.process, thread)
+    return _serve(guest, thread, os.getpid())
+
+
+def _serve(guest: _Guest, thread: Thread, first: int, reason: BaseException | None = None) -> tuple[_Guest, int]:
+    """Run a program and those it executes to the end; `reason`: what the first of them has come to already."""
     number = 0
     while True:
         process = thread.process
         try:
-            process.run(thread, partial(cpu_exec, guest.vcpu))
+            if reason is not None:
+                came, reason = reason, None
+                raise came
+            process.run(thread, guest.execute)
         except GuestReplaced as replaced:
-            guest.close()
+            before = guest
             guest, thread = _next(replaced)
+            if before.debugging is not None:
+                before.debugging.replaced(thread, guest.vcpu)
+                guest.debug(before.debugging)
+            before.close()
         except GuestExit as ended:
             status = ended.status
+            if guest.debugging is not None:
+                guest.debugging.ended(status)
             if process.strace is not None:
                 process.strace.ended(status)
             break
         except GuestKilled as killed:
             number = killed.info.number
             status = 128 + number
+            if guest.debugging is not None:
+                guest.debugging.ended(None, number)
             if process.strace is not None:
                 process.strace.killed(number)
             if killed.core:
-                _report(guest, thread, killed)
+                _report(guest, killed.thread or thread, killed)
             break
     if os.getpid() != first:
         process.release_parent()
@@ -379,13 +474,10 @@ def _write_error(text: str) -> None:
 
 
 def _print_stats(guest: _Guest, spent: float) -> None:
-    executed = guest.vcpu.executed
-    counters = guest.tcg.cache.statistics()
-    rate = executed / spent / 1e6 if spent else 0.0
-    _write_error(
-        f"isomorph: {executed:,} instructions in {spent:.3f} s: {rate:,.1f} million a second\n"
-        f"isomorph: blocks: {counters['generated']:,} translated, {counters['tb_count']:,} alive, "
-        f"{counters['invalidated']:,} invalidated, {counters['flushes']:,} segments evicted\n"
-    )
+    from isomorph.cli.statistics import report
+
+    executed, calls = guest.vcpu.executed, None
     if guest.thread is not None:
-        _write_error(f"isomorph: {guest.thread.process.system_calls:,} system calls\n")
+        executed += guest.thread.process.executed_elsewhere
+        calls = guest.thread.process.system_calls
+    _write_error("".join(f"isomorph: {line}\n" for line in report(guest.tcg, executed, spent, calls)))

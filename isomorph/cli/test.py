@@ -1,4 +1,4 @@
-"""`isomorph test`: generate instruction sets and run the `test` lines of their specs."""
+"""`isomorph test`: generate instruction sets, run what is generated to test them, and their specs' `test` lines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ def make_parser() -> argparse.ArgumentParser:
     """The options."""
     parser = argparse.ArgumentParser(
         prog="isomorph test",
-        description="Generate instruction sets and run the `test` lines of their specs on the native engine.",
+        description="Generate instruction sets; check words at the corners of every encoding in both decoders, the "
+        "disassembler and the assembler; run the `test` lines of the specs on the native engine; list the instructions "
+        "that no line ran.",
     )
     parser.add_argument("isa", nargs="+", metavar="ISA", help="a spec's name in specs/, or the path of an .isa file")
     return parser
@@ -37,12 +39,23 @@ def _test(path: Path) -> int:
     from gen.elaborate import check
     from gen.errors import render
     from isomorph.spec_tests import SpecTests
+    from isomorph.suites import Suite, check_all, never_run, words_of
 
+    isa = load_isa(find_build(path.stem))
+    folder = Path(isa.path) / "tests"
+    wrong = list(check_all(folder))
+    words = words_of(folder)
+    print(f"{path.stem}: {len(wrong)} of {words} words are wrong" if wrong else f"{path.stem}: {words} words are right")
+    if wrong:
+        print(Suite.report(iter(wrong)), file=sys.stderr)
     spec = check(path, (path.parent, Path(SPECS)))
-    failures = SpecTests(spec, load_isa(find_build(path.stem))).failures()
+    failures = SpecTests(spec, isa).failures()
     sys.stdout.flush()  # what the generator said comes first
     sys.stderr.write(render(failures))
     total = len(spec.tests)
     outcome = f"{len(failures)} of {total} test lines fail" if failures else f"{total} test lines hold"
     print(f"{path.stem}: {outcome}")
-    return 1 if failures else 0
+    missing = [line.partition("  ")[0] for line in never_run(isa)]
+    if missing:
+        print(f"{path.stem}: no test line ran {', '.join(missing)}")
+    return 1 if wrong or failures else 0

@@ -49,6 +49,29 @@ patched:
 """
 
 
+#: floating point, whose flags are gathered on the side, and accesses of every width, across pages too
+FLOATING = f"""
+    li   s0, {DATA}
+    li   s1, 9
+    li   s2, {DATA + 4092}
+    fcvt.d.l fa0, s1
+    fsd  fa0, 0(s2)
+again:
+    fld  fa1, 0(s2)
+    fdiv.d fa2, fa1, fa0
+    fmadd.d fa3, fa2, fa1, fa0
+    fsd  fa3, 0(s2)
+    fcvt.w.d a1, fa3
+    sh   a1, 7(s0)
+    lhu  a2, 7(s0)
+    fsqrt.s ft0, fa1
+    frflags a3
+    addi s1, s1, -1
+    bnez s1, again
+    ecall
+"""
+
+
 def emulator(text: str = PROGRAM, isa: str = "riscv64") -> Emulator:
     """A fresh emulator about to run `text`."""
     made = Emulator(isa)

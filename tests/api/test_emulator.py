@@ -10,7 +10,7 @@ import pytest
 
 from isomorph import Emulator, IsomorphError, MemoryAccessError, MemoryMapError, RegisterError, StopKind
 from isomorph.errors import RunError
-from tests.api.guest import CODE, DATA, SELF_MODIFYING, emulator, state
+from tests.api.guest import CODE, DATA, FLOATING, PROGRAM, SELF_MODIFYING, emulator, state
 
 LOOP = "1: addi a0, a0, 1\n j 1b"
 
@@ -66,10 +66,11 @@ def test_registers_by_every_name() -> None:
         assert guest.regs.width("fflags") == 5
 
 
-def test_stopping_at_every_instruction_gives_the_state_of_stepping() -> None:
-    with emulator() as stepped, emulator() as fresh:
+@pytest.mark.parametrize("text", [PROGRAM, SELF_MODIFYING, FLOATING], ids=["program", "self-modifying", "floating"])
+def test_stopping_at_every_instruction_gives_the_state_of_stepping(text: str) -> None:
+    with emulator(text) as stepped, emulator(text) as fresh:
         start = fresh.snapshot()
-        total = emulator().run().instructions
+        total = emulator(text).run().instructions
         for count in range(total + 1):
             fresh.restore(start)
             reason = fresh.run(count=count)
@@ -172,7 +173,7 @@ def test_isa_objects() -> None:
         decoded = guest.isa.decode(code)
         assert decoded is not None
         assert (decoded.name, decoded.fields["rd"]) == ("addi", 10)
-        assert guest.isa.decode(bytes(4)) is None
+        assert guest.isa.decode(b"\xff" * 4) is None
         assert "add" in str(guest.isa.lift(code, 0x10004))
         with pytest.raises(IsomorphError, match="frobnicate"):
             guest.isa.assemble("frobnicate a0")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from isomorph import Access, Emulator, GuestException, StopKind
 from isomorph.errors import RunError
 from isomorph.hooks import KINDS
-from tests.api.guest import CODE, DATA, PROGRAM, SELF_MODIFYING, emulator, state
+from tests.api.guest import CODE, DATA, FLOATING, PROGRAM, SELF_MODIFYING, emulator, state
 
 
 def plain(text: str) -> tuple[object, int]:
@@ -43,6 +43,35 @@ def test_hooks_that_do_nothing_change_nothing(text: str, data: st.DataObject) ->
             pass
         assert state(guest) == expected
         assert guest.instructions == count
+
+
+@pytest.mark.parametrize("text", [PROGRAM, SELF_MODIFYING, FLOATING], ids=["program", "self-modifying", "floating"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_hook_of_each_kind_changes_nothing_wherever_it_is_added(kind: str, text: str) -> None:
+    """Added at every instruction of the program in turn, to everything it can be about, and taken away again later."""
+    expected, count = plain(text)
+    with emulator(text) as guest:
+        start = guest.snapshot()
+        for at in range(count + 1):
+            guest.restore(start)
+            guest.run(count=at)
+            if kind in ("exception", "syscall"):
+                hook = guest.hook.add(kind, lambda *_: False)
+            else:
+                hook = guest.hook.add(kind, lambda *_: None)
+            guest.run(count=17)
+            middle = (state(guest), guest.instructions)
+            if at % 2:
+                hook.remove()
+            while guest.run(count=1000).kind is StopKind.COUNT:
+                pass
+            assert (state(guest), guest.instructions) == (expected, count), at
+            hook.remove()
+            if at % 10 == 0:
+                guest.restore(start)
+                guest.run(count=at)
+                guest.run(count=17)
+                assert (state(guest), guest.instructions) == middle, at
 
 
 def test_code_hooks_see_every_instruction_and_its_registers() -> None:

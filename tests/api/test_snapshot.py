@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -127,3 +131,51 @@ def test_a_snapshot_belongs_to_its_emulator() -> None:
         assert state(one) == state(other)
         with pytest.raises(IsomorphError, match="another emulator"):
             other.restore(one.snapshot())
+
+
+def test_to_disk_and_back_in_another_emulator(tmp_path: Path) -> None:
+    path = tmp_path / "machine.snapshot"
+    with emulator() as guest:
+        guest.run(count=57)
+        guest.snapshot().save(path)
+        middle = everything(guest)
+        guest.run()
+        end = everything(guest)
+    with Emulator("riscv64") as other:
+        other.mem.map(0x900000, 0x1000, "rw")  # is not in it, and goes
+        snapshot = other.load_snapshot(path)
+        for _ in range(2):
+            other.restore(snapshot)
+            assert everything(other) == middle
+            assert other.instructions == 57
+            other.run()
+            assert everything(other) == end
+
+
+def test_a_file_that_is_no_snapshot_of_ours_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "machine.snapshot"
+    with emulator() as guest, Emulator("riscv32") as narrow:
+        guest.snapshot().save(path)
+        with pytest.raises(IsomorphError, match="a snapshot of riscv64; this emulator is of riscv32"):
+            narrow.load_snapshot(path)
+        path.write_bytes(b"something else")
+        with pytest.raises(IsomorphError, match="not a snapshot"):
+            guest.load_snapshot(path)
+
+
+@settings(max_examples=150, deadline=None)
+@given(place=st.floats(0, 1, exclude_max=True), byte=st.integers(0, 255), cut=st.booleans())
+def test_a_damaged_file_is_refused_or_harmless(place: float, byte: int, cut: bool) -> None:
+    with emulator() as guest, TemporaryDirectory() as folder:
+        path = Path(folder) / "damaged"
+        guest.snapshot().save(path)
+        data = bytearray(path.read_bytes())
+        at = int(place * len(data))
+        if cut:
+            del data[at:]
+        else:
+            data[at] = byte
+        path.write_bytes(data)
+        with suppress(IsomorphError):
+            guest.restore(guest.load_snapshot(path))
+        guest.run(count=100)

@@ -240,7 +240,7 @@ def test_a_program_nobody_knows(toy: Shell) -> None:
         "run mute": unnamed,
         "disasm mute": unnamed,
         "run foreign": "isomorph: foreign: a program for x86_64, 32-bit, little-endian; programs can be run for "
-        "riscv32, riscv64; --isa NAME takes another instruction set (generated: toy)\n",
+        "arm, riscv32, riscv64; --isa NAME takes another instruction set (generated: toy)\n",
     }
     assert {command: toy.run(f"isomorph {command}") for command in expected} == {
         command: (1, message) for command, message in expected.items()

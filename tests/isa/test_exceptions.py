@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from isomorph.coverage import ran
 from runtime.core.cpu import load_isa
 from runtime.core.env import GUEST_STATE, PAGE_EXEC, PAGE_READ, PAGE_WRITE, Exit
 from runtime.core.memory import GuestMemory
@@ -95,6 +96,9 @@ class Hart:
         vcpu.pc = _ADDRESS
         before = bytes(vcpu.octets[GUEST_STATE : vcpu.layout.size])
         reason = cpu_exec(vcpu, 1)
+        decoded = self.encoder.decoder.decode(self.code(line.instruction), _ADDRESS)
+        if decoded is not None:
+            ran(vcpu.layout.isa, decoded.form.name.partition("__")[0])
         assert reason == Exit.EXCEPTION, f"line {line.line}: {line.instruction} raises nothing"
         assert vcpu.pc == _ADDRESS
         assert bytes(vcpu.octets[GUEST_STATE : vcpu.layout.size]) == before

@@ -1,4 +1,6 @@
-"""Every `test` line of the specs holds: its word, and what the instruction does, translated and on the engine."""
+"""The `test` lines of the specs: that every instruction has one, and that a false one is caught.
+
+That they hold is tested by what is generated (build/<isa>/tests)."""
 
 from __future__ import annotations
 
@@ -30,13 +32,6 @@ def bench(name: str) -> SpecTests:
 def guest(request: pytest.FixtureRequest) -> SpecTests:
     require_build(request.param)
     return bench(request.param)
-
-
-@pytest.mark.parametrize("way", ["translated", "native"])
-def test_lines_hold(guest: SpecTests, way: str) -> None:
-    assert any(test.then is not None for test in guest.spec.tests)
-    wrong = guest.failures(guest.translated if way == "translated" else guest.native)
-    assert not wrong, "\n".join(f"{found.pos.file}:{found.pos.line}: {found.message}" for found in wrong)
 
 
 def test_the_example_of_a_custom_instruction(tmp_path: Path) -> None:

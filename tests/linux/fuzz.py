@@ -20,6 +20,7 @@ from runtime.linux.host import Host
 from runtime.linux.process import Process, Thread
 from runtime.linux.signals import GuestKilled
 from runtime.linux.syscalls import paths as path_calls
+from runtime.linux.syscalls import watches
 from runtime.linux.syscalls.process import GuestExit
 from runtime.linux.syscalls.table import CALLS, import_rest
 from tests.linux.guest import SCRATCH, SCRATCH_BYTES, call_number, make_thread
@@ -102,7 +103,7 @@ def stub() -> None:
     """Take the teeth out of the host's calls."""
     for name in ("kill", "mknod", "chown", "fchown", "umask"):
         setattr(os, name, refuse)
-    vars(path_calls)["locate"] = stay
+    vars(path_calls)["locate"] = vars(watches)["locate"] = stay
     time.sleep = interrupt
     Host.wait = wait  # type: ignore[method-assign]
     os.pipe2 = lambda flags: real_pipe2(flags | os.O_NONBLOCK)

@@ -27,6 +27,7 @@ from tests.tools import Outcome, isomorph, require_build, run, tool
 SUITES = sorted((Path(__file__).parent / "busybox").glob("*.txt"))
 SCRIPTS = sorted((Path(__file__).parent / "busybox").glob("*.sh"))
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "PYTHONPATH": str(ROOT), "HOME": "/nowhere"}
+ENVIRONMENT["ISOMORPH_CACHE"] = str(ROOT / "build" / "tests" / "regions")
 LONG_AGO = 1_000_000_000
 
 WORDS = b"one\ntwo\nthree\nfour\nfive\nsix\nseven\nTwo\nOne\n"

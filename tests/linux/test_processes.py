@@ -6,22 +6,16 @@ likes; the others qemu-user.
 
 from __future__ import annotations
 
-import os
 import platform
-import shutil
-import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from runtime.linux import host_x86_64
 from tests.conftest import ROOT
+from tests.linux.outcome import outcome
 from tests.tools import compile_c, isomorph, require_build, tool
-
-#: they time things, and fork: too unsteady beside other tests
-pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).parent
 PROCESSES = sorted((HERE / "processes").glob("*.c"))
@@ -35,38 +29,6 @@ FLAGS = ["-std=gnu17", "-w", "-O1", f"-I{HERE}"]
 
 def cross(source: Path) -> Path:
     return compile_c("riscv64-linux-gnu-gcc", "gcc-riscv64-linux-gnu", [source], [*FLAGS, "-static"], ["-lm", "-lrt"])
-
-
-def outcome(folder: Path, command: list[str]) -> tuple[int, list[str]]:
-    """Exit status (128 + n for signal n) and output of a command run in a fresh folder.
-
-    The output goes to a file, for processes that outlive the first one would keep a pipe open.
-    """
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
-    with (folder / "output").open("wb") as output, (folder / "errors").open("wb") as errors:
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=errors,
-            env=environment,
-            process_group=0,  # no session of its own: in an orphaned group SIGTSTP would not stop anybody
-        )
-        try:
-            until = time.monotonic() + 60
-            # Not reaped yet, so that its number, the group's, is nobody else's.
-            while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-                assert time.monotonic() < until, f"{command} does not end"
-                time.sleep(0.005)
-        finally:
-            # Whatever is left of it: a program that goes wrong must not leave processes behind.
-            os.killpg(process.pid, signal.SIGKILL)
-            status = process.wait()
-    assert b"Traceback" not in (folder / "errors").read_bytes()
-    return (128 - status if status < 0 else status), (folder / "output").read_text().splitlines()
 
 
 @pytest.mark.parametrize(
@@ -103,5 +65,8 @@ def test_machine_code(tmp_path: Path) -> None:
             [tool("nm", "binutils"), target], capture_output=True, text=True, check=True
         ).stdout.splitlines()
     )
-    for name in ("CALL", "PLAIN", "HANDLER", "RESTORER", "PENDING", "INFORMATION"):
+    for name in (
+        "CALL", "PLAIN", "HANDLER", "RESTORER", "COUNT", "MAPPED", "HANDLERS", "ASIDE", "LOST", "LOST_PAGES", "SLOTS",
+        "LOST_ONE", "TID", "NOTED", "SIGINFO", "SLOT_BYTES",
+    ):  # fmt: skip
         assert int(names[name.lower()], 16) == getattr(host_x86_64, name)

@@ -86,3 +86,33 @@ def test_a_known_call_that_is_not_there(thread: Thread, lines: list[str]) -> Non
     call(thread, "clone", 17)
     assert lines[0].startswith("clone(0x11, ")
     assert lines[0].endswith(" = -1 ENOSYS (Function not implemented)\n")
+
+
+def test_words_of_the_calls_that_move_data_and_watch(thread: Thread, lines: list[str]) -> None:
+    put(thread, b"a file\0" + b"user.name\0")
+    call(thread, "openat", AT_FDCWD, SCRATCH, 0o102, 0o644)
+    call(thread, "pipe2", SCRATCH + 64, 0)
+    call(thread, "write", 3, SCRATCH, 6)
+    put(thread, (2).to_bytes(8, "little"), SCRATCH + 128)
+    lines.clear()
+    call(thread, "splice", 3, SCRATCH + 128, 5, 0, 3, 1 | 4)
+    call(thread, "copy_file_range", 3, 0, 3, 16, 1, 0)
+    call(thread, "inotify_init1", 0o2000000)
+    call(thread, "inotify_add_watch", 6, SCRATCH, 0x2 | 0x100 | 0x80000000)
+    call(thread, "getpriority", 0, 1 << 22)
+    call(thread, "setreuid", (1 << 32) - 1, 5)
+    call(thread, "sched_get_priority_max", 1)
+    call(thread, "getxattr", SCRATCH, SCRATCH + 7, SCRATCH + 256, 0)
+    call(thread, "preadv2", 3, 0, 0, 0, 0, 16)
+    shown = [line.rstrip("\n") for line in lines]
+    assert shown[:7] == [
+        "splice(3, [2], 5, NULL, 3, SPLICE_F_MOVE|SPLICE_F_MORE) = 3",
+        "copy_file_range(3, NULL, 3, 0x10, 1, 0) = -1 EFAULT (Bad address)",
+        "inotify_init1(IN_CLOEXEC) = 6",
+        'inotify_add_watch(6, "a file", IN_MODIFY|IN_CREATE|IN_ONESHOT) = 1',
+        "getpriority(PRIO_PROCESS, 4194304) = -1 ESRCH (No such process)",
+        "setreuid(-1, 5) = -1 EPERM (Operation not permitted)",
+        "sched_get_priority_max(SCHED_FIFO) = 99",
+    ]
+    assert shown[7].startswith('getxattr("a file", "user.name", ')
+    assert shown[8] == "preadv2(3, NULL, 0, 0, 0, RWF_APPEND) = 0"

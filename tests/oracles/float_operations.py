@@ -8,7 +8,7 @@ from typing import Any
 
 import softfloatpy as soft
 
-from tests.oracles.riscv_state import BOX
+from tests.oracles.subject import BOX
 
 MODES = ("rne", "rtz", "rdn", "rup", "rmm")
 INVALID = 16

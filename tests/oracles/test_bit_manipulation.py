@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from random import Random
 
 import pytest
 
-from tests.oracles.riscv_state import BOX, random_double, random_single, random_state
-from tests.oracles.subject import ALL_SUBJECTS, SUBJECTS, Subject
+from isomorph.fuzz.description import oracle_of
+from isomorph.fuzz.state import State, random_state, random_value
+from tests.oracles.subject import BOX, SUBJECTS, Subject, with_registers
 from tests.tools import require_build
 
 Model = Callable[[int, int, int], int]  # (a, b, xlen) -> result, cut to xlen bits by the caller
@@ -103,23 +103,30 @@ EXTREMES = {
 }
 
 
-@pytest.fixture(scope="module", params=ALL_SUBJECTS, ids="rv{0[0]}-{0[1]}".format)
+@pytest.fixture(scope="module", params=SUBJECTS, ids="rv{0[0]}-{0[1]}".format)
 def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
     xlen, name = request.param
     require_build(f"riscv{xlen}")
-    made = SUBJECTS[name](xlen)
+    made = Subject(xlen, name)
     yield made
     made.close()
 
 
+def _state(subject: Subject, random: Random) -> State:
+    """A random one, in a rounding mode that exists."""
+    state = random_state(random, subject.isa.layout, oracle_of(subject.isa))
+    return replace(state, modes={"FRM": random.randrange(5)})
+
+
 def _step(subject: Subject, word: int, random: Random) -> tuple[int, int, int]:
     """a1, a2 before and a0 after; nothing else may have changed."""
-    before = random_state(random, subject.xlen, False, 0.5)
-    after, raised = subject.run(struct.pack("<2I", word, 0x13), before)
+    before = _state(subject, random)
+    after, raised = subject.run(word, before)
     assert not raised
-    expected = replace(before, pc=before.pc + 4, x=(*before.x[:10], after.x[10], *before.x[11:]))
+    old, new = before.registers["X"], after.registers["X"]
+    expected = replace(with_registers(before, "X", {10: new[10]}), pc=before.pc + 4)
     assert not list(after.differences(expected))
-    return before.x[11], before.x[12], after.x[10]
+    return old[11], old[12], new[10]
 
 
 def test_integer_results_agree(subject: Subject) -> None:
@@ -154,27 +161,27 @@ def test_minimum_and_maximum_agree(subject: Subject) -> None:
     for name, (word, bits, greatest) in EXTREMES.items():
         random = Random(name)
         for _ in range(300):
-            a, b = ((random_single if bits == 32 else random_double)(random) for _ in range(2))
+            a, b = (random_value(random, "single" if bits == 32 else "double", bits) for _ in range(2))
             box = BOX if bits == 32 else 0
-            state = random_state(random, subject.xlen, False, 0.5)
-            state = replace(state, f=(*state.f[:11], box | a, box | b, *state.f[13:]), fflags=0)
-            after, raised = subject.run(struct.pack("<2I", word, 0x13), state)
+            state = with_registers(_state(subject, random), "F", {11: box | a, 12: box | b})
+            after, raised = subject.run(word, with_registers(state, "FFLAGS", {0: 0}))
             value, flags = _extreme(a, b, bits, greatest)
             assert not raised
-            assert (after.f[10], after.fflags) == (box | value, flags), f"{name}({a:#x}, {b:#x})"
+            found = after.registers["F"][10], after.registers["FFLAGS"][0]
+            assert found == (box | value, flags), f"{name}({a:#x}, {b:#x})"
 
 
 def test_unboxed_singles_count_as_nans(subject: Subject) -> None:
     """12.2: an operand whose upper half is not all ones is the canonical NaN; moves and stores take its bits."""
     random = Random(12)
-    state = random_state(random, subject.xlen, False, 1.0)
+    state = replace(with_registers(_state(subject, random), "FFLAGS", {0: 0}), modes={"FRM": 0})
     one = 0x3F800000
     for upper in (0, 1, 0xFFFFFFFE, 0x7FFFFFFF):
-        broken = replace(state, f=(*state.f[:11], upper << 32 | one, BOX | one, *state.f[13:]), fflags=0, frm=0)
-        added, _ = subject.run(struct.pack("<2I", 0x00C58553, 0x13), broken)  # fadd.s fa0,fa1,fa2
-        assert (added.f[10], added.fflags) == (BOX | 0x7FC00000, 0)
-        moved, _ = subject.run(struct.pack("<2I", 0xE0058553, 0x13), broken)  # fmv.x.w a0,fa1
-        assert moved.x[10] == one
+        broken = with_registers(state, "F", {11: upper << 32 | one, 12: BOX | one})
+        added, _ = subject.run(0x00C58553, broken)  # fadd.s fa0,fa1,fa2
+        assert (added.registers["F"][10], added.registers["FFLAGS"][0]) == (BOX | 0x7FC00000, 0)
+        moved, _ = subject.run(0xE0058553, broken)  # fmv.x.w a0,fa1
+        assert moved.registers["X"][10] == one
 
 
 def test_a_wrong_model_is_caught(subject: Subject) -> None:

@@ -10,9 +10,10 @@ import pytest
 
 pytest.importorskip("softfloatpy", reason="softfloatpy is not installed (pip install softfloatpy)")
 
+from isomorph.fuzz.state import DOUBLES, SINGLES, random_value
 from tests.oracles.batch import Batch
 from tests.oracles.float_operations import MODES, OPERATIONS, Operation
-from tests.oracles.riscv_state import BOX, SPECIAL_DOUBLES, SPECIAL_SINGLES, random_double, random_single, random_word
+from tests.oracles.subject import BOX
 from tests.tools import require_build
 
 _DYNAMIC = 7 << 12
@@ -28,14 +29,17 @@ def batch(request: pytest.FixtureRequest) -> Iterator[Batch]:
 
 def _operand(random: Random, kind: str) -> int:
     if kind == "s":
-        return BOX | random_single(random)
-    return random_double(random) if kind == "d" else random_word(random, 64)
+        return BOX | random_value(random, "single", 32)
+    return random_value(random, "double", 64) if kind == "d" else random_value(random, "word", 64) & (1 << 64) - 1
 
 
 def _cases(operation: Operation, count: int) -> list[tuple[int, ...]]:
     """Special values against each other as far as they go, then random operands."""
     random = Random(operation.name)
-    special = {"s": tuple(BOX | value for value in SPECIAL_SINGLES), "d": SPECIAL_DOUBLES}
+    special = {
+        "s": [BOX | sign << 31 | value for value in SINGLES for sign in (0, 1)],
+        "d": [sign << 63 | value for value in DOUBLES for sign in (0, 1)],
+    }
     kinds = operation.operands
     cases: list[tuple[int, ...]] = []
     if len(kinds) == 1 and kinds in special:

@@ -19,7 +19,7 @@ int main(int count, char **arguments) {
     char *words[] = {"x", "spawned", "once", 0}, *none[] = {0};
     pid_t child;
     int status;
-    SAY("missing: %s\n", strerrorname_np(posix_spawn(&child, "/nowhere", 0, 0, words, none)) ?: "0");
+    SAY("missing: %s\n", strerrorname_np(posix_spawn(&child, "/no/such/program", 0, 0, words, none)) ?: "0");
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     int file = open("input", O_RDWR | O_CREAT, 0600);
@@ -32,8 +32,9 @@ int main(int count, char **arguments) {
     sigaddset(&mask, SIGHUP);
     posix_spawnattr_setsigmask(&attributes, &mask);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-    SAY("spawn: %d\n", posix_spawn(&child, own, &actions, &attributes, words, none));
+    int spawned = posix_spawn(&child, own, &actions, &attributes, words, none);
     waitpid(child, &status, 0);
+    SAY("spawn: %d\n", spawned);
     tell("spawned", status);
     posix_spawn_file_actions_addopen(&actions, 5, "missing", O_RDONLY, 0);
     SAY("missing file: %s\n", strerrorname_np(posix_spawn(&child, own, &actions, 0, words, none)) ?: "0");
@@ -48,7 +49,7 @@ int main(int count, char **arguments) {
     if (!(child = vfork())) {
         shared = 3;
         pause_ms(20);
-        execv("/nowhere", words);
+        execv("/no/such/program", words);
         shared = errno;
         _exit(1);
     }

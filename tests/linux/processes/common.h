@@ -23,6 +23,21 @@ static inline void pause_ms(long milliseconds) {
         ;
 }
 
+/* Wait until a process sleeps, as it does in the call it is to be disturbed in: however long it takes to get there. */
+static inline void until_asleep(pid_t process) {
+    char path[40], text[400];
+    snprintf(path, sizeof path, "/proc/%d/stat", process);
+    for (int times = 0; times < 4;) {
+        int file = open(path, O_RDONLY | O_CLOEXEC);
+        long got = read(file, text, sizeof text - 1);
+        close(file);
+        text[got < 0 ? 0 : got] = 0;
+        char *state = strrchr(text, ')');
+        times = state && state[2] == 'S' ? times + 1 : 0;
+        pause_ms(2);
+    }
+}
+
 static inline void tell(const char *who, int status) {
     if (WIFEXITED(status))
         SAY("%s: exited %d\n", who, WEXITSTATUS(status));

@@ -39,6 +39,7 @@ int main(void) {
         long got = read(ends[0], text, 10);
         struct timespec span = {0, 60000000};
         SAY("read %ld, slept %d\n", got, nanosleep(&span, 0));
+        read(ends[0], text, 1); /* alive until it was stopped twice */
         _exit(0);
     }
     for (int i = 0; i < 2; i++) {
@@ -47,8 +48,7 @@ int main(void) {
         waitpid(child, &status, WUNTRACED);
         tell("child", status);
         kill(child, SIGCONT);
-        if (!i)
-            write(ends[1], "later", 5);
+        write(ends[1], "later", i ? 1 : 5);
     }
     waitpid(child, &status, 0);
     tell("child", status);

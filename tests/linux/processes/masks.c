@@ -34,7 +34,7 @@ int main(void) {
     pid_t parent = getpid(), child = fork();
     if (!child) {
         SAY("child: blocked %d\n", blocked(SIGUSR1));
-        pause_ms(20);
+        until_asleep(parent);
         kill(parent, SIGUSR1);
         _exit(0);
     }
@@ -55,16 +55,16 @@ int main(void) {
     struct timespec moment = {0, 10000000};
     TRY(sigtimedwait(&set, &info, &moment));
     if (!(child = fork())) {
-        pause_ms(20);
+        until_asleep(parent);
         kill(parent, SIGUSR1);
         _exit(0);
     }
-    moment.tv_sec = 5;
+    moment.tv_sec = 100;
     result = sigtimedwait(&set, &info, &moment);
     SAY("sigtimedwait %d from the child %d\n", result, info.si_pid == child);
     waitpid(child, 0, 0);
     if (!(child = fork())) {
-        pause_ms(20);
+        until_asleep(parent);
         kill(parent, SIGUSR2);
         _exit(0);
     }

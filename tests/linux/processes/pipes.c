@@ -57,7 +57,7 @@ int main(void) {
         _exit(0);
     }
     close(first[1]);
-    pause_ms(50);
+    pause_ms(5);
     static char buffer[65536];
     long got, total = 0;
     while ((got = read(first[0], buffer, sizeof buffer)) > 0)

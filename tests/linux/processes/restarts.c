@@ -8,13 +8,13 @@
 static volatile int signals;
 static void handler(int number, siginfo_t *info, void *context) { signals++; }
 
-/* After a while a child sends a signal, and then does `then`. */
+/* When this process sleeps a child sends a signal, and then does `then`. */
 static pid_t helper(int descriptor) {
     pid_t parent = getpid(), child = fork();
     if (!child) {
-        pause_ms(30);
+        until_asleep(parent);
         kill(parent, SIGUSR1);
-        pause_ms(30);
+        until_asleep(parent);
         if (descriptor >= 0)
             write(descriptor, "data", 4);
         _exit(6);
@@ -44,14 +44,14 @@ int main(void) {
         pid_t child = helper(-1);
         long result = waitpid(child, &status, 0);
         say("waitpid", result < 0 ? result : WEXITSTATUS(status));
-        struct timespec span = {0, 80000000}, left = {9, 9};
+        struct timespec span = {100, 0}, left = {900, 9};
         helper(-1);
         result = nanosleep(&span, &left);
-        SAY("time left %d\n", left.tv_sec == 0 && left.tv_nsec > 0 && left.tv_nsec < 80000000);
+        SAY("time left %d\n", left.tv_sec < 100);
         say("nanosleep", result);
         struct pollfd wait_for = {ends[0], POLLIN};
         helper(ends[1]);
-        say("poll", poll(&wait_for, 1, 2000));
+        say("poll", poll(&wait_for, 1, -1));
         read(ends[0], buffer, 4);
         fd_set set;
         FD_ZERO(&set);
@@ -63,7 +63,7 @@ int main(void) {
         struct epoll_event event = {EPOLLIN};
         epoll_ctl(epoll, EPOLL_CTL_ADD, ends[0], &event);
         helper(ends[1]);
-        say("epoll_wait", epoll_wait(epoll, &event, 1, 2000));
+        say("epoll_wait", epoll_wait(epoll, &event, 1, -1));
         read(ends[0], buffer, 4);
         close(epoll);
         helper(-1);
@@ -81,9 +81,9 @@ int main(void) {
             struct flock lock = {F_WRLCK, SEEK_SET, 0, 1};
             fcntl(file, F_SETLK, &lock);
             write(held[1], "x", 1);
-            pause_ms(30);
+            until_asleep(parent);
             kill(parent, SIGUSR1);
-            pause_ms(30);
+            until_asleep(parent);
             _exit(0);
         }
         read(held[0], buffer, 1);

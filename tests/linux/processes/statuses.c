@@ -31,10 +31,14 @@ int main(void) {
         waitpid(child, &status, 0);
         tell("sent to a busy one", status);
     }
+    int ends[2];
+    char byte;
+    pipe(ends);
     pid_t child = fork();
     if (!child) {
         signal(SIGCONT, SIG_DFL);
         raise(SIGSTOP);
+        read(ends[0], &byte, 1);
         _exit(7);
     }
     waitpid(child, &status, WUNTRACED);
@@ -43,6 +47,7 @@ int main(void) {
     kill(child, SIGCONT);
     waitpid(child, &status, WCONTINUED);
     tell("child", status);
+    write(ends[1], "x", 1);
     siginfo_t info;
     TRY(waitid(P_PID, child, &info, WEXITED | WNOWAIT));
     SAY("%s %d pid %d\n", code_of(info.si_code), info.si_status, info.si_pid == child);

@@ -12,7 +12,7 @@ int main(void) {
             for (int i = 0; i < length; i++)
                 buffer[align + i] = (char)('a' + (i * 7 + align) % 26);
             buffer[align + length] = 0;
-            char copy[80];
+            char copy[80] = "";
             strcpy(copy + 1, buffer + align);
             memmove(buffer + align + 3, buffer + align, (size_t)length);
             memmove(buffer + align, buffer + align + 1, (size_t)length);

@@ -1,0 +1,221 @@
+"""`Explanation`: what becomes of some instructions; prints as text, shows itself in a notebook, makes a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from gen import model, names
+from gen.elaborate import check_module
+from gen.names import Module
+from gen.pages.diagram import Cell, cells
+from gen.pages.entries import Entry, entries
+from gen.pages.excerpts import Sources
+from gen.pages.highlight import Token, highlight
+from isomorph.builds import SPECS, NotGenerated
+from isomorph.explain.pipeline import HandlerStages, Stages, decode, handler_stages, translation_stages
+from isomorph.explain.subject import find_subject
+from isomorph.isa import Isa
+from runtime.core.cpu import Isa as Generated
+from runtime.syntax.disassemble import Disassembler
+
+__all__ = ["Explanation", "InstructionReport", "Stage", "explain"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A text on the way to host code."""
+
+    title: str
+    note: str
+    language: str  # of highlight
+    text: str
+
+    @property
+    def tokens(self) -> list[Token]:
+        return highlight(self.text.rstrip("\n"), self.language)
+
+
+@dataclass(frozen=True, slots=True)
+class InstructionReport:
+    """One instruction of those explained."""
+
+    address: int
+    bytes: bytes
+    word: str
+    text: str  # as it is disassembled
+    plain: str  # the same without pseudo-instructions
+    name: str
+    entry: Entry
+    rows: list[list[Cell]]
+    fields: Mapping[str, int]
+    values: Mapping[str, str]
+    handler: HandlerStages
+
+    @property
+    def picture(self) -> str:
+        """Its bits as inline SVG."""
+        from gen.pages.diagram import svg
+
+        return svg(self.rows, f"Bits of {self.text}", f"at-{self.address:x}", shown=True)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Of its handler."""
+        native = self.handler.stages
+        return (
+            Stage(
+                "TCG, fields not known yet", "as emitted; ld_slot reads an operand by its number", "tcg", native.emitted
+            ),
+            Stage("TCG, optimised", "ld_slot reads the op record at an offset", "tcg", native.optimised),
+            Stage("LLVM IR", "before LLVM's own passes", "llvm", native.llvm),
+            Stage("Host assembly, tier 0", f"handler {self.handler.name}", "assembly", native.assembly),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Some instructions, explained: `str()` is the page as plain text, `html()` as a page of its own."""
+
+    isa: str
+    source: str
+    instructions: tuple[InstructionReport, ...]
+    translation: Stages
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Of all instructions together, translated with their fields known."""
+        native = self.translation
+        return (
+            Stage("TCG, fields known", "as emitted by the translator", "tcg", native.emitted),
+            Stage("TCG of the region", "optimised, with its entry and its test of the budget", "tcg", native.optimised),
+            Stage("LLVM IR", "before LLVM's own passes", "llvm", native.llvm),
+            Stage(
+                "Host assembly, tier 1", "compiled as a region: entered at its first block", "assembly", native.assembly
+            ),
+        )
+
+    def html(self) -> str:
+        """A page that needs nothing else."""
+        from isomorph.explain.page import page
+
+        return page(self)
+
+    def _repr_html_(self) -> str:
+        from isomorph.explain.page import fragment
+
+        return fragment(self)
+
+    def __str__(self) -> str:
+        from isomorph.explain.terminal import plain_text
+
+        return plain_text(self)
+
+
+def explain(isa: Isa, what: str | bytes, pc: int | None = None, count: int | None = None) -> Explanation:
+    """Explain instructions: assembly text, hexadecimal, bytes, or `FILE:SYMBOL+OFFSET` of a program."""
+    subject = find_subject(isa, what, pc, count)
+    book = _book(_spec_of(isa.generated))
+    layout = isa.generated.layout
+    flags = 0
+    for mode in layout.modes:
+        flags |= mode.reset << mode.shift
+    syntax = isa.generated.module("syntax").SYNTAX
+    printers = Disassembler(syntax), Disassembler(syntax, aliases=False)
+    reports: list[InstructionReport] = []
+    at = 0
+    while at < len(subject.data):
+        rest = subject.data[at : at + layout.max_bytes]
+        report = _report(isa, book, printers, rest, subject.pc + at, flags)
+        reports.append(report)
+        at += len(report.bytes)
+    translation = translation_stages(isa.generated, subject.data, subject.pc, flags)
+    return Explanation(isa.name, subject.source, tuple(reports), translation)
+
+
+@dataclass(frozen=True, slots=True)
+class _Book:
+    """A spec, checked, and what its reference page says of each instruction."""
+
+    module: Module
+    spec: model.Spec
+    by_name: Mapping[str, tuple[model.Instruction, Entry]]
+
+
+@cache
+def _book(path: Path) -> _Book:
+    module = names.load(path, (path.parent, Path(SPECS)))
+    spec = check_module(module)
+    made = entries(spec, Sources(module))
+    known = {(e.instruction.mnemonic, e.instruction.space, _bits(e.instruction)): e for e in made}
+    return _Book(module, spec, {i.name: (i, known[i.mnemonic, i.space, _bits(i)]) for i in spec.instructions})
+
+
+def _bits(insn: model.Instruction) -> tuple[int, int, int]:
+    return insn.pattern.length, insn.pattern.mask, insn.pattern.value
+
+
+def _spec_of(isa: Generated) -> Path:
+    """The spec a folder was generated from."""
+    from gen.stamp import sources_of
+
+    sources = [Path(source) for source in sources_of(Path(isa.path)) if Path(source).stem == isa.name]
+    found = next((path for path in [*sources, Path(SPECS, f"{isa.name}.isa")] if path.is_file()), None)
+    if found is None:
+        raise NotGenerated(f"the spec of {isa.name} is gone; explaining needs it beside what was generated from it")
+    return found
+
+
+def _report(
+    isa: Isa, book: _Book, printers: tuple[Disassembler, Disassembler], data: bytes, pc: int, flags: int
+) -> InstructionReport:
+    decoded = decode(isa.generated, data, flags)
+    data = data[: decoded.length]
+    found = book.by_name.get(decoded.name)
+    if found is None:
+        raise NotGenerated(f"what is generated of {isa.name} is older than its spec: run `make gen ISA={isa.name}`")
+    insn, entry = found
+    fetch = int.from_bytes(data, "little")
+    own = {layout.name: _field(layout, fetch) for layout in insn.pattern.fields}
+    space = next(space for space in book.spec.spaces if space.name == insn.space)
+    declared = book.module.spaces[space.name]
+    aliased, plain = (" ".join(str(printer.one(data, pc)).split("\t")) for printer in printers)
+    word = isa.generated.module("syntax").SYNTAX.spaces[0].word(data)
+    return InstructionReport(
+        address=pc,
+        bytes=data,
+        word=f"0x{word:0{2 * len(data)}x}",
+        text=aliased,
+        plain=plain,
+        name=decoded.name,
+        entry=entry,
+        rows=cells(insn.pattern, space, entry.kinds, declared.msb0, fetch),
+        fields=own,
+        values={layout.name: _shown(insn, layout, own[layout.name], pc) for layout in insn.pattern.fields},
+        handler=handler_stages(isa.generated, insn, decoded, own, pc, flags),
+    )
+
+
+def _field(layout: model.FieldLayout, fetch: int) -> int:
+    value = 0
+    for part in layout.slices:
+        value |= (fetch >> part.low & (1 << part.width) - 1) << part.field_low
+    return value
+
+
+def _shown(insn: model.Instruction, layout: model.FieldLayout, value: int, pc: int) -> str:
+    """A field's value and what it means: `10 = a0`, `0xffc = -4`."""
+    text = str(value) if value < 10 else f"{value:#x}" if value > 64 else str(value)
+    for slot in insn.syntax:
+        if not isinstance(slot, model.Slot) or slot.expr != model.FieldRef(layout.width, layout.name):
+            continue
+        if slot.table and value < len(slot.table[0]):
+            name = slot.table[0][value].lstrip(",")
+            return text if name in ("-", "_", "") else f"{text} = {name}"
+        numbers = dict(slot.sysregs)
+        if value in numbers:
+            return f"{value:#x} = {numbers[value]}"
+    signed = value - (1 << layout.width)
+    return f"{text} = {signed}" if value >> layout.width - 1 and layout.width > 5 else text

@@ -1,0 +1,1 @@
+"""Differential fuzzing: random instruction sequences on two engines or more, compared, and shrunk to what differs."""

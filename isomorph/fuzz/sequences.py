@@ -1,0 +1,393 @@
+"""Random cases from a spec's own encodings.
+
+Each instruction is tried on the native engine before it is kept: so loads and stores hit memory that is there, branches
+stay in the block, and what another emulator cannot be asked about is known from the values it would read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from pathlib import PurePath
+from random import Random
+
+from isomorph.errors import IsomorphError
+from isomorph.fuzz.case import Case
+from isomorph.fuzz.description import Difference, Oracle, oracle_of
+from isomorph.fuzz.engines import LIMIT, NativeEngine
+from isomorph.fuzz.state import CODE, CODE_SIZE, WINDOW, State, random_state
+from isomorph.spec_tests import OneInstruction, bad_address
+from runtime.core.cpu import Isa
+from runtime.core.env import Exit
+from runtime.linux.abi import abi_of
+from runtime.linux.abi.model import SystemCall
+from runtime.syntax.decode import Decoded, Decoder
+from runtime.syntax.tables import Field, Form, Hole
+from runtime.tcg.builder import Value
+from runtime.tcg.ir import Function
+from runtime.tcg.loop import cpu_exec
+
+__all__ = ["Sequences"]
+
+LENGTHS = (1, 2, 4, 8, 8, 16, 16, 32, 48)
+_TRIES = 12
+#: longest way over instructions that a forward branch leaves out, and longest way through a loop
+_GAP = 48
+_LOOP = 60
+#: how often an instruction that raises is kept, and ends its case
+_RAISING = 0.01
+#: registers that most operands are, so that instructions have to do with each other
+_POOL = 6
+
+
+class _Watcher(OneInstruction):
+    """Notices what an instruction may do: read the time or the count of instructions, raise certain exceptions."""
+
+    looked = False
+
+    def __init__(self, isa: Isa) -> None:
+        super().__init__(isa.layout, Function("look"), bad_address(isa))
+        self.modes.update({mode.name: mode.reset for mode in isa.layout.modes})
+        self.raised: set[Value] = set()
+
+    def emit_once(self, isa: Isa, form: Form, fetch: int) -> None:
+        """Emit an instruction that stands at CODE."""
+        entry = isa.module("translate").INSTRUCTIONS[form.name]
+        self.begin_instruction(CODE, CODE + entry.length, 0)
+        entry.emit(self, entry.fields(fetch))
+        self.end_instruction()
+
+    def raise_(self, code: Value, *args: Value) -> None:
+        self.raised.add(code)
+        super().raise_(code, *args)
+
+    def instret(self) -> Value:
+        self.looked = True
+        return super().instret()
+
+    def time(self) -> Value:
+        self.looked = True
+        return super().time()
+
+
+def mnemonic(form: Form) -> str:
+    """The instruction's declared name, which its encodings and clones share."""
+    return form.name.partition("__")[0]
+
+
+class Sequences:
+    """Makes cases for one comparison: `against` names the other emulator whose limits count, if there is one."""
+
+    def __init__(self, isa: Isa, against: str = "", only: tuple[str, ...] = ()) -> None:
+        self.isa = isa
+        self.oracle: Oracle = oracle_of(isa)
+        other = self.oracle.unicorn if against == "unicorn" else self.oracle.qemu if against == "qemu" else None
+        self.differs: tuple[Difference, ...] = other.differs if other is not None else ()
+        self.raising = _RAISING if against != "qemu" else 0.0
+        self.kept: tuple[str, int, int] | None = None
+        if against == "qemu":
+            from isomorph.fuzz.qemu_engine import KEPT, keep_register
+
+            self.kept = (*keep_register(isa), KEPT)
+        syntax = isa.module("syntax").SYNTAX
+        self.decoder = Decoder(syntax)
+        unknown = other.unknown if other is not None else ()
+        self.forms = [
+            form
+            for form in syntax.forms
+            if form.space == self.decoder.space.name
+            and not any(fnmatchcase(PurePath(form.source.rpartition(":")[0]).stem, pattern) for pattern in unknown)
+            and not any(row.concerns(mnemonic(form)) and _always(row) for row in self.differs)
+            and not (against == "qemu" and _calls_the_kernel(isa, form))
+        ]
+        names = {mnemonic(form) for form in self.forms}
+        for name in only:
+            if name not in names:
+                known = name in {mnemonic(form) for form in syntax.forms}
+                why = f"{against} is not asked about" if known else "there is no"
+                raise IsomorphError(f"{why} instruction {name!r} of {isa.name}")
+        self.only = [form for form in self.forms if mnemonic(form) in only]
+        self.guide = NativeEngine(isa, "steps")
+        self._numbers = {form.name: dict(_named_numbers(form)) for form in self.forms}
+        self._registers = {form.name: _register_fields(form, isa) for form in self.forms}
+        self._unstable: dict[tuple[str, tuple[int, ...]], bool] = {}
+
+    def close(self) -> None:
+        """Free everything."""
+        self.guide.close()
+
+    # ------------------------------------------------------------ words
+
+    def word(self, random: Random, form: Form, pool: list[int]) -> bytes | None:
+        """A random word of a form; None if it happens to be another's."""
+        encoding = form.encoding
+        fetch = encoding.value
+        registers, numbers = self._registers[form.name], self._numbers[form.name]
+        for field in encoding.fields:
+            if field.name in registers:
+                value = random.choice(pool) if random.random() < 0.6 else random.getrandbits(field.width)
+                value &= (1 << field.width) - 1
+            elif field.name in numbers and random.random() < 0.9:
+                value = random.choice(numbers[field.name])
+            else:
+                value = _immediate(random, field)
+            fetch |= field.insert(value)
+        data = fetch.to_bytes(encoding.length // 8, "little")
+        decoded = self.decoder.decode(data, CODE)
+        return data if decoded is not None and decoded.form is form and not self._is_unstable(decoded) else None
+
+    def _is_unstable(self, decoded: Decoded) -> bool:
+        """Whether it reads a clock: such values differ by nature."""
+        named = self._numbers[decoded.form.name]
+        # Whether it does may depend on a field being zero: a register that is not written, say.
+        fields = ((field.name, decoded.values[field.name]) for field in decoded.form.encoding.fields)
+        key = decoded.form.name, tuple(value if name in named else int(value != 0) for name, value in fields)
+        if key not in self._unstable:
+            watcher = _Watcher(self.isa)
+            watcher.emit_once(self.isa, decoded.form, decoded.form.encoding.insert(decoded.values))
+            self._unstable[key] = watcher.looked
+        return self._unstable[key]
+
+    # ------------------------------------------------------------ cases
+
+    def case(self, random: Random) -> Case:
+        """A case that comes to its end, or to an exception."""
+        state = random_state(random, self.isa.layout, self.oracle)
+        if self.kept is not None:
+            name, number, value = self.kept
+            values = state.registers[name]
+            state = State(
+                state.pc,
+                {**state.registers, name: (*values[:number], value, *values[number + 1 :])},
+                state.modes,
+                state.memory,
+            )
+        return _Growing(self, random, state).grow(random.choice(LENGTHS))
+
+    def judged(self, case: Case) -> Case | None:
+        """The case with the masks that its way through the code asks for; None if it cannot be compared.
+
+        Those it was made with are for the way it went then: shrinking changes that."""
+        if self.kept is not None and case.state.registers[self.kept[0]][self.kept[1]] != self.kept[2]:
+            return None
+        growing = _Growing(self, Random(0), case.state)
+        words, at = {}, CODE
+        for word in case.code:
+            words[at] = word
+            at += len(word)
+        self.guide.load(case.bytes + self.guide.end, case.state)
+        vcpu = self.guide.vcpu
+        for _ in range(LIMIT):
+            growing.frontier = vcpu.pc
+            word = words.get(growing.frontier, b"")
+            if not word:
+                if self.kept is not None and growing.frontier != case.end:
+                    return (
+                        None  # into the middle of an instruction, say: nobody knows what another emulator finds there
+                    )
+                break
+            decoded = self.decoder.decode(word, growing.frontier)
+            if decoded is not None and (self._is_unstable(decoded) or not growing.allowed(word)):
+                return None
+            if cpu_exec(vcpu, 1) != Exit.BUDGET:
+                break
+            if growing.disturbed():
+                return None
+            if decoded is not None:
+                growing.note(decoded)
+        return replace(case, masks=growing.masks)
+
+
+def _calls_the_kernel(isa: Isa, form: Form) -> bool:
+    """Whether an instruction asks for a system call, which qemu-user would hand to the host."""
+    abi = abi_of(isa)
+    calls = {name for name, meaning in abi.exceptions.items() if isinstance(meaning, SystemCall)} if abi else set()
+    watcher = _Watcher(isa)
+    watcher.emit_once(isa, form, form.encoding.value)
+    return bool(watcher.raised & {code for name, code in isa.layout.exceptions if name in calls})
+
+
+def _always(row: Difference) -> bool:
+    return not row.result and row.equal is None and row.unequal is None
+
+
+def _named_numbers(form: Form) -> Iterator[tuple[str, list[int]]]:
+    """Fields whose values have names, such as system registers', and those values."""
+    for hole in form.holes:
+        if hole.numbers and hole.field:
+            yield hole.field, list(hole.numbers)
+
+
+def _register_fields(form: Form, isa: Isa) -> dict[str, Hole]:
+    """Fields that name a register."""
+    files = {register.name for register in isa.layout.registers if register.is_file}
+    found = {}
+    for hole in form.holes:
+        if hole.names is not None and hole.names.name in files:
+            found.update(dict.fromkeys(hole.depends, hole))
+    return found
+
+
+def _immediate(random: Random, field: Field) -> int:
+    """A corner, a small number of either sign, or any."""
+    ones = sum(1 << bit for bit in field.bits)
+    match random.randrange(3):
+        case 0:
+            sign = 1 << ones.bit_length() - 1 if ones else 0
+            return random.choice((0, ones & -ones, sign, ones ^ sign, ones))
+        case 1:
+            small = random.getrandbits(random.randrange(1, field.width + 1))
+            return (-small if random.getrandbits(1) else small) & ones
+        case _:
+            return random.getrandbits(field.width) & ones
+
+
+class _Growing:
+    """A case in the making, and the guide that has run it so far."""
+
+    def __init__(self, sequences: Sequences, random: Random, state: State) -> None:
+        self.sequences = sequences
+        self.random = random
+        self.state = state
+        self.guide = sequences.guide
+        self.code: list[bytes] = []
+        self.frontier = CODE
+        self.starts = {CODE}
+        self.masks: dict[tuple[str, int], int] = {}
+        self.pool = [random.getrandbits(8) for _ in range(_POOL)]
+        self.guide.load(b"", state)
+
+    def grow(self, length: int) -> Case:
+        """Add instructions until there are `length`, or one of them raises."""
+        sequences = self.sequences
+        wanted = list(sequences.only)
+        while len(self.code) < length and self.frontier < CODE + CODE_SIZE - 256:
+            forms = (
+                wanted if wanted and (self.random.random() < 0.5 or len(self.code) + 1 == length) else sequences.forms
+            )
+            for _ in range(_TRIES):
+                kept = self._try(self.random.choice(forms))
+                if kept:
+                    break
+            else:
+                length -= 1
+                continue
+            if kept == "raises":
+                break
+        if not self.code:  # as good as nothing is possible in this state: any word will do
+            return self._anything()
+        return Case(tuple(self.code), self.state, self.masks)
+
+    def _anything(self) -> Case:
+        for form in self.sequences.forms:
+            word = self.sequences.word(self.random, form, self.pool)
+            if word is not None and self.allowed(word):
+                return Case((word,), self.state, {})
+        return Case((self.guide.end,), self.state, {})
+
+    def _try(self, form: Form) -> str:
+        """Add one instruction: "goes on", "raises", or "" if it was not kept."""
+        word = self.sequences.word(self.random, form, self.pool)
+        if word is None or not self.allowed(word):
+            return ""
+        decoded = self.sequences.decoder.decode(word, self.frontier)
+        assert decoded is not None
+        vcpu, memory = self.guide.vcpu, self.guide.memory
+        before, window = bytes(vcpu.octets), memory.read(WINDOW, len(self.state.memory))
+        memory.write(self.frontier, word, 0)
+        following = self.frontier + len(word)
+        reason = cpu_exec(vcpu, 1)
+        added = [word]
+        if reason == Exit.BUDGET and not self.disturbed():
+            reached = vcpu.pc
+            if reached != following:
+                gap = self._jump(reached, following)
+                if gap is None:
+                    reached = -1
+                else:
+                    added += gap
+                    following += sum(map(len, gap))
+            if reached != -1 and vcpu.pc == following:
+                self.note(decoded)
+                for part in added:
+                    self.starts.add(self.frontier)
+                    self.frontier += len(part)
+                self.code += added
+                return "goes on"
+        elif reason == Exit.EXCEPTION and self.random.random() < self.sequences.raising:
+            self.code += added
+            return "raises"
+        vcpu.octets[:] = before
+        memory.write(WINDOW, window)
+        return ""
+
+    def _jump(self, target: int, following: int) -> list[bytes] | None:
+        """What must stand behind a jump so that the case goes on; None if it cannot."""
+        if target in self.starts:
+            for _ in range(_LOOP):
+                if self.guide.vcpu.pc == following:
+                    return []
+                if self.guide.vcpu.pc not in self.starts or cpu_exec(self.guide.vcpu, 1) != Exit.BUDGET:
+                    return None
+            return None
+        if not following < target <= following + _GAP:
+            return None
+        gap: list[bytes] = []
+        at = following
+        for _ in range(200):
+            if at == target:
+                self.guide.memory.write(following, b"".join(gap), 0)
+                return gap
+            word = self.sequences.word(self.random, self.random.choice(self.sequences.forms), self.pool)
+            if word is not None and at + len(word) <= target:
+                gap.append(word)
+                at += len(word)
+        return None
+
+    # ------------------------------------------------------------ what cannot be compared
+
+    def disturbed(self) -> bool:
+        """Whether the register that another emulator needs has changed."""
+        kept = self.sequences.kept
+        return kept is not None and self.guide.vcpu.get(kept[0], kept[1]) != kept[2]
+
+    def allowed(self, word: bytes) -> bool:
+        """Whether the other emulator is known to do the same on the values that are there now."""
+        sequences = self.sequences
+        if not sequences.differs:
+            return True
+        decoded = sequences.decoder.decode(word, self.frontier)
+        assert decoded is not None
+        name = mnemonic(decoded.form)
+        rows = [row for row in sequences.differs if row.concerns(name)]
+        if any(not row.result and row.holds_for(self._sources(decoded, row.fields)) for row in rows):
+            return False
+        results = {field for row in rows for field in row.result}
+        for field, hole in sequences._registers[decoded.form.name].items():
+            place = _place(hole, decoded)
+            mask = self.masks.get(place)
+            # What does not look at the other bits of such a register may read it.
+            if mask and field not in results and not any(row.unequal and not row.unequal[0] & mask for row in rows):
+                return False
+        return True
+
+    def _sources(self, decoded: Decoded, fields: tuple[str, ...]) -> Iterator[int]:
+        registers = self.sequences._registers[decoded.form.name]
+        for field in fields:
+            if field in registers:
+                yield self.guide.vcpu.get(*_place(registers[field], decoded))
+
+    def note(self, decoded: Decoded) -> None:
+        """Of some results only some bits can be compared from here on."""
+        registers = self.sequences._registers[decoded.form.name]
+        for row in self.sequences.differs:
+            if row.concerns(mnemonic(decoded.form)):
+                for field, mask in row.result.items():
+                    if field in registers:
+                        self.masks[_place(registers[field], decoded)] = mask
+
+
+def _place(hole: Hole, decoded: Decoded) -> tuple[str, int]:
+    assert hole.names is not None
+    return hole.names.name, hole.evaluate(decoded.values)

@@ -1,0 +1,113 @@
+"""Unicorn as an engine: it knows whether code ran to its end, not which exception kept it from that."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from isomorph.fuzz.case import Case
+from isomorph.fuzz.description import oracle_of
+from isomorph.fuzz.engines import ENDLESS, LIMIT, MissingEngine, Result, terminator
+from isomorph.fuzz.state import CODE, CODE_SIZE, WINDOW, WINDOW_SIZE, State
+from runtime.core.cpu import Isa
+
+
+class UnicornEngine:
+    """One machine of Unicorn's."""
+
+    name = "unicorn"
+    precise = False
+
+    def __init__(self, isa: Isa) -> None:
+        table = oracle_of(isa).unicorn
+        if table is None:
+            raise MissingEngine(f"no table beside the spec of {isa.name} says what Unicorn calls its state ([unicorn])")
+        try:
+            self._unicorn: Any = import_module("unicorn")
+        except ImportError:
+            raise MissingEngine("Unicorn is not installed: pip install unicorn") from None
+        constants = import_module(f"unicorn.{table.constants}")
+        self.isa = isa
+        unicorn = self._unicorn
+        self.machine = unicorn.Uc(getattr(unicorn, table.arch), getattr(unicorn, table.mode))
+        self.machine.mem_map(CODE, CODE_SIZE, unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC)
+        self.machine.mem_map(WINDOW, WINDOW_SIZE, unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE)
+        self.machine.hook_add(unicorn.UC_HOOK_INTR, self._interrupt)
+        for name, value in table.setup.items():
+            self.machine.reg_write(getattr(constants, name), value)
+        self._pc = getattr(constants, table.pc)
+        self._address_mode = table.address_mode
+        self._bits: list[tuple[str, bool, int, int, int]] = []  # name, mode, constant, lowest bit, mask
+        self._parts: list[tuple[str, bool, list[tuple[int, int]], int]] = []  # name, mode, (number, constant), mask
+        #: what the bits of a register of Unicorn's that stand for none of ours are
+        self._fixed = {getattr(constants, name): value for name, value in table.setup.items()}
+        for register in isa.layout.registers:
+            if register.name in table.registers:
+                pattern = table.registers[register.name]
+                if self._is_part(constants, pattern, register.name, register.width, False):
+                    continue
+                ids = [(n, getattr(constants, pattern.format(n))) for n in range(register.count) if n != register.zero]
+                self._parts.append((register.name, False, ids, (1 << register.width) - 1))
+        for mode in isa.layout.modes:
+            if mode.name in table.registers:
+                if self._is_part(constants, table.registers[mode.name], mode.name, mode.width, True):
+                    continue
+                number = getattr(constants, table.registers[mode.name])
+                self._parts.append((mode.name, True, [(0, number)], (1 << mode.width) - 1))
+        self._end = terminator(isa)
+        self._raised = False
+
+    def _is_part(self, constants: Any, pattern: str, name: str, width: int, is_mode: bool) -> bool:
+        """Whether `NAME[low]` says that a register is a part of one of Unicorn's, from bit `low` up; it is noted."""
+        whole, bracket, low = pattern.partition("[")
+        if bracket:
+            self._bits.append((name, is_mode, getattr(constants, whole), int(low.rstrip("]")), (1 << width) - 1))
+        return bool(bracket)
+
+    def close(self) -> None:
+        pass
+
+    def _interrupt(self, machine: Any, number: int, _: object) -> None:
+        self._raised = True
+        machine.emu_stop()
+
+    def run(self, case: Case) -> Result:
+        machine, state = self.machine, case.state
+        machine.mem_write(CODE, (case.bytes + self._end).ljust(CODE_SIZE, b"\0"))
+        machine.mem_write(WINDOW, state.memory)
+        machine.ctl_remove_cache(CODE, CODE + CODE_SIZE)
+        for name, is_mode, ids, _ in self._parts:
+            for number, constant in ids:
+                machine.reg_write(constant, state.modes[name] if is_mode else state.registers[name][number])
+        wholes: dict[int, int] = {}
+        for name, is_mode, constant, low, _ in self._bits:
+            value = state.modes[name] if is_mode else state.registers[name][0]
+            wholes[constant] = wholes.get(constant, self._fixed.get(constant, 0)) | value << low
+        for constant, value in wholes.items():
+            machine.reg_write(constant, value)
+        self._raised = False
+        # Bit 0 of an address may choose how what stands there is read.
+        start = state.pc | state.modes[self._address_mode] if self._address_mode else state.pc
+        try:
+            machine.emu_start(start, case.end, count=LIMIT)
+        except self._unicorn.UcError:
+            self._raised = True
+        pc = machine.reg_read(self._pc) & (1 << self.isa.layout.pc_width) - 1
+        registers, modes = dict(state.registers), dict(state.modes)
+        for name, is_mode, ids, mask in self._parts:
+            if is_mode:
+                modes[name] = machine.reg_read(ids[0][1]) & mask
+            else:
+                values = list(state.registers[name])
+                for number, constant in ids:
+                    values[number] = machine.reg_read(constant) & mask
+                registers[name] = tuple(values)
+        for name, is_mode, constant, low, mask in self._bits:
+            part = machine.reg_read(constant) >> low & mask
+            if is_mode:
+                modes[name] = part
+            else:
+                registers[name] = (part,)
+        after = State(pc, registers, modes, bytes(machine.mem_read(WINDOW, WINDOW_SIZE)))
+        raised = "raised" if self._raised else "" if pc == case.end else ENDLESS
+        return Result(after, raised)

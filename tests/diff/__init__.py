@@ -1,1 +1,0 @@
-"""Our own engines against each other."""

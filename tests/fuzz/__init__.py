@@ -1,0 +1,1 @@
+"""Differential fuzzing: short campaigns, and the cases that longer ones found."""

@@ -1,0 +1,15 @@
+/* The first thread ends before the others: the process ends with the last. */
+#include "common.h"
+
+static void *last(void *argument) {
+    pause_ms(10);
+    SAY("last\n");
+    return 0;
+}
+
+int main(void) {
+    pthread_t thread;
+    pthread_create(&thread, 0, last, 0);
+    SAY("first\n");
+    pthread_exit((void *)5);
+}
