@@ -220,7 +220,7 @@ def test_follow_a_link_to_a_function_and_to_an_instruction(page: Browser) -> Non
     page.click("#side a[href='#insn-addi']")
     page.until("location.hash === '#insn-addi'")
     assert shown(page, "insn-addi")
-    assert page.evaluate("document.querySelector('#side [aria-current]').textContent") == "addi"
+    page.until("document.querySelector('#side [aria-current]')?.textContent === 'addi'")
 
 
 def test_a_full_square_of_the_map_opens(page: Browser) -> None:
