@@ -6,17 +6,13 @@ are new to Linux: numbers, flags and structures of asm-generic.
 
 from __future__ import annotations
 
-import re
-import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 
 from gen import model
-from gen.errors import Diagnostics, about_file
+from gen.side_tables import SideTable, tables_of
 from gen.source import Doc, Group, Keyword, call, literal, quoted, statement
 from gen.stamp import ABI_SUFFIX
 from gen.templates import render
-from gen.tree import Pos
 from runtime.core.layout import Layout
 
 #: no Linux system call has more
@@ -31,9 +27,8 @@ Register = tuple[str, int]
 
 def table_of(spec: model.Spec) -> Path | None:
     """The table that holds for a spec: its own, or that of the nearest isa it extends."""
-    files = {Path(source).stem: Path(source) for source in spec.sources}
-    tables = [files[name].with_suffix(ABI_SUFFIX) for name in reversed(spec.modules) if name in files]
-    return next((path for path in tables if path.is_file()), None)
+    tables = tables_of(spec, ABI_SUFFIX)
+    return tables[-1] if tables else None
 
 
 def module_source(spec: model.Spec, layout: Layout) -> str | None:
@@ -42,15 +37,13 @@ def module_source(spec: model.Spec, layout: Layout) -> str | None:
     return None if path is None else _Table(path, layout).source(spec)
 
 
-class _Table:
-    """One table, and what is wrong with it."""
+class _Table(SideTable):
+    """The table, checked against the spec's state."""
 
     def __init__(self, path: Path, layout: Layout) -> None:
-        self.path = path
+        super().__init__(path)
         self.layout = layout
         self.bits = 32 if layout.memories[0].address_width <= 32 else 64
-        self.text = path.read_text(encoding="utf-8", errors="replace")
-        self.diagnostics = Diagnostics({str(path): self.text})
         self.registers: dict[str, Register] = {}
         for register in layout.registers:
             if register.width == self.bits and not register.is_file:
@@ -60,10 +53,8 @@ class _Table:
                     self.registers.update(dict.fromkeys(spellings, (register.name, index)))
 
     def source(self, spec: model.Spec) -> str:
-        table = self._read()
-        for key in table:
-            if key not in _KEYS:
-                self._error(key, f"a table has no '{key}'", f"it has {', '.join(_KEYS)}")
+        table = self.parse()
+        self.known("a table", table, _KEYS)
         big = spec.memories[0].big
         saved = tuple((register.name, register.count, register.stride) for register in self.layout.registers)
         items: list[Doc] = [
@@ -84,40 +75,20 @@ class _Table:
         kinds = [kind for kind in ("Fault", "SystemCall") if any(f"{kind}(" in line for line in lines)]
         return render("abi.py.j2", isa=spec.name, table=self.path.name, kinds=kinds, lines=lines)
 
-    def _read(self) -> Mapping[str, object]:
-        try:
-            return tomllib.loads(self.text)
-        except tomllib.TOMLDecodeError as error:
-            message, _, place = str(error).partition(" (at ")
-            line, column = (int(number) for number in re.findall(r"\d+", place) or (0, 0))  # "line 3, column 5)"
-            self.diagnostics.error(Pos(str(self.path), line, column, line, column + 1), f"this is not TOML: {message}")
-            self.diagnostics.raise_if_any()
-            raise
-
-    def _error(self, key: str, message: str, help: str | None = None) -> None:
-        """An error about a key, or about the file if the key is not there."""
-        pos = about_file(str(self.path))
-        place = re.search(rf"^[ \t]*\[?[ \t]*({re.escape(key)})[ \t]*[]=]", self.text, re.MULTILINE)
-        if place is not None:
-            line = self.text.count("\n", 0, place.start(1)) + 1
-            column = place.start(1) - self.text.rfind("\n", 0, place.start(1))
-            pos = Pos(str(self.path), line, column, line, column + len(key))
-        self.diagnostics.error(pos, message, help=help)
-
     def _register(self, key: str, name: object) -> Register:
         """A register by a name that assembly text has for it."""
         if isinstance(name, str) and name in self.registers:
             return self.registers[name]
         known = f"{self.bits}-bit registers: {', '.join(self.registers) or 'none'}"
         if name is None:
-            self._error(key, f"'{key}' is missing: it names a register", known)
+            self.error(key, f"'{key}' is missing: it names a register", known)
         else:
-            self._error(key, f"'{key}': {name!r} is no {self.bits}-bit register that can be written", known)
+            self.error(key, f"'{key}': {name!r} is no {self.bits}-bit register that can be written", known)
         return "", 0
 
     def _arguments(self, names: object) -> tuple[Register, ...]:
         if not isinstance(names, list) or len(names) < _ARGUMENTS:
-            self._error("arguments", f"'arguments' names {_ARGUMENTS} registers: system calls have up to so many")
+            self.error("arguments", f"'arguments' names {_ARGUMENTS} registers: system calls have up to so many")
             return ()
         return tuple(self._register("arguments", name) for name in names)
 
@@ -129,9 +100,9 @@ class _Table:
             meaning = self._meaning(value)
             calls += type(value) is int
             if name not in known:
-                self._error(name, f"the spec has no exception '{name}'", f"exceptions: {', '.join(known) or 'none'}")
+                self.error(name, f"the spec has no exception '{name}'", f"exceptions: {', '.join(known) or 'none'}")
             elif meaning is None:
-                self._error(
+                self.error(
                     name,
                     f"'{name}' is neither a system call nor a signal",
                     f'{name} = 4 is a system call 4 bytes long; {name} = {{ signal = "SIGSEGV", code = "SEGV", '
@@ -140,7 +111,7 @@ class _Table:
             else:
                 items.append(Keyword(f"{quoted(name)}: ", meaning))
         if not calls:
-            self._error("exceptions", "no exception is a system call", "one is the length of its instruction: Call = 4")
+            self.error("exceptions", "no exception is a system call", "one is the length of its instruction: Call = 4")
         return Group("{", tuple(items), "}")
 
     def _meaning(self, value: object) -> Doc | None:
@@ -156,12 +127,12 @@ class _Table:
         items: list[Doc] = []
         for name, number in self._pairs("system_calls", table):
             if type(number) is not int or number < 0:
-                self._error(name, f"the number of '{name}' is {number!r}", "numbers count from 0")
+                self.error(name, f"the number of '{name}' is {number!r}", "numbers count from 0")
             items.append(Keyword(f"{quoted(name)}: ", str(number)))
         return Group("{", tuple(items), "}")
 
     def _pairs(self, key: str, table: object) -> list[tuple[str, object]]:
         if isinstance(table, dict):
             return list(table.items())
-        self._error(key, f"'{key}' is a table", f"write [{key}] on a line, and what it holds on the lines below")
+        self.error(key, f"'{key}' is a table", f"write [{key}] on a line, and what it holds on the lines below")
         return []

@@ -7,18 +7,16 @@ earlier one.  An isa without any has one feature of its own with all its registe
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 from gen import model
-from gen.errors import Diagnostics, about_file
+from gen.side_tables import SideTable, tables_of
 from gen.source import Keyword, call, literal, quoted, statement, tuple_of
 from gen.stamp import GDB_SUFFIX
 from gen.templates import render
-from gen.tree import Pos
 from runtime.core.layout import Layout, RegisterLayout
 
 _KEYS = ("architecture", "feature", "union", "vector", "flags")
@@ -50,17 +48,10 @@ class _Feature:
     registers: list[_Register] = field(default_factory=list)
 
 
-def tables_of(spec: model.Spec) -> list[Path]:
-    """The tables that hold for a spec, its bases' first."""
-    files = {Path(source).stem: Path(source) for source in spec.sources}
-    tables = [files[name].with_suffix(GDB_SUFFIX) for name in spec.modules if name in files]
-    return [path for path in tables if path.is_file()]
-
-
 def module_source(spec: model.Spec, layout: Layout) -> str:
     """The text of build/<isa>/gdb.py; SpecError if a table is wrong."""
     description = _Description(layout)
-    for path in tables_of(spec):
+    for path in tables_of(spec, GDB_SUFFIX):
         _Table(path, description).read()
     if not description.features:
         description.default(spec.name)
@@ -188,60 +179,31 @@ def _flags(name: str, bits: int, fields: Mapping[str, tuple[int, int]]) -> str:
     return "\n".join([*rows, "    </flags>"])
 
 
-class _Table:
-    """One table, and what is wrong with it."""
+class _Table(SideTable):
+    """One table, to be added to the description."""
 
     def __init__(self, path: Path, description: _Description) -> None:
-        self.path = path
+        super().__init__(path)
         self.description = description
-        self.text = path.read_text(encoding="utf-8", errors="replace")
-        self.diagnostics = Diagnostics({str(path): self.text})
 
     def read(self) -> None:
         """Add what the table says to the description; SpecError."""
-        table = self._parse()
-        self._known("table", table, _KEYS)
+        table = self.parse()
+        self.known("a table", table, _KEYS)
         if "architecture" in table:
             architecture = table["architecture"]
             if isinstance(architecture, str) and re.fullmatch(r"([\w:.+-]|\{pc\})+", architecture):
                 self.description.architecture = architecture
             else:
-                self._error(
-                    "architecture", 'an architecture is what gdb\'s "set architecture" takes: "machine:variant"'
-                )
+                self.error("architecture", 'an architecture is what gdb\'s "set architecture" takes: "machine:variant"')
         self._types(table)
         features = table.get("feature", [])
         if not isinstance(features, list) or not all(isinstance(feature, dict) for feature in features):
-            self._error("feature", "write [[feature]] on a line, and what it holds on the lines below")
+            self.error("feature", "write [[feature]] on a line, and what it holds on the lines below")
         else:
             for feature in features:
                 self._feature(feature)
         self.diagnostics.raise_if_any()
-
-    def _parse(self) -> Mapping[str, object]:
-        try:
-            return tomllib.loads(self.text)
-        except tomllib.TOMLDecodeError as error:
-            message, _, place = str(error).partition(" (at ")
-            line, column = (int(number) for number in re.findall(r"\d+", place) or (0, 0))
-            self.diagnostics.error(Pos(str(self.path), line, column, line, column + 1), f"this is not TOML: {message}")
-            self.diagnostics.raise_if_any()
-            raise
-
-    def _error(self, word: str, message: str, help: str | None = None) -> None:
-        """An error at the first place where a word stands."""
-        pos = about_file(str(self.path))
-        place = re.search(rf"(?<![\w.]){re.escape(word)}(?![\w.])", self.text)
-        if place is not None:
-            line = self.text.count("\n", 0, place.start()) + 1
-            column = place.start() - self.text.rfind("\n", 0, place.start())
-            pos = Pos(str(self.path), line, column, line, column + len(word))
-        self.diagnostics.error(pos, message, help=help)
-
-    def _known(self, what: str, table: Mapping[str, object], keys: tuple[str, ...]) -> None:
-        for key in table:
-            if key not in keys:
-                self._error(key, f"a {what} has no '{key}'", f"it has {', '.join(keys)}")
 
     # ------------------------------------------------------------ types
 
@@ -250,13 +212,13 @@ class _Table:
             count, kind = vector.get("count"), vector.get("type")
             self._check_type(name, kind)
             if type(count) is not int or count < 1 or vector.keys() != {"count", "type"}:
-                self._error(name, f"vector '{name}' needs a type and a count", 'type = "ieee_single", count = 4')
+                self.error(name, f"vector '{name}' needs a type and a count", 'type = "ieee_single", count = 4')
             self.description.types[name] = f'    <vector id={quoteattr(name)} type="{kind}" count="{count}"/>'
         for name, flags in self._tables(table, "flags"):
             bits = flags.pop("bits", 32)
             good = type(bits) is int and all(type(at) is int and 0 <= at < bits for at in flags.values())
             if not good or bits not in (8, 16, 32, 64):
-                self._error(name, f"flags '{name}' need bits = 8, 16, 32 or 64, and a bit number for each flag")
+                self.error(name, f"flags '{name}' need bits = 8, 16, 32 or 64, and a bit number for each flag")
             else:
                 places = {flag: (at, at) for flag, at in flags.items() if isinstance(at, int)}
                 self.description.types[name] = _flags(name, bits if isinstance(bits, int) else 32, places)
@@ -270,7 +232,7 @@ class _Table:
     def _tables(self, table: Mapping[str, object], key: str) -> list[tuple[str, dict[str, object]]]:
         found = table.get(key, {})
         if not isinstance(found, dict) or not all(isinstance(item, dict) for item in found.values()):
-            self._error(key, f"'{key}' is a table of tables", f"write [{key}.NAME] on a line")
+            self.error(key, f"'{key}' is a table of tables", f"write [{key}.NAME] on a line")
             return []
         return [(name, dict(item)) for name, item in found.items()]
 
@@ -280,19 +242,19 @@ class _Table:
             return kind
         known = ", ".join((*sorted(self.description.types), *sorted(_PREDEFINED)))
         shown = kind if isinstance(kind, str) else word
-        self._error(shown, f"there is no type {kind!r}", f"types: {known}")
+        self.error(shown, f"there is no type {kind!r}", f"types: {known}")
         return "int"
 
     # ------------------------------------------------------------ registers
 
     def _feature(self, table: Mapping[str, object]) -> None:
-        self._known("feature", table, _FEATURE)
+        self.known("a feature", table, _FEATURE)
         name, items = table.get("name"), table.get("registers")
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            self._error("feature", "a feature needs a name", 'name = "org.gnu.gdb.machine.core"')
+            self.error("feature", "a feature needs a name", 'name = "org.gnu.gdb.machine.core"')
             return
         if not isinstance(items, list) or not items:
-            self._error(name, f"feature '{name}' has no registers", 'registers = ["X", "FFLAGS"]')
+            self.error(name, f"feature '{name}' has no registers", 'registers = ["X", "FFLAGS"]')
             return
         feature = _Feature(name)
         for item in items:
@@ -305,7 +267,7 @@ class _Table:
             if key in names:
                 names[key].type = self._check_type(key, kind)
             else:
-                self._error(key, f"feature '{name}' has no register '{key}' to give a type to")
+                self.error(key, f"feature '{name}' has no register '{key}' to give a type to")
         self.description.features[name] = feature
 
     def _shape(self, register: _Register, table: Mapping[str, object], typed: bool) -> None:
@@ -333,9 +295,9 @@ class _Table:
                 self._no_register(item)
             return
         if not isinstance(item, dict) or not isinstance(item.get("name"), str):
-            self._error("registers", "a register is a name of the spec, or a table", '{ name = "pc", parts = ["PC"] }')
+            self.error("registers", "a register is a name of the spec, or a table", '{ name = "pc", parts = ["PC"] }')
             return
-        self._known("register", item, _REGISTER)
+        self.known("a register", item, _REGISTER)
         parts = []
         for name in reversed(item.get("parts", [])):
             part = description.part(name) if isinstance(name, str) else None
@@ -346,7 +308,7 @@ class _Table:
         if parts:
             yield self._made(item["name"], parts, item)
         elif not item.get("parts"):
-            self._error(item["name"], f"register '{item['name']}' has no parts", 'parts = ["HIGH", "LOW"]')
+            self.error(item["name"], f"register '{item['name']}' has no parts", 'parts = ["HIGH", "LOW"]')
 
     def _made(self, name: str, parts: list[Part], item: Mapping[str, object]) -> _Register:
         width = sum(part[2] for part in parts)
@@ -366,10 +328,10 @@ class _Table:
     def _width(self, name: str, bits: object, least: int) -> int:
         if type(bits) is int and bits % 8 == 0 and bits >= least:
             return bits
-        self._error(name, f"register '{name}' has {least} bits: bits = {bits!r} is not a number of bytes that holds it")
+        self.error(name, f"register '{name}' has {least} bits: bits = {bits!r} is not a number of bytes that holds it")
         return -(-least // 8) * 8
 
     def _no_register(self, name: object) -> None:
         layout = self.description.layout
         known = [layout.pc_name, *(r.name for r in layout.registers), *(mode.name for mode in layout.modes)]
-        self._error(str(name), f"the spec has no register {name!r}", f"registers: {', '.join(known)}")
+        self.error(str(name), f"the spec has no register {name!r}", f"registers: {', '.join(known)}")

@@ -8,17 +8,15 @@ values are worth trying.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from gen import model
-from gen.errors import Diagnostics, about_file
+from gen.side_tables import SideTable, tables_of
 from gen.source import Doc, Group, Keyword, call, hexadecimal, literal, quoted, statement, tuple_of
 from gen.stamp import ORACLE_SUFFIX
 from gen.templates import render
-from gen.tree import Pos
 from runtime.core.layout import Layout
 
 #: key -> the type of its value; what is in `differs` has _DIFFERENCE's
@@ -49,16 +47,9 @@ _WHY = 90
 _KINDS = ("word", "pointer", "code", "single", "boxed", "double")
 
 
-def tables_of(spec: model.Spec) -> list[Path]:
-    """The tables that hold for a spec, the base's first."""
-    files = {Path(source).stem: Path(source) for source in spec.sources}
-    tables = [files[name].with_suffix(ORACLE_SUFFIX) for name in spec.modules if name in files]
-    return [path for path in tables if path.is_file()]
-
-
 def module_source(spec: model.Spec, layout: Layout) -> str | None:
     """The text of build/<isa>/oracle.py, None without tables; SpecError if a table is wrong."""
-    paths = tables_of(spec)
+    paths = tables_of(spec, ORACLE_SUFFIX)
     if not paths:
         return None
     merged: dict[str, object] = {}
@@ -113,26 +104,17 @@ def _literal(value: object) -> Doc:
     return quoted(value) if isinstance(value, str) else literal(value)
 
 
-class _Table:
-    """One table, and what is wrong with it."""
+class _Table(SideTable):
+    """One table, checked against the spec."""
 
     def __init__(self, path: Path, spec: model.Spec, layout: Layout) -> None:
-        self.path = path
+        super().__init__(path)
         self.spec = spec
         self.layout = layout
-        self.text = path.read_text(encoding="utf-8", errors="replace")
-        self.diagnostics = Diagnostics({str(path): self.text})
 
     def checked(self) -> dict[str, object]:
         """The table; SpecError if something in it is wrong."""
-        try:
-            table: dict[str, object] = tomllib.loads(self.text)
-        except tomllib.TOMLDecodeError as error:
-            message, _, place = str(error).partition(" (at ")
-            line, column = (int(number) for number in re.findall(r"\d+", place) or (0, 0))
-            self.diagnostics.error(Pos(str(self.path), line, column, line, column + 1), f"this is not TOML: {message}")
-            self.diagnostics.raise_if_any()
-            raise
+        table = self.parse()
         for section, content in table.items():
             if section not in _KEYS or not isinstance(content, dict):
                 self.error(section, f"there is no section [{section}]", f"sections: {', '.join(_KEYS)}")
@@ -191,13 +173,3 @@ class _Table:
             elif not isinstance(value, types[key]):
                 self.error(key, f"'{key}' is {_KINDS_OF_TOML[types[key].__name__]}")
         return good
-
-    def error(self, key: str, message: str, help: str | None = None) -> None:
-        """An error about a key, or about the file if the key is not there."""
-        pos = about_file(str(self.path))
-        place = re.search(rf"^[ \t]*\[*[ \t]*(?:\w+\.)?({re.escape(key)})[ \t]*[]=]", self.text, re.MULTILINE)
-        if place is not None:
-            line = self.text.count("\n", 0, place.start(1)) + 1
-            column = place.start(1) - self.text.rfind("\n", 0, place.start(1))
-            pos = Pos(str(self.path), line, column, line, column + len(key))
-        self.diagnostics.error(pos, message, help=help)

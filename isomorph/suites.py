@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import ctypes
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from runtime.syntax.assemble import assemble_one
 from runtime.syntax.decode import Decoder
 from runtime.syntax.disassemble import Disassembler
 from runtime.syntax.encode import Encoder, Rejected
-from runtime.syntax.tables import Space, mode_key
+from runtime.syntax.tables import Space, Syntax, mode_key
 from runtime.tcg.builder import Builder
 from runtime.tcg.ir import Function
 from runtime.tcg.tb import FETCH_BYTES, RECORD_MAX_BYTES
@@ -90,6 +90,16 @@ def mnemonic(name: str) -> str:
     return name.partition("__")[0]
 
 
+class _Syntax:
+    """Decoding, printing and assembling with the modes that some encodings are for."""
+
+    def __init__(self, syntax: Syntax, changed: Mapping[str, int]) -> None:
+        modes = {mode_key(name): value for name, value in changed.items()}
+        self.space = Decoder(syntax, modes).space
+        self.encoder = Encoder(syntax, modes)
+        self.disassembler = Disassembler(syntax, False, modes)
+
+
 class Suite:
     """The tables of one folder build/<isa>/tests, checked module by module."""
 
@@ -97,6 +107,7 @@ class Suite:
         self.folder = folder
         self.modules = sorted(path.stem for path in (folder / "encodings").glob("*.txt"))
         rows = [line.split("  ")[0] for line in _lines_of(folder / "lines.txt")]
+        self._syntaxes: dict[tuple[tuple[str, int], ...], _Syntax] = {}
         self.line_files = list(dict.fromkeys(source.rpartition(":")[0] for source in rows))
 
     @staticmethod
@@ -120,18 +131,19 @@ class Suite:
     def translate(self) -> Any:
         return self.isa.module("translate")
 
-    @cache  # noqa: B019 - a suite lives as long as the process
     def encodings(self, module: str) -> list[Encoding]:
         """One table."""
         return read_table(self.folder / "encodings" / f"{module}.txt")
 
-    @cache  # noqa: B019 - likewise
-    def _decoder(self, modes: tuple[tuple[str, int], ...]) -> Decoder:
-        return Decoder(self.isa.module("syntax").SYNTAX, {mode_key(name): value for name, value in modes})
+    def _syntax(self, encoding: Encoding) -> _Syntax:
+        key = tuple(encoding.modes.items())
+        if key not in self._syntaxes:
+            self._syntaxes[key] = _Syntax(self.isa.module("syntax").SYNTAX, encoding.modes)
+        return self._syntaxes[key]
 
     def space(self, encoding: Encoding) -> Space:
         """The space of an encoding."""
-        return self._decoder(tuple(encoding.modes.items())).space
+        return self._syntax(encoding).space
 
     def code(self, encoding: Encoding, word: Word) -> bytes:
         """A word in the order of memory."""
@@ -179,8 +191,7 @@ class Suite:
     def printed(self, module: str) -> Iterator[str]:
         """The disassembler: the text in the table, and data for what has none."""
         for encoding, word, code in self._all_words(module):
-            modes = {mode_key(name): value for name, value in encoding.modes.items()}
-            shown = self._disassembler(tuple(modes.items())).one(code.ljust(self.layout.max_bytes, b"\0"), ADDRESS)
+            shown = self._syntax(encoding).disassembler.one(code.ljust(self.layout.max_bytes, b"\0"), ADDRESS)
             if shown.name and mnemonic(shown.name) != mnemonic(word.name):
                 yield encoding.wrong(word, f"printed as {shown}; it is {word.name or 'nothing'}")
             elif word.text and shown.name and f"{shown.mnemonic} {shown.op_str}".strip() != word.text:
@@ -191,8 +202,7 @@ class Suite:
     def assembled(self, module: str) -> Iterator[str]:
         """The assembler: the table's text gives the word; or else the text means another word, and is not printed."""
         for encoding in self.encodings(module):
-            modes = {mode_key(name): value for name, value in encoding.modes.items()}
-            disassembler = self._disassembler(tuple(modes.items()))
+            disassembler = self._syntax(encoding).disassembler
             for word in encoding.words:
                 code = self.code(encoding, word)
                 if word.text == "?" or self._assemble(encoding, word.text) == code:
@@ -201,19 +211,10 @@ class Suite:
                     yield encoding.wrong(word, f"'{word.text}' assembles to something else")
 
     def _assemble(self, encoding: Encoding, text: str) -> bytes | None:
-        modes = {mode_key(name): value for name, value in encoding.modes.items()}
         try:
-            return assemble_one(self._encoder(tuple(modes.items())), text, ADDRESS)
+            return assemble_one(self._syntax(encoding).encoder, text, ADDRESS)
         except Rejected:
             return None
-
-    @cache  # noqa: B019 - likewise
-    def _encoder(self, modes: tuple[tuple[str, int], ...]) -> Encoder:
-        return Encoder(self.isa.module("syntax").SYNTAX, dict(modes))
-
-    @cache  # noqa: B019 - likewise
-    def _disassembler(self, modes: tuple[tuple[str, int], ...]) -> Disassembler:
-        return Disassembler(self.isa.module("syntax").SYNTAX, False, dict(modes))
 
     # ------------------------------------------------------------ the spec's own lines
 

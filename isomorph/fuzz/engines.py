@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, Protocol
 
 from isomorph.coverage import ran
@@ -24,6 +24,7 @@ from runtime.tcg.ir import Function
 from runtime.tcg.loop import Tcg, TcgVcpu, cpu_exec
 from runtime.tcg.reference import Machine
 from runtime.tcg.tb import TB_MAX_INSTRUCTIONS
+from runtime.tcg.tier_options import TierOptions
 
 __all__ = ["ENDLESS", "ENGINES", "TIERS", "Engine", "Result", "make_engine", "terminator"]
 
@@ -82,23 +83,18 @@ def terminator(isa: Isa) -> bytes:
 
 
 class NativeEngine:
-    """The native engine: in blocks as they come, or one instruction at a time under the name "steps".
-
-    `settings` are keywords of the Tcg it makes; with `runs` a case is run so often and the last run counts, for
-    engines that treat code differently once it is hot.
-    """
+    """The native engine: in blocks as they come, or one instruction at a time under the name "steps"."""
 
     precise = True
 
-    def __init__(self, isa: Isa, name: str = "blocks", runs: int = 1, **settings: Any) -> None:
+    def __init__(self, isa: Isa, name: str = "blocks") -> None:
         self.isa = isa
         self.name = name
-        self.runs = runs
         self._code = b""
         self.memory = GuestMemory(isa.layout.memories[0].address_width)
         self.memory.map(CODE, CODE_SIZE, PAGE_READ | PAGE_EXEC)
         self.memory.map(WINDOW, WINDOW_SIZE, PAGE_READ | PAGE_WRITE)
-        self.tcg = Tcg(isa, self.memory, **settings)
+        self.tcg = Tcg(isa, self.memory)
         self.vcpu = TcgVcpu(self.tcg)
         self.end = terminator(isa)
 
@@ -108,11 +104,6 @@ class NativeEngine:
         self.memory.close()
 
     def run(self, case: Case) -> Result:
-        for _ in range(self.runs - 1):
-            self._run(case)
-        return self._run(case)
-
-    def _run(self, case: Case) -> Result:
         self.load(case.bytes + self.end, case.state)
         vcpu = self.vcpu
         before = vcpu.executed
@@ -162,6 +153,29 @@ def _unpack(octets: memoryview | bytearray, register: RegisterLayout) -> tuple[i
     return tuple(
         int.from_bytes(octets[at : at + size], "little") for at in range(start, start + size * register.count, size)
     )
+
+
+class CompiledEngine(NativeEngine):
+    """Every block compiled as soon as it is entered; `compiled` counts the regions.
+
+    Each case has a TCG of its own, for code that keeps changing in one place is left to tier 0 after a while.
+    """
+
+    def __init__(self, isa: Isa) -> None:
+        super().__init__(isa, "compiled")
+        self.compiled = 0
+
+    def run(self, case: Case) -> Result:
+        self.vcpu.close()
+        self.tcg.close()
+        self._code = b""
+        self.tcg = Tcg(self.isa, self.memory, tier=TierOptions(threshold=1, workers=0))
+        self.vcpu = TcgVcpu(self.tcg)
+        result = super().run(case)
+        tier = self.tcg.cache.tier
+        if tier is not None:
+            self.compiled += tier.statistics.compiled
+        return result
 
 
 @cache
@@ -272,10 +286,6 @@ class ReferenceEngine:
 # ---------------------------------------------------------------- by name
 
 
-def _native(name: str, runs: int = 1, **settings: Any) -> Callable[[Isa], Engine]:
-    return lambda isa: NativeEngine(isa, name, runs, **settings)
-
-
 def _unicorn(isa: Isa) -> Engine:
     from isomorph.fuzz.unicorn_engine import UnicornEngine
 
@@ -288,17 +298,17 @@ def _qemu(isa: Isa) -> Engine:
     return QemuEngine(isa)
 
 
-#: name -> how it is made; a further tier is one more line here (with the settings and runs it takes to come to it),
-#: and its name in TIERS
+#: name -> how it is made
 ENGINES: dict[str, Callable[[Isa], Engine]] = {
     "reference": ReferenceEngine,
-    "steps": _native("steps"),
-    "blocks": _native("blocks"),
+    "steps": partial(NativeEngine, name="steps"),
+    "blocks": NativeEngine,
+    "compiled": CompiledEngine,
     "unicorn": _unicorn,
     "qemu": _qemu,
 }
 #: what `--against tiers` compares, the first with each other one
-TIERS = ("blocks", "steps", "reference")
+TIERS = ("blocks", "steps", "compiled", "reference")
 
 
 def make_engine(name: str, isa: Isa) -> Engine:

@@ -95,6 +95,7 @@ class CodeCache:
         self._set("page_count", memory.size >> PAGE_BITS)
         self._set("memory_base", memory.base)
         self._set("permissions", memory.permissions)
+        self._set("guarded", memory.guard is not None)
         self._set("jump_caches", self.address + jump_caches)
         self._set("vcpus", self.address + vcpus)
         self._hot_ring: HostBuffer | None = None

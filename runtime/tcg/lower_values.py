@@ -173,8 +173,12 @@ def _divide(low: Lowering, op: Op) -> None:
     width = op.result.width
     signed = op.name[0] == "s"
     dividend, divisor = low.value(op.args[0]), low.value(op.args[1])
+    otherwise = dividend if op.name.endswith("rem") else "0"
     is_zero = ""
     known = op.args[1] if isinstance(op.args[1], int) else None
+    if known == 0:
+        low.alias(op, otherwise)
+        return
     if known is None:
         is_zero = low.let(f"icmp eq i{width} {divisor}, 0")
         divisor = low.let(f"select i1 {is_zero}, i{width} 1, i{width} {divisor}")
@@ -190,7 +194,6 @@ def _divide(low: Lowering, op: Op) -> None:
     if not is_zero:
         low.alias(op, result)
     else:
-        otherwise = dividend if op.name.endswith("rem") else "0"
         low.define(op, f"select i1 {is_zero}, i{width} {otherwise}, i{width} {result}")
 
 

@@ -22,7 +22,7 @@ from isomorph.cli.fuzz import main
 from isomorph.errors import IsomorphError
 from isomorph.fuzz.campaign import Campaign, Order, Tally, Worker, run_batch
 from isomorph.fuzz.case import Case, read_case
-from isomorph.fuzz.engines import MissingEngine
+from isomorph.fuzz.engines import CompiledEngine, MissingEngine
 from isomorph.fuzz.sequences import mnemonic
 from isomorph.fuzz.shrink import shrink
 from isomorph.fuzz.state import WINDOW_SIZE, State, empty_state
@@ -90,6 +90,20 @@ def test_most_cases_reach_their_end_through_loads_stores_and_branches(folder: Pa
     worker.close()
     assert ends > 120
     assert {"lw", "sw", "beq", "c_j", "amoadd_w", "fmadd_d"} <= set(tally.ran)
+
+
+def test_the_compiled_engine_compiles(folder: Path) -> None:
+    """Every case is run by regions, not by tier 0 for want of heat or of budget."""
+    worker = made(folder, "tiers")
+    engine = next(engine for engine in worker.bench.engines if engine.name == "compiled")
+    assert isinstance(engine, CompiledEngine)
+    for number in range(10):
+        before = engine.compiled
+        engine.run(worker.case(number))
+        assert engine.compiled > before
+        assert engine.tcg.cache.tier is not None
+        assert engine.tcg.cache.tier.regions.ready
+    worker.close()
 
 
 def test_seed_and_number_make_the_case(folder: Path) -> None:

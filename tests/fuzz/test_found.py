@@ -48,7 +48,7 @@ def test_a_file_says_all_of_a_case(path: Path) -> None:
 def test_bad_files_name_the_line(tmp_path: Path, line: str, message: str) -> None:
     require_build("riscv64")
     path = tmp_path / "case.txt"
-    path.write_text(f"isa riscv64\nengines blocks steps reference\n{line}\n")
+    path.write_text(f"isa riscv64\nengines blocks steps compiled reference\n{line}\n")
     with pytest.raises(IsomorphError) as caught:
         replay(path)
     assert str(caught.value).startswith(f"{path}: {message}")
@@ -59,7 +59,7 @@ def test_unknown_engines_and_sets_are_named(tmp_path: Path) -> None:
     path = tmp_path / "case.txt"
     for text, message in (
         ("engines blocks\n", "a case needs a line 'isa NAME'"),
-        ("isa riscv64\nengines bochs\n", "'engines bochs' is not known; they are 'blocks steps reference'"),
+        ("isa riscv64\nengines bochs\n", "'engines bochs' is not known; they are 'blocks steps compiled reference'"),
         ("isa z80\nengines blocks unicorn\n", "there is no instruction set 'z80'"),
     ):
         path.write_text(text)
