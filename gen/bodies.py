@@ -140,6 +140,8 @@ class BodyPrinter:
                 return "b.pc()"
             case model.NextPc():
                 return "b.next_pc()"
+            case model.AfterPc():
+                return "b.after_pc()"
             case model.Local(_, name):
                 return f"{self._names[name]}.get()" if name in self._vars else self._names[name]
             case model.RegRead(_, register):

@@ -96,6 +96,8 @@ class _Elaboration:
         program.diagnostics.raise_if_any()
         assert state.pc is not None
         illegal, exceptions = self._illegal(state)
+        self._require_slot(state, maker.made)
+        program.diagnostics.raise_if_any()
         spec = model.Spec(
             name=module.name,
             modules=module.isas,
@@ -126,6 +128,20 @@ class _Elaboration:
             warnings=self._warnings(state, maker.made),
         )
         return replace(spec, functions=self._reachable(spec))
+
+    def _require_slot(self, state: State, made: list[model.Instruction]) -> None:
+        """Delayed instructions need the mode that says that one stands in a slot."""
+        first = next((instruction for instruction in made if instruction.delayed), None)
+        if first is None:
+            return
+        slot = next((mode for mode in state.modes if mode.name == model.SLOT), None)
+        help = f"write `mode {model.SLOT} : bit next 0`"
+        if slot is None:
+            message = f"'{first.mnemonic}' is `delayed`, but no mode '{model.SLOT}' is declared"
+            self.program.error(first.pos, message, help=help)
+        elif slot.width != 1 or not (isinstance(slot.next, model.Const) and slot.next.value == 0):
+            message = f"'{model.SLOT}' is set in delay slots: it is one bit, and 0 for the next instruction"
+            self.program.error(slot.pos, message, help=help)
 
     # ------------------------------------------------ bodies outside instructions
 

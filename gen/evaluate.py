@@ -161,6 +161,8 @@ class PythonPrinter:
                 raise NotStatic(f"operand '{expr.operand}'")
             case model.MemRead():
                 raise NotStatic(f"memory '{expr.memory}'")
+            case model.AfterPc():
+                raise NotStatic("NPC")
 
     def _binary(self, expr: model.Binary) -> str:
         left, right = self._print(expr.left), self._print(expr.right)

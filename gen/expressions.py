@@ -150,6 +150,8 @@ def _global(body: Body, node: tree.Name) -> Value:
     name, program = node.name, body.program
     if name == "NEXT":
         return Sized(model.NextPc(pc_width(body, node.pos)))
+    if name == "NPC":
+        return Sized(model.AfterPc(pc_width(body, node.pos)))
     entity = body.entity(name)
     if body.kind == "template" and not isinstance(entity, PcEntity | ModeEntity | Number | UserFunction | None):
         body.unknown_in_template(name, node.pos)

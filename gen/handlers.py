@@ -16,17 +16,26 @@ from gen.decode_values import FIELD, INDEX, MODE, PC, DecodeValue, Facts, Part, 
 from gen.source import identifier
 from runtime.core.env import ENV
 from runtime.core.layout import Layout, RegisterLayout
-from runtime.tcg.builder import Builder
+from runtime.tcg.builder import NOT_TAKEN, Builder
 from runtime.tcg.instructions import Instruction
 from runtime.tcg.ir import Deferred, Function, InternalError, Operand, Temp, Value, format_op
 from runtime.tcg.optimize import optimize
-from runtime.tcg.tb import JUMP_SLOT, RECORD_MAX_BYTES
+from runtime.tcg.tb import (
+    DELAYED_MAYBE,
+    DELAYED_NOT_TAKEN,
+    DELAYED_TAKEN,
+    DELAYED_UNKNOWN,
+    JUMP_SLOT,
+    RECORD_MAX_BYTES,
+)
 from runtime.tcg.values import same
 
 #: ways through one instruction that get handlers of their own; past it, only the first decisions do
 MOST_VARIANTS = 64
 FIRST_DECISIONS = 3
 RECORD_HEAD = 8  # the handler's address
+#: what the record behind an instruction in one-shot modes is told
+AFTER_FLAGS, AFTER_TARGET = "flags", "target"
 
 Decision = tuple[DecodeValue, bool]
 BadAddress = Callable[[Builder, Value, Value], object]
@@ -54,6 +63,8 @@ class Variant:
     record_bytes: int
     ends_block: bool
     new_modes: Mapping[str, Part]  # values with which decoding goes on behind it
+    #: of a delayed instruction: tb.DELAYED_*, and the target if that is known
+    delayed: tuple[int, Part] | None
 
 
 class RecordTooLong(InternalError):
@@ -222,6 +233,47 @@ class HandlerBuilder(Builder):
             target = self._load_slot(len(self.slots) - 1, self.layout.pc_width)
         super().finish_goto(reached, target)
 
+    # ------------------------------------------------------------ one-shot modes and delay slots
+
+    def _leaves(self) -> bool:
+        """Whether it may leave the block, or tell the decoder the modes after it."""
+        return bool(self._kinds_used) or self._run_time_modes() or bool(self.new_modes())
+
+    def next_mode(self, name: str, value: Value) -> None:
+        """Behind an instruction that goes on to the next the engine puts a record that does it (`after_slot`)."""
+        if self.dead or not self._leaves():
+            return
+        if self.known(self.eq(self.layout.mode(name).width, self.get_mode(name), value)) is not True:
+            self.set_mode(name, value)
+
+    def leave_slot(self) -> None:
+        if not self.dead and self._leaves() and self.known(self._in_slot) is not False:
+            super().leave_slot()
+
+    def after_slot(self, kind: int) -> None:
+        """The record behind an instruction in one-shot modes: the modes get their next values, and the branch that
+        waited for the end of its slot is taken."""
+        self.store_flags(self.pool.leaf(FIELD, 64, AFTER_FLAGS))
+        if kind == DELAYED_UNKNOWN:
+            self._goto_now(self.operand(self._after_slot(), self.layout.pc_width))
+        elif kind != DELAYED_NOT_TAKEN:
+            target = self.pool.leaf(FIELD, self.layout.pc_width, AFTER_TARGET)
+            for taken in self.If(1 if kind == DELAYED_TAKEN else self.ne(64, self._npc(), NOT_TAKEN)):
+                if taken:
+                    self._goto_now(target)
+
+    def waiting(self) -> tuple[int, Part] | None:
+        """What this instruction, if it is delayed, says of where it goes after the slot."""
+        if not self._delayed:
+            return None
+        pending, target = self._pending.value, self._waiting_target()
+        if isinstance(pending, int) and pending == NOT_TAKEN:
+            return DELAYED_NOT_TAKEN, 0
+        if target is None:
+            return DELAYED_UNKNOWN, 0
+        assert isinstance(target, int | Deferred)
+        return (DELAYED_MAYBE if isinstance(pending, Temp) else DELAYED_TAKEN), target
+
     # ------------------------------------------------------------ the op record
 
     def lay_out(self) -> int:
@@ -355,7 +407,14 @@ class HandlerSet:
     def _variant(self, b: HandlerBuilder, size: int) -> Variant:
         targets = tuple(b.jump_targets)
         return Variant(
-            self.handler(b.function), tuple(b.decisions), tuple(b.slots), targets, size, b.ends_block, b.new_modes()
+            self.handler(b.function),
+            tuple(b.decisions),
+            tuple(b.slots),
+            targets,
+            size,
+            b.ends_block,
+            b.new_modes(),
+            b.waiting(),
         )
 
     def fixed(self, name: str, emit: Callable[[HandlerBuilder], None], length: int) -> Variant:

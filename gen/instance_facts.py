@@ -13,7 +13,7 @@ from gen.walk import nodes, size
 #: a pure function with more nodes than this is compiled once and called
 INLINE_NODES = 40
 
-_RUN_TIME = (model.RegRead, model.RegFileRead, model.InputRead, model.MemRead, model.OperandRead)
+_RUN_TIME = (model.RegRead, model.RegFileRead, model.InputRead, model.MemRead, model.OperandRead, model.AfterPc)
 _TRANSLATION_TIME = (model.PcRead, model.NextPc, model.ModeRead, model.FieldRef)
 _EFFECTS = (
     model.ToReg,

@@ -52,6 +52,13 @@ class NextPc:
 
 
 @dataclass(frozen=True, slots=True)
+class AfterPc:
+    """Where control goes after this instruction by itself (`NPC`): in a delay slot, where the branch said; time R."""
+
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
 class Local:
     """A `let`, a `var`, a loop index or a parameter.  Names are unique within one body."""
 
@@ -211,6 +218,7 @@ Expr = (
     | FieldRef
     | PcRead
     | NextPc
+    | AfterPc
     | Local
     | RegRead
     | RegFileRead
@@ -692,6 +700,10 @@ class Test:
     pos: Pos
 
 
+#: the name of the mode that says that an instruction stands in a delay slot
+SLOT = "SLOT"
+
+
 @dataclass(frozen=True, slots=True)
 class Spec:
     """A whole instruction set, checked."""
@@ -721,3 +733,8 @@ class Spec:
     tests: tuple[Test, ...]
     fused: tuple[tuple[str, str], ...] = ()  # (mnemonic, mnemonic that may follow it): pairs with handlers of their own
     warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def slot(self) -> str | None:
+        """The mode that is 1 in a delay slot, if there are delayed instructions."""
+        return SLOT if any(instruction.delayed for instruction in self.instructions) else None

@@ -162,7 +162,7 @@ _SPACES: dict[type, str] = {
     tree.Hook: _HOOK,
     tree.AsmAlias: _ASM,
 }
-_BUILT_IN = frozenset(INTRINSICS) | {"sext", "zext", "static", "page", "NEXT", "bits", "bit", "fn", "exn"}
+_BUILT_IN = frozenset(INTRINSICS) | {"sext", "zext", "static", "page", "NEXT", "NPC", "bits", "bit", "fn", "exn"}
 HOOKS = ("reset", "exception", "interrupt", "translate", "badaddr")
 
 

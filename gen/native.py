@@ -14,7 +14,7 @@ from typing import Any
 
 from gen import model, native_decoder
 from gen.fusion import plan
-from gen.handlers import HandlerBuilder, HandlerSet, InstructionHandlers, identifiers
+from gen.handlers import HandlerBuilder, HandlerSet, InstructionHandlers, Variant, identifiers
 from gen.source import identifier
 from runtime import tcg
 from runtime.core.layout import Layout
@@ -23,6 +23,7 @@ from runtime.tcg.engine import engine_ir
 from runtime.tcg.instructions import Helper, Instruction
 from runtime.tcg.ir import Function, Value, plain_function
 from runtime.tcg.lower import lower_module
+from runtime.tcg.tb import DELAYED_MAYBE, DELAYED_NOT_TAKEN, DELAYED_TAKEN, DELAYED_UNKNOWN
 
 #: TCG ops a module should have at least, if there are that many
 SHARD_OPS = 1500
@@ -108,6 +109,8 @@ class _Native:
         functions = [
             native_decoder.illegal_decoder(self.layout, illegal),
             native_decoder.goto_decoder(self.layout, cut),
+            native_decoder.after_decoder(self.layout, self._after()),
+            native_decoder.next_flags(self.layout, self.module.NEXT_MODES),
         ]
         for space in self.spec.spaces:
             if space.when is not None:
@@ -119,6 +122,17 @@ class _Native:
             fields = self._fields_class(entry)
             functions.append(native_decoder.instruction_decoder(self.layout, handlers, entry, fields, fusible))
         return functions
+
+    def _after(self) -> dict[int, Variant]:
+        """Handlers for what comes behind an instruction in one-shot modes, by what is known of its branch."""
+        kinds = {DELAYED_NOT_TAKEN: "next"}
+        if self.layout.slot is not None:
+            kinds = {DELAYED_UNKNOWN: "unknown", DELAYED_MAYBE: "maybe", DELAYED_TAKEN: "taken", **kinds}
+
+        def emit(kind: int) -> Callable[[HandlerBuilder], None]:
+            return lambda b: b.after_slot(kind)
+
+        return {kind: self.handlers.fixed(f"after_{name}", emit(kind), 0) for kind, name in kinds.items()}
 
     def support(self) -> list[Function]:
         """Helpers, and what the engine asks of every ISA."""

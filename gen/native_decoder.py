@@ -11,7 +11,7 @@ from typing import Any
 
 from gen import decisions, model
 from gen.decode_values import FIELD, INDEX, MODE, PC, DecodeValue, Part, replay
-from gen.handlers import InstructionHandlers, Slot, Variant
+from gen.handlers import AFTER_FLAGS, AFTER_TARGET, InstructionHandlers, Slot, Variant
 from gen.source import identifier
 from runtime.core.layout import Layout
 from runtime.tcg.builder import Builder
@@ -19,7 +19,7 @@ from runtime.tcg.engine import DECODED_ENDS_TB, DECODED_FUSIBLE_SHIFT, DECODED_N
 from runtime.tcg.instructions import Instruction
 from runtime.tcg.ir import Function, Temp, Value, plain_function
 from runtime.tcg.ops import mask
-from runtime.tcg.tb import JUMP_SLOT
+from runtime.tcg.tb import DELAYED_NOT_TAKEN, JUMP_SLOT, TB
 
 #: parameters of @decode_insn and of every @dec_…
 CODE, PC_AT, FLAGS, OUT, TB_AT, INDEX_AT = range(6)
@@ -66,6 +66,10 @@ class _RecordBuilder(Builder):
             parts.append((0, top))
         return self.cat(tuple(parts)) if parts else 0
 
+    def set_field(self, name: str, value: Value) -> None:
+        """A field that no encoding has."""
+        self._fields[name] = value
+
     def leaf(self, value: DecodeValue) -> Value:
         """What the decoder is given."""
         if value.name == FIELD:
@@ -105,7 +109,7 @@ class _RecordBuilder(Builder):
         self.ret((word,))
 
     def _write_flags(self, variant: Variant, done: dict[Part, Value]) -> None:
-        """Behind the record, where the next one will overwrite it: what the modes are from here on."""
+        """Behind the record, where the next one will overwrite it: the modes from here on, and where a branch goes."""
         flags: Value = self.parameter(FLAGS)
         for name, part in variant.new_modes.items():
             mode = self.layout.mode(name)
@@ -113,6 +117,19 @@ class _RecordBuilder(Builder):
             value = self.zext(replay(part, self, self.leaf, done), mode.width, 64)
             flags = self.or_(64, others, self.shl(64, value, mode.shift, 8))
         self._store(variant.record_bytes, flags, 64)
+        if variant.delayed is not None:
+            kind, target = variant.delayed
+            wide = self.zext(replay(target, self, self.leaf, done), self.layout.pc_width, 64)
+            self._store(variant.record_bytes + 8, kind, 64)
+            self._store(variant.record_bytes + 16, wide, 64)
+
+    def packed_modes(self, values: Mapping[str, Value]) -> Value:
+        """As they lie in env.flags."""
+        flags: Value = 0
+        for mode in self.layout.modes:
+            if not mode.prefix:
+                flags = self.or_(64, flags, self.shl(64, self.zext(values[mode.name], mode.width, 64), mode.shift, 8))
+        return flags
 
     def _operand(self, slot: Slot, value: Value) -> Value:
         width = slot.value.width
@@ -168,6 +185,41 @@ def goto_decoder(layout: Layout, variant: Variant) -> Function:
     function = plain_function("decode_goto", (64,) * 4, (64,))
     pc, out, tb, index = function.parameters
     _RecordBuilder(layout, function, (None, pc, None, out, tb, index)).choose([variant], 0, {})
+    return function
+
+
+def after_decoder(layout: Layout, variants: Mapping[int, Variant]) -> Function:
+    """`@decode_after(pc, out, tb, index, flags, new flags)`: the record behind an instruction that was decoded for
+    one-shot modes; `variants` has a handler for each tb.DELAYED_*."""
+    function = plain_function("decode_after", (64,) * 6, (64,))
+    pc, out, tb, index, flags, new_flags = function.parameters
+    b = _RecordBuilder(layout, function, (None, pc, flags, out, tb, index))
+    kind: Value = DELAYED_NOT_TAKEN
+    if layout.slot is not None:
+        known = b.emit1("ld_host", (b.add(64, tb, TB["delayed_kind"]),), (64,), 64)
+        kind = b.select(64, b.get_mode(layout.slot), known, DELAYED_NOT_TAKEN)
+        target = b.emit1("ld_host", (b.add(64, tb, TB["delayed_target"]),), (64,), 64)
+        b.set_field(AFTER_TARGET, b.slice(target, 64, 0, layout.pc_width))
+    b.set_field(AFTER_FLAGS, new_flags)
+    *others, last = variants.items()
+    for number, variant in others:
+        for same in b.If(b.eq(64, kind, number)):
+            if same:
+                b.choose([variant], 0, {})
+    b.choose([last[1]], 0, {})
+    return function
+
+
+def next_flags(layout: Layout, modes: Mapping[str, Callable[[Builder], Value]]) -> Function:
+    """`@next_flags(flags)`: the modes after an instruction that sets none, decoded for `flags`."""
+    function = plain_function("next_flags", (64,), (64,))
+    (flags,) = function.parameters
+    b = _RecordBuilder(layout, function, (None, None, flags, None, None, None))
+    values = {mode.name: b.get_mode(mode.name) for mode in layout.modes if not mode.prefix}
+    values.update({name: value(b) for name, value in modes.items()})
+    if layout.slot is not None:
+        values[layout.slot] = 0
+    b.ret((b.packed_modes(values) if modes or layout.slot is not None else flags,))
     return function
 
 

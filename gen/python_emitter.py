@@ -9,7 +9,7 @@ from gen import decisions, model
 from gen.bodies import BodyPrinter, Context, not_generated
 from gen.effects import Effects
 from gen.python_decoder import DecoderPrinter, extraction_function
-from gen.source import Doc, Group, call, class_name, hexadecimal, identifier, quoted, statement, tuple_of
+from gen.source import Doc, call, class_name, hexadecimal, identifier, quoted, statement, tuple_of
 from gen.templates import render
 from gen.tree import Pos
 from gen.walk import nodes
@@ -32,8 +32,6 @@ def refuse_what_is_not_generated(spec: model.Spec) -> None:
     for instruction in spec.instructions:
         if instruction.operands:
             raise not_generated(f"'{instruction.name}' takes an operand of a sub-table (`with`)", instruction.pos)
-        if instruction.delayed:
-            raise not_generated(f"'{instruction.name}' is `delayed`", instruction.pos)
 
 
 class ModulePrinter:
@@ -52,7 +50,8 @@ class ModulePrinter:
         self._guards: dict[object, str] = {}
         self._guard_lines: list[list[str]] = []
         self._predicates = {space.name: space.predicate for space in spec.spaces}
-        self._next_modes = [mode for mode in spec.modes if mode.next is not None]
+        #: the mode that says `in a delay slot` is the builder's business
+        self._next_modes = [mode for mode in spec.modes if mode.next is not None and mode.name != spec.slot]
 
     # ------------------------------------------------------------ fields and guards
 
@@ -157,13 +156,26 @@ class ModulePrinter:
         if predicate is not None and self._has_fields(instruction, predicate):
             body = (model.If(predicate, body, (), instruction.pos),)
         written = self.effects.modes_written(body)
-        for mode in self._next_modes:
-            if mode.name not in written and mode.next is not None:
-                body = (*body, model.Assign(model.ToMode(mode.width, mode.name), mode.next, instruction.pos))
         return [
             f"def {emitter_name(instruction)}(b: Builder, f: {self.fields_class(instruction)}) -> None:",
             *self._doc(f"{instruction.name}  {source_line(instruction.pos)}"),
+            *(["    b.delayed()"] if instruction.delayed else []),
             *self._lines(body, (), instruction.pos),
+            *(line for mode in self._next_modes if mode.name not in written for line in self._next_mode(mode)),
+            *(["    b.leave_slot()"] if self.spec.slot and not instruction.delayed else []),
+        ]
+
+    def _next_mode(self, mode: model.Mode) -> list[str]:
+        """What a one-shot mode is for the next instruction, after one that does not set it."""
+        return statement("", call("b.next_mode", quoted(mode.name), f"next_{identifier(mode.name)}(b)"), depth=1)
+
+    def next_function(self, mode: model.Mode) -> list[str]:
+        """`def next_IT(b: Builder) -> Value:`"""
+        assert mode.next is not None
+        return [
+            f"def next_{identifier(mode.name)}(b: Builder) -> Value:",
+            *self._doc(f"{mode.name}  {source_line(mode.pos)}"),
+            *self._lines([model.Return((mode.next,), mode.pos)], (1,), mode.pos),
         ]
 
     @staticmethod
@@ -189,7 +201,7 @@ class ModulePrinter:
             arguments.append(guard)
         return statement(f"{quoted(instruction.name)}: ", call("Instruction", *arguments), ",", 1)
 
-    def _table(self, name: str, rows: Iterable[tuple[str, Group]]) -> list[str]:
+    def _table(self, name: str, rows: Iterable[tuple[str, Doc]]) -> list[str]:
         lines = [line for key, row in rows for line in statement(f"{quoted(key)}: ", row, ",", 1)]
         return [f"{name} = {{", *lines, "}"] if lines else [f"{name} = {{}}"]
 
@@ -231,6 +243,7 @@ class ModulePrinter:
         ]
         helpers = [f for f in spec.functions.values() if f.helper]
         hooks = list(spec.hooks.values())
+        next_functions = [self.next_function(mode) for mode in self._next_modes]
         space_tests = [test for test in map(self._space_test, spec.spaces) if test]
         return render(
             "translate.py.j2",
@@ -238,7 +251,7 @@ class ModulePrinter:
             wrappers=sorted({"one" if len(f.results) == 1 else "several" for f in helpers}),
             exceptions=[(self.context.exceptions[e.name], hexadecimal(e.code)) for e in spec.exceptions],
             classes=classes,
-            functions=[self.function(f) for f in spec.functions.values()],
+            functions=[*(self.function(f) for f in spec.functions.values()), *next_functions],
             hooks=[self._definition("hook", h, (), f"on {h.name}  {source_line(h.pos)}") for h in hooks],
             emitters=[self.emitter(instruction) for instruction in spec.instructions],
             extractions=self._extraction_lines,
@@ -269,6 +282,10 @@ class ModulePrinter:
                     )
                     for h in hooks
                 ),
+            ),
+            next_table=self._table(
+                "NEXT_MODES: dict[str, Callable[[Builder], Value]]",
+                ((mode.name, f"next_{identifier(mode.name)}") for mode in self._next_modes),
             ),
             decoders=decoders,
             decode=self._decode(),

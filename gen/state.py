@@ -56,6 +56,7 @@ def layout_of(spec: model.Spec) -> Layout:
         unit_bytes=min(unit for space in spec.spaces for unit in space.units) // 8,
         max_bytes=max(space.max_bytes for space in spec.spaces),
         size=_align(at, CACHE_LINE),
+        slot=spec.slot,
         bases=spec.modules[-2::-1],
     )
 

@@ -24,7 +24,7 @@ from runtime.linux.abi import abi_of
 from runtime.tcg.loop import Tcg, TcgVcpu
 from runtime.tcg.tier_options import options_from_environment
 
-_SAVED_FIELDS = ("pc", "flags", "cs_base", "exclusive_address", "exclusive_value")
+_SAVED_FIELDS = ("pc", "flags", "cs_base", "exclusive_address", "exclusive_value", "npc")
 
 
 class Snapshot:

@@ -30,6 +30,7 @@ ADDRESS = 0x1000
 #: guest memory of a test; its last pages hold no code
 SIZE = 0x10000
 _FLAGS = slice(ENV["flags"], ENV["flags"] + 8)
+_NPC = slice(ENV["npc"], ENV["npc"] + 8)
 _COMPARISONS = frozenset({"eq", "ne", "ult", "ule", "ugt", "uge", "slt", "sle", "sgt", "sge"})
 
 
@@ -214,6 +215,7 @@ class SpecTests:
         try:
             vcpu.octets[GUEST_STATE : self.layout.size] = bytes(env[GUEST_STATE:])
             vcpu.octets[_FLAGS] = bytes(env[_FLAGS])
+            vcpu.octets[_NPC] = bytes(env[_NPC])
             vcpu.pc = pc
             reason = cpu_exec(vcpu, 1)
             if reason == Exit.EXCEPTION:
@@ -223,6 +225,7 @@ class SpecTests:
                 )
             env[GUEST_STATE:] = bytes(vcpu.octets[GUEST_STATE : self.layout.size])
             env[_FLAGS] = bytes(vcpu.octets[_FLAGS])
+            env[_NPC] = bytes(vcpu.octets[_NPC])
             memory[:] = guest.read(0, SIZE)
             return vcpu.pc
         finally:

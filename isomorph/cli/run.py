@@ -420,7 +420,7 @@ def _serve(guest: _Guest, thread: Thread, first: int, reason: BaseException | No
             break
         except GuestKilled as killed:
             number = killed.info.number
-            status = 128 + number
+            status = 128 + (process.signals.host(number) or number)
             if guest.debugging is not None:
                 guest.debugging.ended(None, number)
             if process.strace is not None:

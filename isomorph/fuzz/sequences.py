@@ -196,7 +196,7 @@ class Sequences:
                 return None
             if decoded is not None:
                 growing.note(decoded)
-        return replace(case, masks=growing.masks)
+        return None if growing.in_slot() else replace(case, masks=growing.masks)
 
 
 def _calls_the_kernel(isa: Isa, form: Form) -> bool:
@@ -262,7 +262,7 @@ class _Growing:
         """Add instructions until there are `length`, or one of them raises."""
         sequences = self.sequences
         wanted = list(sequences.only)
-        while len(self.code) < length and self.frontier < CODE + CODE_SIZE - 256:
+        while (len(self.code) < length and self.frontier < CODE + CODE_SIZE - 256) or self.in_slot():
             forms = (
                 wanted if wanted and (self.random.random() < 0.5 or len(self.code) + 1 == length) else sequences.forms
             )
@@ -278,6 +278,11 @@ class _Growing:
         if not self.code:  # as good as nothing is possible in this state: any word will do
             return self._anything()
         return Case(tuple(self.code), self.state, self.masks)
+
+    def in_slot(self) -> bool:
+        """Whether a delay slot comes next: no case ends between a branch and that."""
+        slot = self.guide.vcpu.layout.slot
+        return slot is not None and bool(self.guide.vcpu.get_mode(slot))
 
     def _anything(self) -> Case:
         for form in self.sequences.forms:

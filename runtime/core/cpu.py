@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _PC = ENV["pc"] // 8
 _FLAGS = ENV["flags"] // 8
+_NPC = ENV["npc"] // 8
 _BUDGET = ENV["budget"] // 8
 _BUDGET_BASE = ENV["budget_base"] // 8
 _EXIT_REASON = ENV["exit_reason"] // 8
@@ -120,6 +121,7 @@ class Vcpu:
                 self._put(register, index, register.reset if index != register.zero else 0)
         self.words[_FLAGS] = sum(mode.reset << mode.shift for mode in layout.modes)
         self.words[_PC] = 0
+        self.words[_NPC] = _ALL_ONES
         self.words[_EXIT_REASON] = Exit.NONE
         self.words[_EXCLUSIVE] = _ALL_ONES
         self.words[ENV["memory_base"] // 8] = self.memory.base
@@ -177,6 +179,27 @@ class Vcpu:
     @pc.setter
     def pc(self, value: int) -> None:
         self.words[_PC] = value & self._pc_mask
+
+    # ------------------------------------------------------------ delay slots
+
+    def go_on_behind(self, length: int) -> None:
+        """Leave the instruction at pc, of so many bytes, behind: in a delay slot, go where the branch goes."""
+        target = self.pc + length
+        if self._leave_slot() and self.words[_NPC] != _ALL_ONES:
+            target = self.words[_NPC]
+        self.pc = target
+
+    def back_to_branch(self) -> None:
+        """In a delay slot, go back to the branch before it, which decides again: so exceptions and signals find it."""
+        if self._leave_slot():
+            self.pc -= self.layout.unit_bytes
+
+    def _leave_slot(self) -> bool:
+        slot = self.layout.slot
+        if slot is None or not self.get_mode(slot):
+            return False
+        self.set_mode(slot, 0)
+        return True
 
     # ------------------------------------------------------------ why it stopped
 

@@ -42,6 +42,7 @@ PASS_DENIED = 4  # accesses to pages that do not allow them: to find out what th
 RUNTIME_FIELDS: tuple[tuple[str, int], ...] = (
     ("pc", 8),  # guest pc: valid whenever native code is not running
     ("flags", 8),  # packed modes: the TB key beside pc
+    ("npc", 8),  # in a delay slot: where the branch before it goes; all ones if it is not taken
     ("cs_base", 8),  # the other TB key of QEMU's; 0 unless an ISA needs it
     ("budget", 8),  # instructions left to run (signed)
     ("budget_base", 8),  # INSTRET = budget_base - budget

@@ -88,6 +88,7 @@ class Layout:
     unit_bytes: int  # smallest instruction
     max_bytes: int  # longest instruction
     size: int  # bytes of env, a multiple of 64
+    slot: str | None = None  # the mode that is 1 in a delay slot
     bases: tuple[str, ...] = ()  # isas that this one extends, the nearest first
     by_name: dict[str, RegisterLayout] = computed()
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from runtime.core.cpu import Vcpu
 
-_FIELDS = tuple(ENV[name] // 8 for name in ("pc", "flags", "cs_base", "exclusive_address", "exclusive_value"))
+_FIELDS = tuple(ENV[name] // 8 for name in ("pc", "flags", "cs_base", "exclusive_address", "exclusive_value", "npc"))
 _BUDGET_BASE = ENV["budget_base"] // 8
 _ZERO = bytes(PAGE_SIZE)
 _SMALL = 16 * PAGE_SIZE  # of more bytes, those that are zero are not kept

@@ -36,8 +36,7 @@ NUMBERS = numbered("""
     13 rt_sigaction rt_sigprocmask
     17 pread64 pwrite64 readv writev
     25 mremap
-    36 getitimer
-    38 setitimer
+    36 getitimer alarm setitimer
     40 sendfile socket connect
     44 sendto recvfrom sendmsg recvmsg shutdown bind listen getsockname getpeername socketpair setsockopt getsockopt
     61 wait4 kill

@@ -11,9 +11,9 @@ from importlib import import_module
 
 from runtime.core.cpu import Vcpu
 from runtime.core.env import Exit
-from runtime.core.memory import GuestMemory, page_up
+from runtime.core.memory import GuestFault, GuestMemory, page_up
 from runtime.linux import signals, vfork
-from runtime.linux.abi.model import Abi, Fault, Register, SystemCall
+from runtime.linux.abi.model import Abi, Fault, FaultByCode, Register, SystemCall
 from runtime.linux.attention import attend, mirror
 from runtime.linux.descriptors import DescriptorTable
 from runtime.linux.host import KICK, RESTARTS, Host, Slot
@@ -40,8 +40,12 @@ for _name in ("children", "controls", "files", "futexes", "memory", "paths", "po
 #: what F_GETFL answers for it on x86-64; Python says 0, for opening with it changes nothing there
 _O_LARGEFILE = 0o100000
 
+#: results from -1 down to this are errors (MAX_ERRNO)
+_MOST_ERRORS = 4095
 #: bytes that one access to memory has at most
 _MOST_ACCESS = 64
+
+Trap = SystemCall | Fault | FaultByCode
 
 #: runs a thread's vCPU until an exception, a wait or a stop: runtime.tcg.loop.cpu_exec of it
 Execute = Callable[[], Exit]
@@ -61,6 +65,7 @@ class Thread:
         self.blocked = self.host_blocked = 0  # signals, as sigsets: for the guest, and those told to the host
         self.saved_mask: int | None = None  # to come back when the handler a call waited for returns
         self.call_pc = 0  # of the last system call
+        self.registers_set = False  # by rt_sigreturn, whose result they hold
         self.cut_short: tuple[int, int, int] | None = None  # a call cut short: its pc, result register, how to go on
         self.pending: dict[int, SignalInfo] = {}
         self.alternate_stack = 0
@@ -132,7 +137,26 @@ class Thread:
     def system_call(self) -> tuple[int, list[int]]:
         """Number and argument registers of the system call the thread asks for."""
         file, index = self._number
-        return file[index], [file[index] for file, index in self._arguments]
+        arguments = [file[index] for file, index in self._arguments]
+        offset, count = self.process.abi.stack_arguments
+        if count:
+            size = self.process.abi.long_bytes
+            try:
+                data = self.memory.read(self.get(self.process.abi.stack) + offset, count * size)
+            except GuestFault:
+                data = bytes(count * size)
+            order = self.process.abi.byte_order
+            arguments += [int.from_bytes(data[at : at + size], order) for at in range(0, len(data), size)]
+        return file[index], arguments
+
+    def set_result(self, result: int) -> None:
+        """What a system call answers: its result, or -errno."""
+        abi = self.process.abi
+        if abi.error_flag is not None:
+            failed = -_MOST_ERRORS <= result < 0
+            self.set(abi.error_flag, int(failed))
+            result = -result if failed else result
+        self.set(abi.result, result)
 
     def succeed(self, old: Thread) -> None:
         """Take over what a thread keeps when it executes another program."""
@@ -191,7 +215,7 @@ class Process:
             (guest, host_flags.get(name, 0)) for name, guest in abi.constants.items() if name[:2] == "O_" and guest > 3
         ]
         self._access_mode = abi.constants["O_ACCMODE"]
-        self._traps: dict[int, SystemCall | Fault] = {}
+        self._traps: dict[int, Trap] = {}
         self.replace: Replace | None = None
         self.flush: Callable[[], None] = _nothing  # writes out what a fork would make two of
         self.timers: set[int] = set()  # timer_create's, by the host's number
@@ -268,9 +292,9 @@ class Process:
                 if isinstance(trap, SystemCall):
                     if came[0]:
                         continue  # the signal was there before the call
-                    thread.call_pc = pc = vcpu.pc
+                    thread.call_pc = vcpu.pc
                     # First, for rt_sigreturn sets the pc.
-                    vcpu.pc = pc + trap.length
+                    vcpu.go_on_behind(trap.length)
                     self.answer(thread)
                 elif not self._try_again(thread, trap):
                     signals.force(thread, self._signal(thread, trap))
@@ -295,9 +319,13 @@ class Process:
             self.recent.append((bound, arguments, result))
             if result in RESTARTS:
                 thread.cut_short = thread.call_pc, thread.get(self.abi.result), -result
-        thread.set(self.abi.result, result)
+                return
+        if thread.registers_set:
+            thread.registers_set = False
+        else:
+            thread.set_result(result)
 
-    def _try_again(self, thread: Thread, trap: Fault | SystemCall | None) -> bool:
+    def _try_again(self, thread: Thread, trap: Trap | None) -> bool:
         """Whether a fault was on a page of a mapped file that was behind its end, and is there by now."""
         if not isinstance(trap, Fault) or trap.code != "SEGV":
             return False
@@ -315,9 +343,11 @@ class Process:
         vcpu = thread.vcpu
         return vcpu.pc if trap.address == "pc" else vcpu.arguments[int(trap.address[3:])]
 
-    def _signal(self, thread: Thread, trap: Fault | SystemCall | None) -> SignalInfo:
+    def _signal(self, thread: Thread, trap: Trap | None) -> SignalInfo:
         """The signal an exception becomes; one the table does not name is an illegal instruction."""
         vcpu, constants = thread.vcpu, self.abi.constants
+        if isinstance(trap, FaultByCode):
+            trap = trap.codes.get(vcpu.arguments[0], trap.other)
         if not isinstance(trap, Fault):
             return SignalInfo(constants["SIGILL"], CODES["ILL_ILLTRP"], vcpu.pc)
         address = self._fault_address(thread, trap)

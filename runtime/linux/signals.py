@@ -245,7 +245,7 @@ def _resume(thread: Thread, action: Action | None) -> None:
         thread.vcpu.pc = pc
         thread.set(abi.result, register)
     else:
-        thread.set(abi.result, -abi.errors.get(errno.EINTR, errno.EINTR))
+        thread.set_result(-abi.errors.get(errno.EINTR, errno.EINTR))
 
 
 def _enter(thread: Thread, info: SignalInfo, action: Action) -> None:
@@ -253,13 +253,15 @@ def _enter(thread: Thread, info: SignalInfo, action: Action) -> None:
     process = thread.process
     abi, frame, constants = process.abi, process.abi.signal_frame, process.signals.constants
     context_bytes = -(-frame.context_bytes // frame.align) * frame.align
+    thread.vcpu.back_to_branch()
     stack = thread.get(abi.stack)
     if action.flags & constants["SA_ONSTACK"] and thread.alternate_size and not thread.on_alternate_stack(stack):
         stack = thread.alternate_stack + thread.alternate_size
-    base = (stack - context_bytes - SIGINFO_BYTES) & -frame.align
-    context = base + SIGINFO_BYTES
+    base = (stack - context_bytes - SIGINFO_BYTES - frame.head_bytes) & -frame.align
+    info_at = base + frame.head_bytes
+    context = info_at + SIGINFO_BYTES
     try:
-        process.memory.write(base, pack_info(process, info) + pack_context(thread).ljust(context_bytes, b"\0"))
+        process.memory.write(info_at, pack_info(process, info) + pack_context(thread).ljust(context_bytes, b"\0"))
     except GuestFault:
         # Nowhere to put the frame: Linux ends the process with SIGSEGV (force_sigsegv).
         number = constants["SIGSEGV"]
@@ -269,12 +271,14 @@ def _enter(thread: Thread, info: SignalInfo, action: Action) -> None:
         process.set_action(info.number, Action(SIG_DFL, action.flags, action.mask, action.restorer))
     handled = action.mask | (0 if action.flags & constants["SA_NODEFER"] else bit(info.number))
     thread.blocked = (thread.blocked | handled) & ~process.signals.unblockable
-    for register, value in zip(frame.arguments, (info.number, base, context), strict=True):
+    for register, value in zip(frame.arguments, (info.number, info_at, context), strict=True):
         thread.set(register, value)
     restorer = action.restorer if action.flags & constants.get("SA_RESTORER", 0) else process.trampoline
     if frame.return_address is not None:
         thread.set(frame.return_address, restorer)
     thread.set(abi.stack, base)
+    if frame.handler is not None:
+        thread.set(frame.handler, action.handler)
     thread.enter(action.handler)
 
 
@@ -284,7 +288,7 @@ def leave(thread: Thread) -> None:
     frame, order = process.abi.signal_frame, process.abi.byte_order
     base = thread.get(process.abi.stack)
     try:
-        context = process.memory.read(base + SIGINFO_BYTES, frame.context_bytes)
+        context = process.memory.read(base + frame.head_bytes + SIGINFO_BYTES, frame.context_bytes)
     except GuestFault:
         number = process.signals.constants["SIGSEGV"]
         raise GuestKilled(SignalInfo(number, CODES["SI_KERNEL"], base), True) from None

@@ -20,6 +20,8 @@ from runtime.tcg.values import same, width_of
 
 __all__ = ["Builder", "Value"]
 
+#: env.npc in the slot of a branch that is not taken
+NOT_TAKEN = mask(64)
 # What becomes of control at the end of the instruction; a static goto's kind is its slot number + 1.
 NEXT, WAIT, RUN_TIME = 0, 254, 255
 
@@ -45,8 +47,15 @@ class Builder(MemoryBuilder):
         self._kinds_used: set[int] = set()
         self._kind = self.var(8, NEXT)
         self._target = self.var(layout.pc_width, 0)
-        self._annulled = self.var(1, 0)
-        self.implicit = (self._kind, self._target, self._annulled)
+        #: what a delayed instruction leaves in env.npc
+        self._pending = self.var(64, NOT_TAKEN)
+        self._delayed = False
+        #: targets of its gotos that wait for the end of the slot
+        self._delayed_targets: list[Value] = []
+        #: of the instruction before, if it was a delayed one: where it goes, None if only env.npc says
+        self._slot_target: Value | None = None
+        self._in_slot: Value = 0
+        self.implicit = (self._kind, self._target, self._pending)
         self._start = 0
         self._restartable = False
 
@@ -94,7 +103,7 @@ class Builder(MemoryBuilder):
 
     def finish_wait(self) -> None:
         """The TB ends and the vCPU sleeps."""
-        self.emit("exit", (self.next_pc_value, self.budget_after()), (self.layout.pc_width, 64), offset=Exit.WAIT)
+        self.emit("exit", (self.after_pc(), self.budget_after()), (self.layout.pc_width, 64), offset=Exit.WAIT)
 
     # ------------------------------------------------------------ registers
 
@@ -231,6 +240,12 @@ class Builder(MemoryBuilder):
         """Address of the next instruction."""
         return self.next_pc_value
 
+    def after_pc(self) -> Value:
+        """Where control goes after this instruction unless it says otherwise: in a slot, where the branch goes."""
+        if isinstance(self._in_slot, int) and not self._in_slot:
+            return self.next_pc_value
+        return self.select(self.layout.pc_width, self._in_slot, self._after_slot(), self.next_pc_value)
+
     def instret(self) -> Value:
         """Instructions executed so far, this one excluded."""
         base = self.emit1("ld_env", (), (), 64, offset=ENV["budget_base"])
@@ -253,12 +268,78 @@ class Builder(MemoryBuilder):
         """Return from a plain function."""
         self.emit("ret", values, self.function.results)
 
+    # ------------------------------------------------------------ one-shot modes and delay slots
+
+    def delayed(self) -> None:
+        """This instruction's gotos wait for the end of the next one."""
+        self._delayed = True
+
+    def next_mode(self, name: str, value: Value) -> None:
+        """The instruction is over and has not set this one-shot mode: it gets the value it has for the next one."""
+        known = self.modes.get(name)
+        if not self.dead and (known is None or not same(known, value)):
+            self.set_mode(name, value)
+
+    def leave_slot(self) -> None:
+        """The instruction is over: if it stood in a delay slot, the branch before it takes effect."""
+        if self.dead or (isinstance(self._in_slot, int) and not self._in_slot):
+            return
+        slot = self.layout.slot
+        assert slot is not None
+        self.set_mode(slot, 0)
+        for stays in self.If(self.eq(8, self._kind.value, NEXT)):
+            if stays:
+                self._take_branch()
+
+    def _take_branch(self) -> None:
+        """Go where the branch before this slot goes."""
+        if self._slot_target is None:
+            self._goto_now(self.operand(self._after_slot(), self.layout.pc_width))
+            return
+        for taken in self.If(self.ne(64, self._npc(), NOT_TAKEN)):
+            if taken:
+                self._goto_now(self._slot_target)
+
+    def _after_slot(self) -> Value:
+        npc, width = self._npc(), self.layout.pc_width
+        there = self.slice(npc, 64, 0, width)
+        return self.select(width, self.eq(64, npc, NOT_TAKEN), self.next_pc_value, there)
+
+    def _npc(self) -> Value:
+        """Where the branch before this slot goes."""
+        return self.emit1("ld_env", (), (), 64, offset=ENV["npc"])
+
+    def _stays(self) -> bool:
+        """Whether control certainly goes on to the next instruction here."""
+        return isinstance(self._kind.value, int) and self._kind.value == NEXT
+
+    def _enter_slot(self) -> None:
+        """A delayed instruction is over, and control goes on to its slot."""
+        slot = self.layout.slot
+        assert slot is not None
+        # In a slot itself: the first one's target comes next, and is the second one's slot.
+        target = None if self.known(self._in_slot) is False else self.operand(self.after_pc(), self.layout.pc_width)
+        self.emit("st_env", (self._pending.value,), (64,), offset=ENV["npc"])
+        self.set_mode(slot, 1)
+        if target is None:
+            self.finish_next()
+        else:
+            self.ends_block = True
+            self.finish_goto_ptr(target)
+
     # ------------------------------------------------------------ leaving
 
     def goto(self, target: Value) -> None:
         """The next pc; the rest of the instruction still happens."""
         if self.dead:
             return
+        if self._delayed and self._stays():
+            self._pending.value = self.zext(target, self.layout.pc_width, 64)
+            self._delayed_targets.append(target)
+        else:
+            self._goto_now(target)
+
+    def _goto_now(self, target: Value) -> None:
         if isinstance(target, Temp):
             self._leave_by(RUN_TIME, target)
             return
@@ -277,16 +358,22 @@ class Builder(MemoryBuilder):
         """Instructions stored before are seen from the next one on: stores into translated code invalidate it as they
         happen, so all there is to do is to end the TB."""
         if isinstance(self._kind.value, int) and self._kind.value == NEXT:
-            self._leave_by(RUN_TIME, self.next_pc_value)
+            self._leave_by(RUN_TIME, self.after_pc())
 
     def wait(self) -> None:
         """Sleep until an interrupt, once the instruction is over."""
         self._leave_by(WAIT, 0)
 
     def annul(self) -> None:
-        """Skip the instruction in the delay slot."""
-        if not self.dead:
-            self._annulled.value = 1
+        """Skip the instruction in the delay slot: go at once where the delayed instruction goes."""
+        if self.dead:
+            return
+        pending = self._pending.value
+        if isinstance(pending, int) and pending == NOT_TAKEN:
+            width = self.layout.pc_width
+            self._goto_now(self.add(width, self.next_pc_value, self.layout.unit_bytes))
+        else:
+            self._goto_now(self.slice(pending, 64, 0, self.layout.pc_width))
 
     def raise_(self, code: Value, *args: Value) -> None:
         """Raise an exception: this instruction has no effect, and ends here."""
@@ -335,11 +422,22 @@ class Builder(MemoryBuilder):
         self.ends_block = False
         self.targets = []
         self._kinds_used = set()
-        self._kind.value, self._target.value, self._annulled.value = NEXT, 0, 0
+        self._kind.value, self._target.value, self._pending.value = NEXT, 0, NOT_TAKEN
+        self._slot_target = self._waiting_target() if self._delayed else None
+        self._delayed = False
+        self._delayed_targets = []
+        self._in_slot = self.get_mode(self.layout.slot) if self.layout.slot else 0
         self._restartable = restartable
         where = f"{pc:#x}" if isinstance(pc, int) else "pc"
         self.emit("insn_start", symbol=f"{where} {line}".rstrip(), offset=index if isinstance(index, int) else 0)
         self._start = len(self.ops)
+
+    def _waiting_target(self) -> Value | None:
+        """Where the delayed instruction just built goes if it is taken, None if that depends."""
+        targets = self._delayed_targets
+        if targets and not isinstance(targets[0], Temp) and all(same(targets[0], other) for other in targets[1:]):
+            return targets[0]
+        return None
 
     def end_instruction(self) -> None:
         """Commit the instruction and go where it says; `dead` tells whether control goes on in this function."""
@@ -388,8 +486,13 @@ class Builder(MemoryBuilder):
         return {NEXT, *self._kinds_used}
 
     def _finish_by(self, kind: int, target: Value) -> None:
+        slot = self.layout.slot
+        if slot is not None and self._delayed and kind != NEXT and self.known(self._in_slot) is not False:
+            self.set_mode(slot, 0)
         if kind == WAIT:
             self.finish_wait()
+        elif kind == NEXT and self._delayed:
+            self._enter_slot()
         elif kind == RUN_TIME:
             self.finish_goto_ptr(target)
         elif self._run_time_modes():

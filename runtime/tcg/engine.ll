@@ -8,6 +8,8 @@
 ; -------------------------------------------------------------------------------------- generated for the ISA
 declare hidden i64 @decode_insn(ptr, i64, i64, ptr, ptr, i64)
 declare hidden i64 @decode_goto(i64, ptr, ptr, i64)
+declare hidden i64 @decode_after(i64, ptr, ptr, i64, i64, i64)
+declare hidden i64 @next_flags(i64)
 declare hidden ptr @fused_handler(i64, i64)
 declare hidden void @fetch_fault(ptr, i64)
 

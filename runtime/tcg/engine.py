@@ -112,7 +112,7 @@ def _names(layout: Layout) -> Iterator[tuple[str, int]]:
 def engine_ir(layout: Layout) -> str:
     """The module text: defines ENTRY_POINTS, @tb_lookup, @tb_link and @mem_slow; wants the ISA's own decoder.
 
-    Wanted: @decode_insn, @decode_goto, @fused_handler, @fetch_fault and @sync_state.
+    Wanted: @decode_insn, @decode_goto, @decode_after, @next_flags, @fused_handler, @fetch_fault and @sync_state.
     """
     if layout.max_bytes > tb.FETCH_BYTES:
         raise ValueError(f"{layout.isa}: instructions of {layout.max_bytes} bytes, more than {tb.FETCH_BYTES}")

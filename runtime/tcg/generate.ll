@@ -190,37 +190,72 @@ fuse: ; the record before does this one's work as well
   br label %placed
 
 placed:
-  %waiting.next = phi i64 [ %fusible, %fetched ], [ 0, %fuse ]
+  %fusible.next = phi i64 [ %fusible, %fetched ], [ 0, %fuse ]
   %record.shifted = lshr i64 %decoded, 8
   %record.bytes = and i64 %record.shifted, 65535
-  %out.next = getelementptr i8, ptr %out, i64 %record.bytes
+  %out.placed = getelementptr i8, ptr %out, i64 %record.bytes
   %size.next = add i64 %size, %length
   %count = add i64 %index, 1
   %next.full = add i64 %at, %length
   %next = and i64 %next.full, $pc_mask
   %slots.shifted = lshr i64 %decoded, $decoded_slots_shift
   %slots.own = and i64 %slots.shifted, $decoded_slots_mask
-  %slots.next = add i64 %slots, %slots.own
+  %slots.placed = add i64 %slots, %slots.own
   %ends.bit = and i64 %decoded, $decoded_ends_tb
   %ends = icmp ne i64 %ends.bit, 0
-  br i1 %ends, label %finish, label %limits
+  br i1 %ends, label %finish, label %modes.change
+
+modes.change: ; did the instruction set modes itself, or are there one-shot modes to end?
+  %flags.bit = and i64 %decoded, $decoded_new_flags
+  %flags.told = icmp ne i64 %flags.bit, 0
+  br i1 %flags.told, label %told, label %untold
+
+told:
+  ; Behind the record, where the next one overwrites it: the modes, and of a delayed instruction where it goes.
+  %modes.told = load i64, ptr %out.placed
+  %delayed.kind.at = getelementptr i8, ptr %out.placed, i64 8
+  %delayed.kind = load i64, ptr %delayed.kind.at
+  %delayed.target.at = getelementptr i8, ptr %out.placed, i64 16
+  %delayed.target = load i64, ptr %delayed.target.at
+  %tb.delayed_kind = getelementptr i8, ptr %tb, i64 $tb_delayed_kind
+  store i64 %delayed.kind, ptr %tb.delayed_kind
+  %tb.delayed_target = getelementptr i8, ptr %tb, i64 $tb_delayed_target
+  store i64 %delayed.target, ptr %tb.delayed_target
+  br label %limits
+
+untold:
+  %modes.after = call i64 @next_flags(i64 %modes)
+  %modes.same = icmp eq i64 %modes.after, %modes
+  br i1 %modes.same, label %limits, label %behind
+
+behind: ; a record that sets the modes back, and takes the branch whose delay slot this was
+  %behind.decoded = call i64 @decode_after(i64 %next, ptr %out.placed, ptr %tb, i64 %index, i64 %modes, i64 %modes.after)
+  %behind.shifted = lshr i64 %behind.decoded, 8
+  %behind.bytes = and i64 %behind.shifted, 65535
+  %out.behind = getelementptr i8, ptr %out.placed, i64 %behind.bytes
+  %behind.slots.shifted = lshr i64 %behind.decoded, $decoded_slots_shift
+  %behind.slots = and i64 %behind.slots.shifted, $decoded_slots_mask
+  %slots.behind = add i64 %slots.placed, %behind.slots
+  %behind.ends.bit = and i64 %behind.decoded, $decoded_ends_tb
+  %behind.ends = icmp ne i64 %behind.ends.bit, 0
+  br i1 %behind.ends, label %finish, label %limits
 
 limits:
+  %modes.next = phi i64 [ %modes.told, %told ], [ %modes.after, %untold ], [ %modes.after, %behind ]
+  %out.next = phi ptr [ %out.placed, %told ], [ %out.placed, %untold ], [ %out.behind, %behind ]
+  %slots.next = phi i64 [ %slots.placed, %told ], [ %slots.placed, %untold ], [ %slots.behind, %behind ]
+  %waiting.next = phi i64 [ %fusible.next, %told ], [ %fusible.next, %untold ], [ 0, %behind ]
   %most.reached = icmp uge i64 %count, %most
   %bytes.reached = icmp ugt ptr %out.next, %code.end
   %page.of.next = lshr i64 %next, $page_bits
   %page.left = icmp ne i64 %page.of.next, %page
-  %modes.bit = and i64 %decoded, $decoded_new_flags
-  %modes.change = icmp ne i64 %modes.bit, 0
-  %modes.behind = load i64, ptr %out.next
-  %modes.next = select i1 %modes.change, i64 %modes.behind, i64 %modes
   %slots.reached = icmp ugt i64 %slots.next, $tb_last_outgoing
   %stop.0 = or i1 %most.reached, %slots.reached
   %stop.1 = or i1 %stop.0, %bytes.reached
   %hooked = call i1 @pc_hooked(ptr %tcg, i64 %next)
   %free = icmp eq i64 %cflags, 0
   %stop.3 = and i1 %hooked, %free
-  %jumps = icmp ne i64 %slots.own, 0
+  %jumps = icmp ne i64 %slots.next, %slots
   %shown = icmp ne i64 %cflags, 0
   %stop.4 = and i1 %jumps, %shown ; hooks are shown blocks up to the first jump, taken or not
   %stop.5 = or i1 %stop.1, %page.left
@@ -244,9 +279,9 @@ jump: ; the block is cut here: a jump to what follows
   br label %finish
 
 finish:
-  %tb.end = phi ptr [ %out.next, %placed ], [ %jump.end, %jump ]
-  %tb.size = phi i64 [ %size.next, %placed ], [ %jump.size, %jump ]
-  %tb.icount = phi i64 [ %count, %placed ], [ %jump.count, %jump ]
+  %tb.end = phi ptr [ %out.placed, %placed ], [ %out.behind, %behind ], [ %jump.end, %jump ]
+  %tb.size = phi i64 [ %size.next, %placed ], [ %size.next, %behind ], [ %jump.size, %jump ]
+  %tb.icount = phi i64 [ %count, %placed ], [ %count, %behind ], [ %jump.count, %jump ]
   %tb.size.at = getelementptr i8, ptr %tb, i64 $tb_size
   store i64 %tb.size, ptr %tb.size.at
   %tb.icount.at = getelementptr i8, ptr %tb, i64 $tb_icount

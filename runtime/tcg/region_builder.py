@@ -161,10 +161,6 @@ class RegionBuilder(Builder):
         if not self.dead:
             self.exit_here(Exit.EXCEPTION)
 
-    def annul(self) -> None:
-        if not self.dead:
-            self.exit_here(Exit.EXCEPTION)
-
     def check(self, memory: str, address: Value, size: int, access: int) -> None:
         """Tier 0 finds out what is wrong with the access: here it is only seen that something is."""
         if self.dead:
@@ -186,6 +182,7 @@ class RegionBuilder(Builder):
             self.dead = True
             self.bind(self._flow.label)
             self.modes = dict(self._initial)
+            self._delayed = False
             self._biased = self.emit1("ld_local", (), (), 64, local=self._left)
             self._flow.count = self._block(block)
         return self._assemble()

@@ -42,6 +42,12 @@ RECORD_MAX_BYTES = 256
 #: most bytes the decoder looks at for one instruction
 FETCH_BYTES = 32
 
+# TranslationBlock.delayed_kind: what is known of the jump that waits for the end of the delay slot.
+DELAYED_UNKNOWN = 0  # env.npc says
+DELAYED_MAYBE = 1  # to delayed_target, if it is taken
+DELAYED_TAKEN = 2  # to delayed_target
+DELAYED_NOT_TAKEN = 3
+
 # TranslationBlock.cflags: how it was made.
 CF_SINGLE_STEP = 1  # one instruction, to run once: in no list, so never `alive`
 CF_HOOKED = 2  # begins at a hooked address, or holds one: run from Python only, never chained to
@@ -68,6 +74,9 @@ TB = _layout(
         ("page0", 32),  # a PageLink for the page of its first byte
         ("page1", 32),  # and for the page of its last byte, when that is another (tb = 0 otherwise)
         ("counted", 8),  # bytes of the count record that its records begin with, 0 if it has none
+        # While it is generated, what the decoder said of the last delayed instruction:
+        ("delayed_kind", 8),  # DELAYED_*
+        ("delayed_target", 8),  # where it goes, if that is known
     ]
 )
 

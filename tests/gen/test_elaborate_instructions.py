@@ -121,6 +121,7 @@ def test_split_values_clone() -> None:
 
 def test_options() -> None:
     checked = spec("""
+        mode SLOT : bit next 0
         insn base.a "imm[11:0] rs1 000 rd 0010011" "base {rd}" delayed : annul
         insn b "imm[11:0] 00000 000 rd 0010011" "b {rd}" restartable overrides base.a : X[rd] = 0
     """)

@@ -215,7 +215,7 @@ def test_modes_with_a_next_value_change_in_every_instruction(builder: Builder, t
         "setter", 8, (toy.IMM,), (model.Assign(model.ToMode(1, "slot"), const(1, 1), toy.pos(28)),)
     )
     text = module_source(dataclasses.replace(toy.SPEC, modes=(later,), instructions=(*toy.INSTRUCTIONS, setter)))
-    assert text.count('b.set_mode("slot", 0)') == len(toy.INSTRUCTIONS)
+    assert text.count('b.next_mode("slot", next_slot(b))') == len(toy.INSTRUCTIONS)
     assert text.count('b.set_mode("slot", 1)') == 1
 
 

@@ -82,11 +82,11 @@ def test_a_good_file(tmp_path: Path) -> None:
 
 
 def test_32_bit_big_endian(tmp_path: Path) -> None:
-    header = struct.pack(">HHIIIIIHHHHHH", 2, 8, 1, 0x10054, 52, 0, 0, 52, 32, 1, 0, 0, 0)
+    header = struct.pack(">HHIIIIIHHHHHH", 2, 20, 1, 0x10054, 52, 0, 0, 52, 32, 1, 0, 0, 0)
     part = struct.pack(">IIIIIIII", 1, 0, 0x10000, 0x10000, 0x60, 0x60, 5, 0x1000)
     image = read(tmp_path, (b"\x7fELF\x01\x02\x01" + bytes(9) + header + part).ljust(0x100, b"\0"))
     assert (image.bits, image.big_endian, image.entry) == (32, True, 0x10054)
-    assert image.machine_name == "mips, 32-bit, big-endian"
+    assert image.machine_name == "ppc, 32-bit, big-endian"
 
 
 def test_a_note_far_away_is_no_note(tmp_path: Path) -> None:

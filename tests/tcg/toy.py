@@ -348,6 +348,12 @@ define internal void @slot(ptr %slot, i64 %pc, ptr %tb) {
 define hidden ptr @fused_handler(i64 %first, i64 %second) {
   ret ptr null
 }
+define hidden i64 @next_flags(i64 %flags) {
+  ret i64 %flags
+}
+define hidden i64 @decode_after(i64 %pc, ptr %out, ptr %tb, i64 %index, i64 %flags, i64 %new) {
+  ret i64 0
+}
 define hidden i64 @decode_goto(i64 %pc, ptr %out, ptr %tb, i64 %index) {
   store ptr @h_jmp, ptr %out
   %index.at = getelementptr i8, ptr %out, i64 16

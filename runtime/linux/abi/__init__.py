@@ -15,6 +15,8 @@ EM_NONE = 0
 
 #: (e_machine, bits, big-endian) of an ELF header -> the module here that describes that guest
 MACHINES: dict[tuple[int, int, bool], str] = {
+    (8, 32, True): "mips",
+    (8, 32, False): "mipsel",
     (40, 32, False): "arm",
     (243, 32, False): "riscv32",
     (243, 64, False): "riscv64",

@@ -37,6 +37,14 @@ class Fault:
 
 
 @record
+class FaultByCode:
+    """A spec exception whose argument arg0 is a code: the faults of some codes, and that of all others."""
+
+    codes: Mapping[int, Fault]
+    other: Fault
+
+
+@record
 class SignalFrame:
     """What the kernel pushes before it enters a signal handler: siginfo (128 bytes), then ucontext."""
 
@@ -51,6 +59,10 @@ class SignalFrame:
     #: code that calls rt_sigreturn, for guests without SA_RESTORER
     trampoline: bytes
     align: int = 16
+    #: bytes before siginfo, for a handler's own use
+    head_bytes: int = 0
+    #: where the handler's own address goes, if it looks for it in a register
+    handler: Register | None = None
 
 
 @record
@@ -68,7 +80,7 @@ class Abi:
     arguments: tuple[Register, ...]
     result: Register
     stack: Register
-    exceptions: Mapping[str, SystemCall | Fault]
+    exceptions: Mapping[str, SystemCall | Fault | FaultByCode]
     signal_frame: SignalFrame
     numbers: Mapping[str, int]  # system call name -> number
     constants: Mapping[str, int]  # O_*, MAP_*, SIG* ...: the guest's values
@@ -88,6 +100,18 @@ class Abi:
     entry_modes: tuple[str, ...] = ()
     #: pages with code that the kernel puts into every process: address -> contents
     fixed_pages: Mapping[int, bytes] = MappingProxyType({})
+    #: set to 1 when a call fails, and its result is errno then; where there is none, the result is -errno
+    error_flag: Register | None = None
+    #: the second descriptor of pipe, if that does not write them to memory
+    second_result: Register | None = None
+    #: arguments that find no register: how far above the stack pointer they begin, and how many there are
+    stack_arguments: tuple[int, int] = (0, 0)
+    #: fcntl's commands that are others than asm-generic's, and the structure they take
+    fcntl_commands: Mapping[int, tuple[int, str]] = MappingProxyType({})
+    #: socket(2)'s types, SOL_SOCKET and its options where they differ: the guest's -> asm-generic's
+    socket_types: Mapping[int, int] = MappingProxyType({})
+    socket_level: int = 1
+    socket_options: Mapping[int, int] = MappingProxyType({})
     errors: Mapping[int, int] = MappingProxyType({})  # asm-generic errno -> the guest's, where it differs
     structs: dict[str, Struct] = computed()
 
@@ -112,8 +136,10 @@ class Abi:
         return found
 
     def host_struct(self, name: str) -> Struct:
-        """The same structure on the host: 64-bit and little-endian, as every host this runs on is."""
-        return Struct(self.definitions[name], 8, False)
+        """The same structure on the host: asm-generic's, 64-bit and little-endian, as every host this runs on is."""
+        from runtime.linux.abi.generic import STRUCTS_64
+
+        return Struct(STRUCTS_64.get(name) or self.definitions[name], 8, False)
 
 
 def table(*parts: Mapping[str, int]) -> Mapping[str, int]:

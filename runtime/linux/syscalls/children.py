@@ -129,7 +129,7 @@ def _clone_thread(thread: Thread, flags: int, stack: int, parent_tid: int, child
         if flags & CLONE_PARENT_SETTID:
             _store(child, parent_tid, child.tid)
         _begin(child, flags, stack, child_tid, tls)
-        child.set(process.abi.result, 0)
+        child.set_result(0)
 
     return group_of(process).start(thread, prepare)
 

@@ -163,7 +163,7 @@ def pwritev(thread: Thread, fd: int, address: int, count: int, low: int, high: i
     return os.pwritev(host, vector(thread, address, count, False), _position(thread, low, high))
 
 
-@system_call("fd offset whence")
+@system_call("fd long whence")
 def lseek(thread: Thread, fd: int, offset: int, whence: int) -> int:
     return os.lseek(thread.process.descriptors.host(fd), offset, whence)
 
@@ -224,12 +224,20 @@ def dup3(thread: Thread, fd: int, target: int, flags: int) -> int:
 
 @system_call("pointer open_flags")
 def pipe2(thread: Thread, address: int, flags: int) -> int:
+    thread.memory.writable(address, 8)
+    first, second = new_pipe(thread, flags)
+    order = thread.process.abi.byte_order
+    thread.memory.write(address, first.to_bytes(4, order) + second.to_bytes(4, order))
+    return 0
+
+
+def new_pipe(thread: Thread, flags: int) -> tuple[int, int]:
+    """Descriptors of a pipe's two ends."""
     process = thread.process
     constants = process.abi.constants
     if flags & ~(constants["O_CLOEXEC"] | constants["O_NONBLOCK"] | constants["O_DIRECT"]):
         raise fail(errno.EINVAL)
     close_on_exec = bool(flags & constants["O_CLOEXEC"])
-    process.memory.writable(address, 8)
     reader, writer = os.pipe2(process.host_open_flags(flags) | os.O_CLOEXEC)
     try:
         first = process.descriptors.add(reader, close_on_exec)
@@ -241,9 +249,7 @@ def pipe2(thread: Thread, address: int, flags: int) -> int:
     except OSError:
         process.descriptors.close(first)
         raise
-    order = process.abi.byte_order
-    process.memory.write(address, first.to_bytes(4, order) + second.to_bytes(4, order))
-    return 0
+    return first, second
 
 
 @system_call("fd command word", "fcntl", "fcntl64")
@@ -251,6 +257,7 @@ def fcntl_(thread: Thread, fd: int, command: int, argument: int) -> int:
     process = thread.process
     descriptor = process.descriptors.get(fd)
     number = (argument & 0xFFFFFFFF ^ 0x80000000) - 0x80000000
+    command, structure = process.abi.fcntl_commands.get(command, (command, "flock"))
     if command in (F_DUPFD, F_DUPFD_CLOEXEC):
         return process.descriptors.duplicate(fd, number, command == F_DUPFD_CLOEXEC)
     if command == F_GETFD:
@@ -264,7 +271,7 @@ def fcntl_(thread: Thread, fd: int, command: int, argument: int) -> int:
         fcntl.fcntl(descriptor.host, fcntl.F_SETFL, process.host_open_flags(number))
         return 0
     if command in _LOCKS:
-        return _lock(thread, descriptor.host, command, argument)
+        return _lock(thread, descriptor.host, command, argument, structure)
     if command in (F_SETPIPE_SZ, F_GETPIPE_SZ, F_ADD_SEALS, F_GET_SEALS):
         return int(fcntl.fcntl(descriptor.host, command, number))
     if command == F_GETOWN:
@@ -272,10 +279,10 @@ def fcntl_(thread: Thread, fd: int, command: int, argument: int) -> int:
     raise fail(errno.EINVAL)
 
 
-def _lock(thread: Thread, host: int, command: int, address: int) -> int:
-    """Record locks: struct flock, with 64-bit offsets on every guest served here."""
+def _lock(thread: Thread, host: int, command: int, address: int, structure: str) -> int:
+    """Record locks: struct flock, or flock64 of a 32-bit guest, which has offsets of 64 bits as well."""
     abi, memory = thread.process.abi, thread.memory
-    layout = abi.struct("flock")
+    layout = abi.struct(structure)
     fields = layout.unpack(memory.read(address, layout.size))
     host_layout = abi.host_struct("flock")
     lock = Bytes(host_layout.pack(fields))
@@ -291,8 +298,13 @@ def flock(thread: Thread, fd: int, operation: int) -> int:
     return process.host.wait("flock", process.descriptors.host(fd), operation)
 
 
-@system_call("fd offset", "ftruncate", "ftruncate64")
+@system_call("fd long")
 def ftruncate(thread: Thread, fd: int, length: int) -> int:
+    return ftruncate64(thread, fd, length)
+
+
+@system_call("fd offset")
+def ftruncate64(thread: Thread, fd: int, length: int) -> int:
     host = thread.process.descriptors.host(fd)
     thread.process.space.resized(host, length)
     os.ftruncate(host, length)

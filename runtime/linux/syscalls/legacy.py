@@ -147,7 +147,13 @@ def futimesat(thread: Thread, dirfd: int, path: int, address: int) -> int:
 
 @system_call("pointer")
 def pipe(thread: Thread, address: int) -> int:
-    return files.pipe2(thread, address, 0)
+    """Into memory, or into two registers where the ABI says so."""
+    second = thread.process.abi.second_result
+    if second is None:
+        return files.pipe2(thread, address, 0)
+    reader, writer = files.new_pipe(thread, 0)
+    thread.set(second, writer)
+    return reader
 
 
 @system_call("fd fd")
@@ -168,6 +174,16 @@ def epoll_create(thread: Thread, size: int) -> int:
 @system_call("fd pointer int int")
 def epoll_wait(thread: Thread, fd: int, address: int, count: int, timeout: int) -> int:
     return polling.epoll_pwait(thread, fd, address, count, timeout, 0, _SIGNAL_SET_BYTES)
+
+
+@system_call("fd pointer size")
+def signalfd(thread: Thread, fd: int, mask: int, size: int) -> int:
+    return polling.signalfd4(thread, fd, mask, size, 0)
+
+
+@system_call()
+def inotify_init(thread: Thread) -> int:
+    return CALLS["inotify_init1"].answer(thread, 0)
 
 
 @system_call("unsigned")
@@ -263,7 +279,7 @@ def sigreturn(thread: Thread) -> int:
     return signals.rt_sigreturn(thread)
 
 
-@system_call("pointer", "set_tls")
+@system_call("pointer", "set_tls", "set_thread_area")
 def set_tls(thread: Thread, value: int) -> int:
     register = thread.process.abi.thread_pointer
     if register is not None:

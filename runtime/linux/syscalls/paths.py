@@ -385,8 +385,13 @@ def fchown(thread: Thread, fd: int, user: int, group: int) -> int:
     return 0
 
 
-@system_call("path offset", "truncate", "truncate64")
+@system_call("path long")
 def truncate(thread: Thread, address: int, length: int) -> int:
+    return truncate64(thread, address, length)
+
+
+@system_call("path offset")
+def truncate64(thread: Thread, address: int, length: int) -> int:
     process = thread.process
     path, directory = locate(process, AT_FDCWD, read_path(process, address))
     host = os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=directory)

@@ -124,6 +124,7 @@ def sigaltstack(thread: Thread, new: int, old: int) -> int:
 def rt_sigreturn(thread: Thread) -> int:
     leave(thread)
     # What the call "answers" is the register the frame has just restored.
+    thread.registers_set = True
     value = thread.get(thread.process.abi.result)
     sign = 1 << thread.process.abi.bits - 1
     return (value ^ sign) - sign

@@ -29,6 +29,7 @@ _FAMILIES = (AF_UNIX, AF_INET, AF_INET6)
 IPPROTO_IP, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_IPV6 = 0, 6, 17, 41
 _SOCK_NONBLOCK, _SOCK_CLOEXEC = 0o4000, 0o2000000  # the host's
 SOL_SOCKET, SCM_RIGHTS, SCM_CREDENTIALS = 1, 1, 2
+SO_TYPE = 3
 MSG_CTRUNC, MSG_DONTWAIT, MSG_WAITFORONE, MSG_CMSG_CLOEXEC = 8, 0x40, 0x10000, 0x40000000
 SO_RCVTIMEO, SO_SNDTIMEO = 20, 21
 _LONGEST_ADDRESS = 128  # struct sockaddr_storage
@@ -131,7 +132,8 @@ def _kind(thread: Thread, kind: int) -> tuple[int, bool]:
     close_on_exec, no_wait = constants["O_CLOEXEC"], constants["O_NONBLOCK"]
     if kind & ~(0xF | close_on_exec | no_wait):
         raise fail(errno.EINVAL)
-    host = kind & 0xF | _SOCK_CLOEXEC | (_SOCK_NONBLOCK if kind & no_wait else 0)
+    form = thread.process.abi.socket_types.get(kind & 0xF, kind & 0xF)
+    host = form | _SOCK_CLOEXEC | (_SOCK_NONBLOCK if kind & no_wait else 0)
     return host, bool(kind & close_on_exec)
 
 
@@ -339,6 +341,8 @@ def _control_to_host(thread: Thread, fields: dict[str, int]) -> bytes:
         if not layout.size <= head["len"] <= len(data) - at:
             raise fail(errno.EINVAL)
         content = data[at + layout.size : at + head["len"]]
+        if head["level"] == process.abi.socket_level:
+            head["level"] = SOL_SOCKET
         kind = head["level"], head["type"]
         if kind not in ((SOL_SOCKET, SCM_RIGHTS), (SOL_SOCKET, SCM_CREDENTIALS)):
             raise fail(errno.EINVAL)
@@ -385,6 +389,8 @@ def _control_to_guest(thread: Thread, data: bytes, room: int, close_on_exec: boo
         if left < len(content):
             cut = True
             break
+        if head["level"] == SOL_SOCKET:
+            head["level"] = process.abi.socket_level
         found += layout.pack({**head, "len": layout.size + len(content)}) + content
         if len(found) < room:
             found += bytes(min(-len(found) % align, room - len(found)))
@@ -441,9 +447,16 @@ def _several(thread: Thread, address: int, count: int, one: Callable[[int], int]
 # ------------------------------------------------------------ options
 
 
-def _check_option(level: int, option: int) -> None:
+def _option(thread: Thread, level: int, option: int) -> tuple[int, int]:
+    """The host's numbers of an option; ENOPROTOOPT for one that is not known."""
+    abi = thread.process.abi
+    if level == abi.socket_level:
+        level, option = SOL_SOCKET, abi.socket_options.get(option, option)
+    elif level == SOL_SOCKET:
+        raise fail(errno.ENOPROTOOPT)
     if option not in _OPTIONS.get(level, ()):
         raise fail(errno.ENOPROTOOPT)
+    return level, option
 
 
 def _swap(thread: Thread, data: bytes) -> bytes:
@@ -457,7 +470,7 @@ def _swap(thread: Thread, data: bytes) -> bytes:
 def setsockopt(thread: Thread, fd: int, level: int, option: int, address: int, size: int) -> int:
     process = thread.process
     host = process.descriptors.host(fd)
-    _check_option(level, option)
+    level, option = _option(thread, level, option)
     if not 0 <= size <= 4096:
         raise fail(errno.EINVAL)
     data = process.memory.read(address, size)
@@ -477,7 +490,7 @@ def getsockopt(thread: Thread, fd: int, level: int, option: int, address: int, l
     process = thread.process
     order = process.abi.byte_order
     host = process.descriptors.host(fd)
-    _check_option(level, option)
+    level, option = _option(thread, level, option)
     room = int.from_bytes(process.memory.read(length, 4), order, signed=True)
     if room < 0:
         raise fail(errno.EINVAL)
@@ -486,6 +499,9 @@ def getsockopt(thread: Thread, fd: int, level: int, option: int, address: int, l
     size = Bytes((16 if timeval else min(room, 4096)).to_bytes(4, "little"))
     process.host.do("getsockopt", host, level, option, value.address, size.address)
     data = value.raw[: int.from_bytes(size.raw[:4], "little")]
+    if (level, option) == (SOL_SOCKET, SO_TYPE):
+        forms = {host: guest for guest, host in process.abi.socket_types.items()}
+        data = bytes((forms.get(data[0], data[0]),)) + data[1:]
     if timeval:
         data = process.abi.struct("timeval").pack(process.abi.host_struct("timeval").unpack(data))[:room]
     else:

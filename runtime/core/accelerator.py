@@ -1,0 +1,154 @@
+"""What executes a machine's vCPUs, as boards and devices see it: an accelerator is these three protocols.
+
+TCG and KVM implement them.  A device knows neither: it is reached through the bus (`Bus.read`, `Bus.write`) and
+reaches a vCPU through the wires a board gave it (`Vcpu.set_input`, `Vm.set_line`).  RAM is never reached through the
+bus: an accelerator maps `Bus.ram()` itself and asks the bus for every other physical address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from runtime.core.record import record
+
+__all__ = [
+    "Accelerator",
+    "Bus",
+    "BusError",
+    "Failed",
+    "Idle",
+    "Ram",
+    "Reset",
+    "Running",
+    "Shutdown",
+    "Vcpu",
+    "VcpuExit",
+    "Vm",
+]
+
+
+class BusError(Exception):
+    """Nothing answers at a physical address, or what is there refuses the size."""
+
+    def __init__(self, address: int, size: int) -> None:
+        super().__init__(f"nothing answers an access of {size} bytes at physical address {address:#x}")
+        self.address = address
+        self.size = size
+
+
+@record
+class Ram:
+    """A run of guest-physical addresses that is host memory: RAM, ROM or a framebuffer."""
+
+    address: int  # guest-physical, page-aligned
+    host: int  # host address of its first byte
+    size: int  # bytes, whole pages
+    writable: bool
+    name: str
+
+
+class Bus(Protocol):
+    """Physical memory (or I/O ports, a second bus) as an accelerator sees it."""
+
+    def ram(self) -> Sequence[Ram]:
+        """What is host memory at this moment, in ascending order, without overlaps."""
+
+    def read(self, address: int, size: int) -> int:
+        """`size` bytes (1, 2, 4, 8) at a physical address that is no RAM, little-endian; BusError if nobody answers."""
+
+    def write(self, address: int, size: int, value: int) -> None:
+        """The same for a store."""
+
+    def on_ram_change(self, listener: Callable[[], None]) -> None:
+        """Call `listener` whenever `ram()` gives another answer than before."""
+
+
+@record
+class Running:
+    """The slice is over, or somebody kicked: nothing happened that the machine must know of."""
+
+
+@record
+class Idle:
+    """The guest waits for an interrupt (WFI, HLT); `deadline` is the virtual time in ns at which a timer of the vCPU's
+    own will wake it, or None."""
+
+    deadline: int | None
+
+
+@record
+class Shutdown:
+    """The guest can go no further by its own doing (a triple fault): machines power off or reset."""
+
+    reason: str
+
+
+@record
+class Reset:
+    """The guest asked for a reset."""
+
+
+@record
+class Failed:
+    """The accelerator cannot go on; `report` is for the user."""
+
+    report: str
+
+
+VcpuExit = Running | Idle | Shutdown | Reset | Failed
+
+
+class Vcpu(Protocol):
+    """One processor.  `run` is called by one thread at a time; `kick` and `set_input` by any."""
+
+    index: int
+
+    def run(self, instructions: int) -> VcpuExit:
+        """Execute about so many instructions at most, fewer if something happens."""
+
+    def kick(self) -> None:
+        """Make `run` return soon."""
+
+    def set_input(self, name: str, level: int) -> None:
+        """A wire into the processor, by the name its spec (`input`) or manual gives it; wakes an idle vCPU."""
+
+    def registers(self) -> Mapping[str, int]:
+        """Every register by its spec's name."""
+
+    def set_register(self, name: str, value: int) -> None:
+        """Change one; KeyError for a name there is none of."""
+
+    def reset(self) -> None:
+        """The state after power-on."""
+
+    def save(self) -> bytes:
+        """Its whole state, for `load` of a vCPU of the same kind."""
+
+    def load(self, state: bytes) -> None:
+        """What `save` gave."""
+
+
+class Vm(Protocol):
+    """A guest's processors and physical memory."""
+
+    def make_vcpu(self, index: int) -> Vcpu:
+        """The next processor."""
+
+    def set_line(self, line: int, level: int) -> None:
+        """An input of the accelerator's own interrupt controller, if it has one."""
+
+    def memory_changed(self, address: int, size: int) -> None:
+        """A device wrote RAM behind the vCPUs' back: translated code there is stale."""
+
+    def close(self) -> None:
+        """Free it."""
+
+
+class Accelerator(Protocol):
+    """TCG, KVM."""
+
+    name: str
+
+    def make_vm(self, bus: Bus, ports: Bus | None = None) -> Vm:
+        """A machine on `bus`, and `ports` for a processor with port I/O."""

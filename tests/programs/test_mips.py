@@ -1,0 +1,56 @@
+"""Our C programs for MIPS, big- and little-endian, static and dynamic, print and exit exactly as under qemu-user."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.tools import compile_c, isomorph, require_build, run, tool
+
+HERE = Path(__file__).parent
+PROCESSES = HERE.parent / "linux" / "processes"
+#: what the others print depends on a long of 64 bits, or, in structures.c, on unaligned doubles
+_WIDE = {"bits", "doubles", "heap", "lists", "sha256", "structures", "wide"}
+HOSTED = sorted(path for path in (HERE / "c").glob("*.c") if path.stem not in _WIDE)
+STANDING = [PROCESSES / f"{name}.c" for name in ("forks", "jobs", "restarts", "statuses", "tcp", "unixes")]
+#: every program is run big- and little-endian; of the rest every test run has one kind, the slow ones all
+GUESTS = ("mips", "mipsel")
+KINDS = [
+    pytest.param("-O2", "-static"),
+    *(
+        pytest.param(level, link, marks=pytest.mark.slow)
+        for level, link in (("-O0", "-static"), ("-O0", "-dynamic"), ("-O2", "-dynamic"))
+    ),
+]
+
+
+def same_as_qemu(guest: str, source: Path, level: str, link: str) -> None:
+    require_build(guest)
+    qemu = tool(f"qemu-{guest}", "qemu-user")
+    compiler = f"{guest}-linux-gnu-gcc"
+    flags = ["-std=gnu17", "-w", level, *(["-static"] if link == "-static" else [])]
+    program = compile_c(compiler, f"gcc-{guest}-linux-gnu", [source], flags, ["-lm", "-latomic", "-pthread"])
+    root = f"/usr/{guest}-linux-gnu"
+    environment = dict(os.environ, ISOMORPH_TEST="from outside")
+    stdin = b"first line\nsecond line\n"
+    expected = run([qemu, "-L", root, str(program), "one", "two words"], stdin=stdin, environment=environment)
+    command = isomorph("run", "-L", root, str(program), "one", "two words")
+    actual = run(command, stdin=stdin, environment=environment)
+    assert actual.stdout.decode(errors="replace") == expected.stdout.decode(errors="replace")
+    assert (actual.status, actual.stderr) == (expected.status, expected.stderr)
+
+
+@pytest.mark.parametrize(("level", "link"), KINDS)
+@pytest.mark.parametrize("guest", GUESTS)
+@pytest.mark.parametrize("source", HOSTED, ids=lambda path: path.stem)
+def test_hosted(source: Path, guest: str, level: str, link: str) -> None:
+    same_as_qemu(guest, source, level, link)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("guest", GUESTS)
+@pytest.mark.parametrize("source", STANDING, ids=lambda path: path.stem)
+def test_processes(source: Path, guest: str) -> None:
+    same_as_qemu(guest, source, "-O2", "-static")
