@@ -22,6 +22,9 @@ _FILES = (
     "entry_x86_64.ll",
 )
 
+#: and of a machine's
+_MACHINE_FILES = ("machine.ll",)
+
 #: functions of the engine that Python calls by their address in the blob: name -> (argument count, whether it returns)
 ENTRY_POINTS: dict[str, tuple[int, bool]] = {
     "cpu_exec_native": (1, False),  # env
@@ -60,6 +63,7 @@ def _names(layout: Layout) -> Iterator[tuple[str, int]]:
         ("access", tb.ACCESS),
         ("count", tb.COUNT_RECORD),
         ("guard", tb.GUARD),
+        ("machine", tb.MACHINE),
     ):
         for name, offset in offsets.items():
             yield f"{prefix}_{name}", offset
@@ -113,10 +117,20 @@ def _names(layout: Layout) -> Iterator[tuple[str, int]]:
 def engine_ir(layout: Layout) -> str:
     """The module text: defines ENTRY_POINTS, @tb_lookup, @tb_link and @mem_slow; wants the ISA's own decoder.
 
-    Wanted: @decode_insn, @decode_goto, @decode_after, @next_flags, @fused_handler, @fetch_fault and @sync_state.
+    Wanted: @decode_insn, @decode_goto, @decode_after, @next_flags, @fused_handler, @fetch_fault and @sync_state;
+    for a machine also its hooks, and it defines what those call.
     """
     if layout.max_bytes > tb.FETCH_BYTES:
         raise ValueError(f"{layout.isa}: instructions of {layout.max_bytes} bytes, more than {tb.FETCH_BYTES}")
+    return _filled(layout, (*_FILES, *_MACHINE_FILES) if layout.machine else _FILES)
+
+
+def machine_ir(layout: Layout) -> str:
+    """A module of what hooks call alone."""
+    return _filled(layout, _MACHINE_FILES)
+
+
+def _filled(layout: Layout, files: tuple[str, ...]) -> str:
     names = dict(_names(layout))
     folder = Path(__file__).parent
-    return "\n".join(Template((folder / name).read_text(encoding="ascii")).substitute(names) for name in _FILES)
+    return "\n".join(Template((folder / name).read_text(encoding="ascii")).substitute(names) for name in files)

@@ -227,8 +227,15 @@ class FunctionLowering:
         self.declarations[op.symbol] = f"declare hidden {returned} @{op.symbol}({types}) #0"
         self._call(op, f"@{op.symbol}")
 
-    def _call(self, op: Op, function: str) -> None:
-        arguments = ", ".join(f"i{w} {self.value(value)}" for value, w in zip(op.args, op.widths, strict=True))
+    def call_env(self, op: Op) -> None:
+        types = ", ".join(["ptr", *(f"i{w}" for w in op.widths)])
+        returned = result_type(tuple(temp.width for temp in op.results))
+        self.declarations[op.symbol] = f"declare hidden {returned} @{op.symbol}({types}) #0"
+        self._call(op, f"@{op.symbol}", "ptr %env")
+
+    def _call(self, op: Op, function: str, *context: str) -> None:
+        given = [f"i{w} {self.value(value)}" for value, w in zip(op.args, op.widths, strict=True)]
+        arguments = ", ".join([*context, *given])
         widths = tuple(temp.width for temp in op.results)
         returned = result_type(widths)
         attributes = "#2" if op.flag else "#1" if self.strict else "#0"
@@ -476,6 +483,11 @@ class FunctionLowering:
             raise InternalError(f"an atomic access of {width} bits")
         return width
 
+    def machine_only(self, op: Op) -> None:
+        raise InternalError(f"{op.name} outside a machine")
+
+    clock = machine_only
+
     def fence(self, op: Op) -> None:
         self.line("fence seq_cst")
 
@@ -525,6 +537,7 @@ _CONTROL: dict[str, str] = (
             "br",
             "brcond",
             "call",
+            "call_env",
             "ret",
             "next",
             "goto_tb",
@@ -544,6 +557,7 @@ _CONTROL: dict[str, str] = (
             "ld_mem",
             "st_mem",
             "cas_mem",
+            "clock",
             "fence",
             "ld_host",
             "st_host",
@@ -574,9 +588,13 @@ def result_type(widths: tuple[int, ...]) -> str:
     return "{ " + ", ".join(f"i{width}" for width in widths) + " }"
 
 
-def lower_module(functions: Iterable[Function], text: str = "") -> str:
+#: makes the lowering of (function, its name, its successor, whether it is inlined): FunctionLowering, or a machine's
+Lowering = Callable[[Function, str, str, bool], FunctionLowering]
+
+
+def lower_module(functions: Iterable[Function], text: str = "", lowering: Lowering = FunctionLowering) -> str:
     """An LLVM module of these functions, once verified, and before them IR text that defines or declares other ones."""
-    return module_text([FunctionLowering(verify(function)) for function in functions], text)
+    return module_text([lowering(verify(function), "", "", False) for function in functions], text)
 
 
 def fused_name(first: Function, second: Function) -> str:
@@ -584,15 +602,15 @@ def fused_name(first: Function, second: Function) -> str:
     return f"{first.name}__{second.name}"
 
 
-def lower_fused(pairs: Iterable[tuple[Function, Function]]) -> str:
+def lower_fused(pairs: Iterable[tuple[Function, Function]], lowering: Lowering = FunctionLowering) -> str:
     """An LLVM module of handlers that do the work of two records, the first one's and the next one's."""
     seconds: dict[str, FunctionLowering] = {}
     fused = []
     for first, second in pairs:
         inlined = f"second_{second.name}"
         if inlined not in seconds:
-            seconds[inlined] = FunctionLowering(verify(second), inlined, inlined=True)
-        fused.append(FunctionLowering(verify(first), fused_name(first, second), f"@{inlined}"))
+            seconds[inlined] = lowering(verify(second), inlined, "", True)
+        fused.append(lowering(verify(first), fused_name(first, second), f"@{inlined}", False))
     return module_text([*seconds.values(), *fused], "")
 
 

@@ -322,6 +322,7 @@ _op(
 )
 _op("st_host", "64 w ->", "write host memory likewise", Effect.HOST)
 _op("host_time", "-> 64", "the host's cycle counter", Effect.ORDER)
+_op("clock", "64 -> 64", "machines: the platform's clock after so many instructions", Effect.ORDER)
 
 # ---------------------------------------------------------------- control
 
@@ -343,6 +344,13 @@ _op(
     "labels offset",
 )
 _op("call", "* -> *", "call the helper `symbol`; `flag`: it has no effects", Effect.ORDER, "symbol flag")
+_op(
+    "call_env",
+    "* -> *",
+    "call the engine's function `symbol` with env before the arguments; it may read and write anything",
+    Effect.READ_STATE | Effect.WRITE_STATE | Effect.READ_MEMORY | Effect.WRITE_MEMORY | Effect.ORDER,
+    "symbol",
+)
 _op("symbol", "-> 64", "host address of the function `symbol`", PURE, "symbol")
 _op("ret", "* ->", "return the arguments (plain functions)", Effect.LEAVE)
 _op(
