@@ -93,12 +93,14 @@ class Place:
     """Where a device stands in a machine: what it needs to know to describe itself.
 
     interrupts   for each of its lines, the cells that name it to `parent`
+    extended     for a device whose lines go to several controllers: the controller and its cell, line by line
     """
 
     address: int
     size: int
     parent: Node | None = None
     interrupts: tuple[tuple[int, ...], ...] = ()
+    extended: tuple[tuple[Node, int], ...] = ()
 
     def node(self, name: str, *compatible: str) -> Node:
         """A node with `compatible`, `reg` and interrupts."""
@@ -108,6 +110,8 @@ class Place:
         if self.parent is not None and self.interrupts:
             node.set("interrupts", *[cell for cells in self.interrupts for cell in cells])
             node.set("interrupt-parent", self.parent)
+        if self.extended:
+            node.set("interrupts-extended", *[cell for pair in self.extended for cell in pair])
         return node
 
 

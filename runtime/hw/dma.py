@@ -67,6 +67,11 @@ class Dma:
                 view[:] = data[start - address : start - address + len(view)]
         self.written(address, size)
 
+    def check(self, address: int, size: int) -> None:
+        """DmaError unless all of it is RAM."""
+        for start, length in self._parts(address, size) if size else ():
+            self.view(start, length, True)
+
     def _parts(self, address: int, size: int) -> list[tuple[int, int]]:
         """An access cut where one memory ends and the next begins."""
         parts, at = [], address

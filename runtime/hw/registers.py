@@ -14,12 +14,14 @@ Everything else follows: access of other widths, reset, saved state, and a log t
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from runtime.core.record import computed, record
 from runtime.hw.device import Device, DeviceError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import ClassVar
 
 
@@ -76,8 +78,8 @@ class Register:
 
 
 @record
-class _Slot:
-    """A register of a device's, with the methods that go with it."""
+class Slot:
+    """One of a device's registers at `start`, with the names of the methods that go with it."""
 
     register: Register
     index: int
@@ -90,52 +92,51 @@ class _Slot:
         return f"{self.register.name}[{self.index}]" if self.register.count > 1 else self.register.name
 
 
+def check(owner: str, registers: Sequence[Register]) -> None:
+    """TypeError if two registers of one bank share a byte."""
+    places = sorted(
+        (register.bank, register.offset + index * register.step, register.width, register.name)
+        for register in registers
+        for index in range(register.count)
+    )
+    for (bank, start, width, name), (other_bank, other_start, _, other) in pairwise(places):
+        if bank == other_bank and start + width > other_start:
+            raise TypeError(f"{owner}: {name} and {other} share a byte")
+
+
 class RegisterDevice(Device):
     """A device that is made of registers.
 
-    value   name -> contents of the registers there is one of; array: of those there are several of
+    registers   REGISTERS, unless the constructor was given others (when their number is the machine's choice)
+    value       name -> contents of the registers there is one of; array: of those there are several of
     """
 
     REGISTERS: ClassVar[tuple[Register, ...]] = ()
-    _slots: ClassVar[dict[tuple[str, int], _Slot]] = {}
-    _names: ClassVar[dict[str, Register]] = {}
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        cls._slots = {}
-        cls._names = {register.name: register for register in cls.REGISTERS}
-        for register in cls.REGISTERS:
-            reader, writer = f"read_{register.name.lower()}", f"write_{register.name.lower()}"
-            for index in range(register.count):
-                start = register.offset + index * register.step
-                slot = _Slot(
-                    register,
-                    index,
-                    start,
-                    reader if hasattr(cls, reader) else "",
-                    writer if hasattr(cls, writer) else "",
-                )
-                for byte in range(start, start + register.width):
-                    if (register.bank, byte) in cls._slots:
-                        other = cls._slots[register.bank, byte]
-                        raise TypeError(f"{cls.__name__}: {slot.name} and {other.name} share a byte")
-                    cls._slots[register.bank, byte] = slot
+        check(cls.__name__, cls.REGISTERS)
 
-    def __init__(self, name: str, size: int) -> None:
+    def __init__(self, name: str, size: int, registers: Sequence[Register] | None = None) -> None:
         super().__init__(name, size)
+        self.registers = self.REGISTERS if registers is None else tuple(registers)
+        if registers is not None:
+            check(name, registers)
+        self._names = {register.name: register for register in self.registers}
+        self._slots: dict[tuple[str, int], Slot] = {}
         self.value: dict[str, int] = {}
         self.array: dict[str, list[int]] = {}
         self._restore_registers()
 
     def _restore_registers(self) -> None:
-        for register in self.REGISTERS:
+        for register in self.registers:
             if register.count > 1:
                 self.array[register.name] = [register.reset] * register.count
             else:
                 self.value[register.name] = register.reset
 
-    def bank(self, write: bool) -> str:
-        """Which bank stands at addresses that several share."""
+    def bank(self, offset: int, write: bool) -> str:
+        """Which bank stands at an address that several share."""
         return ""
 
     def field(self, register: str, name: str) -> int:
@@ -183,11 +184,31 @@ class RegisterDevice(Device):
             self._store(slot, (value >> 8 * done << 8 * skipped) & bits, bits)
             done += count
 
-    def _slot(self, offset: int, write: bool) -> _Slot | None:
-        slots = self._slots
-        return slots.get((self.bank(write), offset)) or slots.get(("", offset))
+    def _slot(self, offset: int, write: bool) -> Slot | None:
+        bank = self.bank(offset, write)
+        found = self._slots.get((bank, offset))
+        if found is None:
+            found = self._search(bank, offset)
+            if found is not None:
+                self._slots[bank, offset] = found
+        return found
 
-    def _load(self, slot: _Slot) -> int:
+    def _search(self, bank: str, offset: int) -> Slot | None:
+        for register in self.registers:
+            if offset >= register.offset and register.bank in ("", bank):
+                index, rest = divmod(offset - register.offset, register.step)
+                if index < register.count and rest < register.width:
+                    reader, writer = f"read_{register.name.lower()}", f"write_{register.name.lower()}"
+                    return Slot(
+                        register,
+                        index,
+                        offset - rest,
+                        reader if hasattr(self, reader) else "",
+                        writer if hasattr(self, writer) else "",
+                    )
+        return None
+
+    def _load(self, slot: Slot) -> int:
         register = slot.register
         if register.access == "wo":
             value = 0
@@ -200,7 +221,7 @@ class RegisterDevice(Device):
             self.log("io", f"{self.name}: {slot.name} is {register.text(value)}")
         return value
 
-    def _store(self, slot: _Slot, value: int, bits: int) -> None:
+    def _store(self, slot: Slot, value: int, bits: int) -> None:
         register = slot.register
         if self.log is not None:
             self.log("io", f"{self.name}: {slot.name} := {register.text(value)}")

@@ -28,7 +28,7 @@ class Sample(RegisterDevice):
         super().__init__("sample0", 0x100)
         self.sent: list[int] = []
 
-    def bank(self, write: bool) -> str:
+    def bank(self, offset: int, write: bool) -> str:
         return "high" if self.field("CONTROL", "ENABLE") else "low"
 
     def read_count(self) -> int:
@@ -116,7 +116,7 @@ def test_reset_and_saved_state(sample: Sample) -> None:
 
 
 def test_two_registers_in_one_place_are_refused() -> None:
-    with pytest.raises(TypeError, match="B and A share a byte"):
+    with pytest.raises(TypeError, match="A and B share a byte"):
 
         class Wrong(RegisterDevice):
             REGISTERS = (Register("A", 0), Register("B", 2))
