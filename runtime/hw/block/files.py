@@ -30,7 +30,7 @@ class HostFile:
         self.path = path
         self.read_only = read_only
         try:
-            self.descriptor = os.open(path, (os.O_RDONLY if read_only else os.O_RDWR) | os.O_CLOEXEC)
+            self.descriptor = os.open(path, (os.O_RDONLY if read_only else os.O_RDWR) | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
             mend = "; readonly=on would do for a look" if error.errno in (errno.EACCES, errno.EROFS) else ""
             raise ImageError(f"{path}: {error.strerror}{mend if not read_only else ''}") from error

@@ -30,12 +30,15 @@ def open_image(
 def _open(path: str, format: str | None, read_only: bool, above: tuple[tuple[int, int], ...]) -> BlockBackend:
     if format is not None and format not in FORMATS:
         raise ImageError(f"{path}: there is no image format {format}; there are {', '.join(FORMATS)}")
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise ImageError(f"{path}: {error.strerror}") from error
+    identity = (status.st_dev, status.st_ino)
+    if identity in above or len(above) >= MOST_DEEP:
+        raise ImageError(f"{path}: it is its own backing file")
     file = HostFile(path, read_only=read_only)
     try:
-        status = os.fstat(file.descriptor)
-        identity = (status.st_dev, status.st_ino)
-        if identity in above or len(above) >= MOST_DEEP:
-            raise ImageError(f"{path}: it is its own backing file")
         guessed = format is None
         if guessed:
             format = "qcow2" if file.read(0, 4) == MAGIC else "raw"
