@@ -17,6 +17,7 @@ _FILES = (
     "generate.ll",
     "invalidate.ll",
     "regions.ll",
+    "reservation.ll",
     "mem_slow.ll",
     "threads.ll",
     "entry_x86_64.ll",
