@@ -22,7 +22,8 @@ class Exit(IntEnum):
     HOOK = 7  # env.pc is an address that Python wants to see before it runs (runtime/core/watch.py)
     HOT = 8  # the block at env.pc has become hot, and TcgContext.hot_exit asks to be told at once
     CODE_PAGE = 9  # a block of a page that other vCPUs may be storing to: generate it with the world stopped
-    HOST_ERROR = 10  # a device's Python raised an exception; the instruction at env.pc has not happened
+    POLL = 10  # state that `on interrupt` reads has changed: poll, then go on at env.pc
+    HOST_ERROR = 11  # a device's Python raised an exception; the instruction at env.pc has not happened
 
 
 class FaultKind(IntEnum):
@@ -84,7 +85,7 @@ RUNTIME_FIELDS: tuple[tuple[str, int], ...] = (
     ("walk_page", 8),  # what hook_translate found: the physical page's first address,
     ("walk_bits", 8),  # the log2 of its size,
     ("walk_permissions", 8),  # and what is allowed there: 1 read, 2 write, 4 execute
-    ("physical_error", 8),  # 1 when a hook's own access found nothing at its physical address
+    ("phys_failed", 8),  # set by the engine when phys_load, phys_store or phys_cmpxchg reached nothing
     ("fetch_addend", 8),  # what makes a host address of the virtual one that instructions are fetched from
     ("second_place", 8),  # where in RAM the second page of an instruction that straddles two begins
     ("host_error", 8),  # 1: the bus callback failed, Python has an exception to raise
@@ -103,6 +104,9 @@ RUNTIME_FIELDS: tuple[tuple[str, int], ...] = (
     ("tlb_misses", 8),  # runs of hook_translate
     ("tlb_flushes", 8),
     ("bus_accesses", 8),
+    ("guest_mxcsr", 8),  # while Python is called from guest code
+    ("bus_value", 8),  # of a bus access
+    ("hook_value", 8),  # of a hook's access to physical memory
     ("slow", 64),  # bytes of an access that takes the slow path
 )
 

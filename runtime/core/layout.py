@@ -90,6 +90,8 @@ class Layout:
     size: int  # bytes of env, a multiple of 64
     slot: str | None = None  # the mode that is 1 in a delay slot
     bases: tuple[str, ...] = ()  # isas that this one extends, the nearest first
+    translation: tuple[str, ...] = ()  # modes that `on translate` reads
+    machine: bool = False  # for code that runs whole machines: memory is reached through the TLB
     by_name: dict[str, RegisterLayout] = computed()
 
     def __post_init__(self) -> None:
