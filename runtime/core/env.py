@@ -21,6 +21,7 @@ class Exit(IntEnum):
     TRANSLATED = 6  # trace mode: env.tb is new; go on at env.pc
     HOOK = 7  # env.pc is an address that Python wants to see before it runs (runtime/core/watch.py)
     HOT = 8  # the block at env.pc has become hot, and TcgContext.hot_exit asks to be told at once
+    POLL = 10  # state that `on interrupt` reads has changed: poll, then go on at env.pc
     CODE_PAGE = 9  # a block of a page that other vCPUs may be storing to: generate it with the world stopped
     POLL = 10  # state that `on interrupt` reads has changed: poll, then go on at env.pc
     HOST_ERROR = 11  # a device's Python raised an exception; the instruction at env.pc has not happened
@@ -73,6 +74,12 @@ RUNTIME_FIELDS: tuple[tuple[str, int], ...] = (
     ("native", 8),  # host address of the ISA's native code: regions find its functions by their offsets in it
     ("running", 8),  # 1 while native code runs with this env (runtime/tcg/threads.ll)
     ("store_page", 8),  # the last page of code that native code stored to since it was entered; all ones: none
+    ("machine", 8),  # host address of a machine's functions (runtime/tcg/tb.py: MACHINE), 0 for a user program
+    # What the hooks of a machine tell the engine (gen/native_hooks.py):
+    ("walk_page", 8),  # physical address of the page that hook_translate found
+    ("walk_bits", 8),  # log2 of its size
+    ("walk_permissions", 8),  # 1 to load, 2 to store, 4 to fetch
+    ("phys_failed", 8),  # set by the engine when phys_load, phys_store or phys_cmpxchg reached nothing
     ("sink", 64),  # where writes to hard-wired registers go
     # From here on: machines only (runtime/tcg/soft_mmu.ll, system.ll).
     ("kick", 8),  # blocks end in an exit when less of the budget is left than this: 0, or KICKED
@@ -82,10 +89,6 @@ RUNTIME_FIELDS: tuple[tuple[str, int], ...] = (
     ("jump_generation", 8),  # jump cache entries of another generation are stale
     ("large_page", 8),  # addresses that are this in the bits of `large_mask` may lie in pages larger than an entry's
     ("large_mask", 8),
-    ("walk_page", 8),  # what hook_translate found: the physical page's first address,
-    ("walk_bits", 8),  # the log2 of its size,
-    ("walk_permissions", 8),  # and what is allowed there: 1 read, 2 write, 4 execute
-    ("phys_failed", 8),  # set by the engine when phys_load, phys_store or phys_cmpxchg reached nothing
     ("fetch_addend", 8),  # what makes a host address of the virtual one that instructions are fetched from
     ("second_place", 8),  # where in RAM the second page of an instruction that straddles two begins
     ("host_error", 8),  # 1: the bus callback failed, Python has an exception to raise

@@ -16,6 +16,8 @@ _COMMON = ("engine.ll", "generate.ll", "invalidate.ll", "regions.ll", "threads.l
 #: and what is behind guest addresses: in a user program, in a machine
 _USER = ("reservation.ll", "mem_slow.ll")
 _MACHINE = ("soft_mmu.ll", "system.ll")
+#: what hooks call, where there is no engine
+_HOOKS_ALONE = ("machine.ll",)
 
 #: functions of the engine that Python calls by their address in the blob: name -> (argument count, whether it returns)
 ENTRY_POINTS: dict[str, tuple[int, bool]] = {
@@ -53,6 +55,13 @@ DECODED_SLOTS_SHIFT, DECODED_SLOTS_MASK = 25, 7
 # From this bit on: the number of the handler as @fused_handler knows it, 0 for one that is never fused.
 DECODED_FUSIBLE_SHIFT = 32
 
+#: a spec without `on wake`: an interrupt that is taken wakes
+_WAKE = """define hidden i64 @hook_wake(ptr %env) nounwind {
+  %taken = call i64 @hook_interrupt(ptr %env)
+  ret i64 %taken
+}
+"""
+
 
 def _names(layout: Layout) -> Iterator[tuple[str, int]]:
     """Every $name of the templates and its value."""
@@ -70,6 +79,7 @@ def _names(layout: Layout) -> Iterator[tuple[str, int]]:
         ("entry", soft_tlb.TLB_ENTRY),
         ("full", soft_tlb.TLB_FULL),
         ("tlb", soft_tlb.TLB),
+        ("machine", tb.MACHINE),
     ):
         for name, offset in offsets.items():
             yield f"{prefix}_{name}", offset
@@ -144,16 +154,28 @@ def _names(layout: Layout) -> Iterator[tuple[str, int]]:
 def engine_ir(layout: Layout) -> str:
     """The module text: defines ENTRY_POINTS, @tb_lookup, @tb_link and @mem_slow; wants the ISA's own decoder.
 
-    Wanted: @decode_insn, @decode_goto, @decode_after, @next_flags, @fused_handler, @fetch_fault and @sync_state.
+    Wanted: @decode_insn, @decode_goto, @decode_after, @next_flags, @fused_handler, @fetch_fault and @sync_state;
+    for a machine also its hooks, and it defines what those call.
     """
     if layout.max_bytes > tb.FETCH_BYTES:
         raise ValueError(f"{layout.isa}: instructions of {layout.max_bytes} bytes, more than {tb.FETCH_BYTES}")
+    if not layout.machine:
+        return _filled(layout, (*_COMMON, *_USER))
+    parts = [_filled(layout, (*_COMMON, *_MACHINE)), _tlb_number(layout)]
+    if "wake" not in layout.hooks:
+        parts.append(_WAKE)
+    return "\n".join(parts)
+
+
+def machine_ir(layout: Layout) -> str:
+    """A module of what hooks call alone."""
+    return _filled(layout, _HOOKS_ALONE)
+
+
+def _filled(layout: Layout, files: tuple[str, ...]) -> str:
     names = dict(_names(layout))
     folder = Path(__file__).parent
-    files = (*_COMMON, *(_MACHINE if layout.machine else _USER))
     parts = [Template((folder / name).read_text(encoding="ascii")).substitute(names) for name in files]
-    if layout.machine:
-        parts.append(_tlb_number(layout))
     return "\n".join(parts)
 
 

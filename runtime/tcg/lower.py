@@ -228,8 +228,15 @@ class FunctionLowering:
         self.declarations[op.symbol] = f"declare hidden {returned} @{op.symbol}({types}) #0"
         self._call(op, f"@{op.symbol}")
 
-    def _call(self, op: Op, function: str) -> None:
-        arguments = ", ".join(f"i{w} {self.value(value)}" for value, w in zip(op.args, op.widths, strict=True))
+    def call_env(self, op: Op) -> None:
+        types = ", ".join(["ptr", *(f"i{w}" for w in op.widths)])
+        returned = result_type(tuple(temp.width for temp in op.results))
+        self.declarations[op.symbol] = f"declare hidden {returned} @{op.symbol}({types}) #0"
+        self._call(op, f"@{op.symbol}", "ptr %env")
+
+    def _call(self, op: Op, function: str, *context: str) -> None:
+        given = [f"i{w} {self.value(value)}" for value, w in zip(op.args, op.widths, strict=True)]
+        arguments = ", ".join([*context, *given])
         widths = tuple(temp.width for temp in op.results)
         returned = result_type(widths)
         attributes = "#2" if op.flag else "#1" if self.strict else "#0"
@@ -526,6 +533,7 @@ _CONTROL: dict[str, str] = (
             "br",
             "brcond",
             "call",
+            "call_env",
             "ret",
             "next",
             "goto_tb",

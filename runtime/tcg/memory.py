@@ -38,17 +38,9 @@ class AtomicUpdate:
         """Store `new` if the location still holds `old`, else go back and try with what it holds now."""
         builder, width = self._builder, self._width
         self.committed = True
-        if builder.dead or self._in_one_step(new):
+        if builder.dead or (builder.in_one_step() and self._in_one_step(new)):
             return
-        address_width = builder.memory_layout(self._memory).address_width
-        seen = builder.emit1(
-            "cas_mem",
-            (self._address, self.old, new),
-            (address_width, width, width),
-            width,
-            symbol=self._memory,
-            flag=self._big,
-        )
+        seen = builder.compare_exchange(self._memory, self._address, width, self.old, new, self._big)
         done, retry = builder.function.label(), builder.function.label()
         builder.branch(builder.eq(width, seen, self.old), done, retry)
         builder.bind(retry)
@@ -202,14 +194,30 @@ class MemoryBuilder(ControlBuilder):
         address_width = self.memory_layout(memory).address_width
         address = self.operand(address, address_width)
         order = self._static_order(big)
-        self.check(memory, address, width // 8, WRITE, atomic=True)
-        found = self.emit1("ld_mem", (address,), (address_width,), width, symbol=memory, flag=order)
+        found = self.read_for_update(memory, address, width, order)
         header = self.function.label("atomic")
         self.emit("br", (found,), (width,), labels=(header,))
         update = AtomicUpdate(self, memory, address, width, order, header)
         yield update
         if not update.committed:
             raise InternalError("an atomic body that does not commit")
+
+    def read_for_update(self, memory: str, address: Value, width: int, big: bool) -> Value:
+        """The value that a read-modify-write starts from."""
+        self.check(memory, address, width // 8, WRITE, atomic=True)
+        address_width = self.memory_layout(memory).address_width
+        return self.emit1("ld_mem", (address,), (address_width,), width, symbol=memory, flag=big)
+
+    def compare_exchange(
+        self, memory: str, address: Value, width: int, expected: Value, new: Value, big: bool
+    ) -> Value:
+        """What stands at a checked address; if it is `expected`, `new` from now on."""
+        widths = (self.memory_layout(memory).address_width, width, width)
+        return self.emit1("cas_mem", (address, expected, new), widths, width, symbol=memory, flag=big)
+
+    def in_one_step(self) -> bool:
+        """Whether the host's own exchange-and-operate may be used."""
+        return True
 
     def load_exclusive(self, memory: str, address: Value, width: int, big: Value) -> Value:
         """Load and reserve the address: store_exclusive succeeds while the value stands there."""
@@ -235,14 +243,7 @@ class MemoryBuilder(ControlBuilder):
                 self.check(memory, address, width // 8, WRITE, atomic=True)
                 whole: Temp = self.emit1("ld_env", (), (), 64, offset=ENV["exclusive_value"])
                 expected = self.slice(whole, 64, 0, width)
-                seen = self.emit1(
-                    "cas_mem",
-                    (address, expected, value),
-                    (address_width, width, width),
-                    width,
-                    symbol=memory,
-                    flag=order,
-                )
+                seen = self.compare_exchange(memory, address, width, expected, value, order)
                 done.set(self.eq(width, seen, expected))
         self.emit("st_env", (NO_RESERVATION,), (64,), offset=ENV["exclusive_address"])
         return done.get()

@@ -359,6 +359,13 @@ _op(
     "labels offset",
 )
 _op("call", "* -> *", "call the helper `symbol`; `flag`: it has no effects", Effect.ORDER, "symbol flag")
+_op(
+    "call_env",
+    "* -> *",
+    "call the engine's function `symbol` with env before the arguments; it may read and write anything",
+    Effect.READ_STATE | Effect.WRITE_STATE | Effect.READ_MEMORY | Effect.WRITE_MEMORY | Effect.ORDER,
+    "symbol",
+)
 _op("symbol", "-> 64", "host address of the function `symbol`", PURE, "symbol")
 _op("ret", "* ->", "return the arguments (plain functions)", Effect.LEAVE)
 _op(
