@@ -21,7 +21,6 @@ class Exit(IntEnum):
     TRANSLATED = 6  # trace mode: env.tb is new; go on at env.pc
     HOOK = 7  # env.pc is an address that Python wants to see before it runs (runtime/core/watch.py)
     HOT = 8  # the block at env.pc has become hot, and TcgContext.hot_exit asks to be told at once
-    POLL = 10  # state that `on interrupt` reads has changed: poll, then go on at env.pc
     CODE_PAGE = 9  # a block of a page that other vCPUs may be storing to: generate it with the world stopped
     POLL = 10  # state that `on interrupt` reads has changed: poll, then go on at env.pc
     HOST_ERROR = 11  # a device's Python raised an exception; the instruction at env.pc has not happened
