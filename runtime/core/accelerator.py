@@ -16,6 +16,7 @@ __all__ = [
     "Accelerator",
     "Bus",
     "BusError",
+    "Clock",
     "Failed",
     "Idle",
     "Ram",
@@ -64,6 +65,13 @@ class Bus(Protocol):
         """Call `listener` whenever `ram()` gives another answer than before."""
 
 
+class Clock(Protocol):
+    """The machine's virtual time: what a processor's own counters and timers go by."""
+
+    def now(self) -> int:
+        """Nanoseconds since the machine's start; it stands still while the machine does."""
+
+
 @record
 class Running:
     """The slice is over, or somebody kicked: nothing happened that the machine must know of."""
@@ -100,9 +108,14 @@ VcpuExit = Running | Idle | Shutdown | Reset | Failed
 
 
 class Vcpu(Protocol):
-    """One processor.  `run` is called by one thread at a time; `kick` and `set_input` by any."""
+    """One processor.  `run` is called by one thread at a time; `kick` and `set_input` by any.
+
+    executed   instructions executed since it was made.  It is exact whenever `run` has returned and whenever the bus is
+               entered on this processor's behalf, for virtual time may be made of it (-icount).
+    """
 
     index: int
+    executed: int
 
     def run(self, instructions: int) -> VcpuExit:
         """Execute about so many instructions at most, fewer if something happens."""
@@ -150,5 +163,5 @@ class Accelerator(Protocol):
 
     name: str
 
-    def make_vm(self, bus: Bus, ports: Bus | None = None) -> Vm:
-        """A machine on `bus`, and `ports` for a processor with port I/O."""
+    def make_vm(self, bus: Bus, ports: Bus | None = None, clock: Clock | None = None) -> Vm:
+        """A machine on `bus`, and `ports` for a processor with port I/O; without a `clock`, the host's."""
