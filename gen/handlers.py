@@ -299,10 +299,11 @@ class HandlerBuilder(Builder):
         size = -(-at // 8) * 8
         if size > RECORD_MAX_BYTES:
             raise RecordTooLong(f"{self.function.name}: an op record of {size} bytes")
+        last = all(op.name != "next" for op in self.ops)
         for op in self.ops:
             if op.name == "ld_slot":
                 op.offset = self.slots[op.offset].offset
-            elif op.name == "next":
+            elif op.name == "next" or (op.name == "goto_ptr" and last):
                 op.size = size
         self.slots = [self.slots[number] for number in kept]
         return size

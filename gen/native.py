@@ -63,6 +63,18 @@ def fetch_fault(layout: Layout, bad_address: Callable[[Builder, Value, Value], o
     return function
 
 
+def bad_address(layout: Layout, hook: Callable[[Builder, Value, Value], object] | None) -> Function:
+    """`@bad_address(env, access, address)`: notes the exception for an address where nothing answers."""
+    function = plain_function("bad_address", (64, 64), (), ("env",))
+    b = _FaultBuilder(layout, function)
+    access, whole = function.parameters
+    if hook is not None:
+        hook(b, b.slice(access, 64, 0, 2), b.slice(whole, 64, 0, layout.memories[0].address_width))
+    if not b.dead:
+        b.ret(())
+    return function
+
+
 def sync_state(layout: Layout) -> Function:
     """`@sync_state(env)`: folds the host's accrued FP flags into the guest's."""
     function = plain_function("sync_state", (), (), ("env",))
@@ -142,7 +154,9 @@ class _Native:
     def support(self) -> list[Function]:
         """Helpers, and what the engine asks of every ISA."""
         helpers = [helper_function(self.layout, helper) for helper in self.module.HELPERS.values()]
-        hooks = hook_functions(self.layout, self.module) if self.layout.machine else ()
+        hooks: list[Function] = []
+        if self.layout.machine:
+            hooks = [bad_address(self.layout, self.bad_address), *hook_functions(self.layout, self.module)]
         return [*helpers, fetch_fault(self.layout, self.bad_address), sync_state(self.layout), *hooks]
 
 

@@ -219,15 +219,19 @@ class Builder(MemoryBuilder):
         known = self.modes.get(name)
         if known is not None and same(known, value):
             return
-        self.modes[name] = None if isinstance(value, Temp) else value
-        self._store_mode(mode, value)
+        # Another way of translating addresses begins with another block, which is looked up anew.
+        moves = self.layout.machine and name in self.layout.translation
+        self.modes[name] = None if moves or isinstance(value, Temp) else value
+        self._store_mode(mode, value, moves)
         if self.layout.machine and name in self.layout.interrupt:
             self._rerouted.value = 1
 
-    def _store_mode(self, mode: ModeLayout, value: Value) -> None:
+    def _store_mode(self, mode: ModeLayout, value: Value, moves: bool = False) -> None:
         together: Value | None = 0
         for each in self.layout.modes:
             known = self.modes.get(each.name)
+            if moves and each is mode and not isinstance(value, Temp):
+                known = value
             if each.prefix:
                 continue
             if known is None or together is None:
@@ -434,7 +438,8 @@ class Builder(MemoryBuilder):
     def spend(self, target: Value) -> Value:
         """Count the instructions up to here; exit with pc = target if the budget is overdrawn."""
         left = self.budget_after()
-        for over in self.If(self.slt(64, left, 0), weight=SELDOM):
+        least = self.emit1("kick", (), (), 64) if self.layout.machine else 0
+        for over in self.If(self.slt(64, left, least), weight=SELDOM):
             if over:
                 self.emit("exit", (target, left), (self.layout.pc_width, 64), offset=Exit.BUDGET)
         return left

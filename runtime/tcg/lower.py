@@ -24,6 +24,7 @@ from runtime.tcg.ir import Function, InternalError, Label, Op, Operand, Temp
 from runtime.tcg.lower_values import lower_value, real_type, upper_bound
 from runtime.tcg.ops import mask
 from runtime.tcg.optimize import remove_unreachable
+from runtime.tcg.tb import SEEN_TARGETS
 from runtime.tcg.verify import verify
 
 #: where handlers begin: a jump reaches a whole fetch block of the host
@@ -57,6 +58,8 @@ _FLOATING = ("host_", "fpflags_")
 
 class FunctionLowering:
     """The text of one function, built op by op."""
+
+    handler_parameters = HANDLER_PARAMETERS
 
     def __init__(self, function: Function, name: str = "", successor: str = "", inlined: bool = False) -> None:
         """name: of the LLVM function, if not the TCG function's.  successor: the handler that comes next, if it is
@@ -189,7 +192,7 @@ class FunctionLowering:
         function = self.function
         if function.kind == "handler":
             linkage, inline = ("internal", " alwaysinline") if self._inlined else ("hidden", "")
-            return f"define {linkage} preserve_nonecc void @{self._name}({HANDLER_PARAMETERS}){inline}"
+            return f"define {linkage} preserve_nonecc void @{self._name}({self.handler_parameters}){inline}"
         parameters = [f"ptr noalias %{name}" for name in function.context]
         parameters += [f"i{temp.width} %t{temp.id}" for temp in function.parameters]
         return f"define hidden {result_type(function.results)} @{function.name}({', '.join(parameters)})"
@@ -259,8 +262,8 @@ class FunctionLowering:
                 whole = self.let(f"insertvalue {returned} {whole}, i{width} {self.value(value)}, {number}")
             self.line(f"ret {returned} {whole}")
 
-    def _tail_call(self, handler: str, record: str, budget: str) -> None:
-        arguments = f"ptr {record}, ptr %env, ptr %mem, ptr %perm, i64 {budget}"
+    def _tail_call(self, handler: str, record: str, budget: str, memory: str = "%mem") -> None:
+        arguments = f"ptr {record}, ptr %env, ptr {memory}, ptr %perm, i64 {budget}"
         self.line(f"musttail call preserve_nonecc void {handler}({arguments})")
         self.line("ret void")
 
@@ -276,6 +279,11 @@ class FunctionLowering:
 
     def goto_ptr(self, op: Op) -> None:
         self.declarations["tb_lookup"] = _ENGINE["tb_lookup"]
+        if op.size:  # behind the block's last record stand some of the places that its jump went to: for regions
+            pc = self.resized(self.value(op.args[0]), op.widths[0], 64)
+            place = self.let(f"and i64 {self.let(f'lshr i64 {pc}, 1')}, {SEEN_TARGETS - 1}")
+            seen = self.at(self.at("%op", op.size), self.let(f"shl i64 {place}, 3"))
+            self.line(f"store i64 {pc}, ptr {seen}, align 8")
         self._goto_ptr(op, lambda: "@tb_lookup")
 
     def _goto_ptr(self, op: Op, lookup: Callable[[], str]) -> None:
@@ -480,7 +488,7 @@ class FunctionLowering:
     def machine_only(self, op: Op) -> None:
         raise InternalError(f"{op.name} outside a machine")
 
-    clock = machine_only
+    load_mem = store_mem = clock = kick = machine_only
 
     def fence(self, op: Op) -> None:
         self.line("fence seq_cst")
@@ -551,7 +559,10 @@ _CONTROL: dict[str, str] = (
             "ld_mem",
             "st_mem",
             "cas_mem",
+            "load_mem",
+            "store_mem",
             "clock",
+            "kick",
             "fence",
             "ld_host",
             "st_host",

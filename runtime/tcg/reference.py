@@ -263,5 +263,8 @@ _HOST: dict[str, _Float] = {
 #: ops with an entry here; the rest of the table is control, handled where the function runs
 KNOWN = frozenset(_STATE) | frozenset(_HOST) | {name for name, op in OPS.items() if op.evaluate is not None}
 CONTROL = frozenset(
-    ("insn_start", "label", "fence", "br", "brcond", "next", "goto_tb", "goto_ptr", "exit", "ret", "call", "call_env")
+    (
+        *("insn_start", "label", "fence", "br", "brcond", "next", "goto_tb", "goto_ptr", "exit", "ret", "call"),
+        *("call_env", "load_mem", "store_mem", "kick"),  # the last are machines', which have no reference
+    )
 )
