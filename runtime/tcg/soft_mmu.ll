@@ -781,6 +781,16 @@ two:
   %less = sub i64 %n, %more
   %second.full = add i64 %va, %less
   %second = and i64 %second.full, $address_mask
+  %e1 = call ptr @tlb_entry(ptr %env, ptr %tlb, i64 %va, i64 0)
+  %fault.1 = icmp eq ptr %e1, null
+  br i1 %fault.1, label %refused, label %two.second
+
+two.second: ; no device is read from before both pages are known to allow it
+  %e2 = call ptr @tlb_entry(ptr %env, ptr %tlb, i64 %second, i64 0)
+  %fault.2 = icmp eq ptr %e2, null
+  br i1 %fault.2, label %refused, label %two.load
+
+two.load:
   %status.first = call i64 @load_part(ptr %env, ptr %tlb, i64 %va, i64 %less, ptr %slow)
   %fine.first = icmp eq i64 %status.first, 0
   br i1 %fine.first, label %part.second, label %refused
