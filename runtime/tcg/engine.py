@@ -112,6 +112,7 @@ def _names(layout: Layout) -> Iterator[tuple[str, int]]:
     yield "tb_outgoing_count", tb.TB_OUTGOING
     # One more instruction has two jump slots at most, and the jump that cuts a block has one.
     yield "tb_last_outgoing", tb.TB_OUTGOING - 3
+    yield "seen_bytes", 8 * tb.SEEN_TARGETS
     yield "decoded_slots_shift", DECODED_SLOTS_SHIFT
     yield "decoded_slots_mask", DECODED_SLOTS_MASK
     yield "tb_max_instructions", tb.TB_MAX_INSTRUCTIONS

@@ -255,8 +255,12 @@ finish:
   store i64 %tb.size, ptr %tb.size.at
   %tb.icount.at = getelementptr i8, ptr %tb, i64 $tb_icount
   store i64 %tb.icount, ptr %tb.icount.at
-  %end.address = ptrtoint ptr %tb.end to i64
-  %used = sub i64 %end.address, %cursor
+  call void @llvm.memset.p0.i64(ptr %tb.end, i8 0, i64 $seen_bytes, i1 false)
+  %seen.address = ptrtoint ptr %tb.end to i64
+  %seen = sub i64 %seen.address, %cursor
+  %tb.seen.at = getelementptr i8, ptr %tb, i64 $tb_seen
+  store i64 %seen, ptr %tb.seen.at
+  %used = add i64 %seen, $seen_bytes
   %used.padded = add i64 %used, 31
   %allocated = and i64 %used.padded, -32
   %tb.allocated.at = getelementptr i8, ptr %tb, i64 $tb_allocated

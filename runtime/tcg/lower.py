@@ -24,6 +24,7 @@ from runtime.tcg.ir import Function, InternalError, Label, Op, Operand, Temp
 from runtime.tcg.lower_values import lower_value, real_type, upper_bound
 from runtime.tcg.ops import mask
 from runtime.tcg.optimize import remove_unreachable
+from runtime.tcg.tb import SEEN_TARGETS
 from runtime.tcg.verify import verify
 
 #: where handlers begin: a jump reaches a whole fetch block of the host
@@ -278,6 +279,11 @@ class FunctionLowering:
 
     def goto_ptr(self, op: Op) -> None:
         self.declarations["tb_lookup"] = _ENGINE["tb_lookup"]
+        if op.size:  # behind the block's last record stand some of the places that its jump went to: for regions
+            pc = self.resized(self.value(op.args[0]), op.widths[0], 64)
+            place = self.let(f"and i64 {self.let(f'lshr i64 {pc}, 1')}, {SEEN_TARGETS - 1}")
+            seen = self.at(self.at("%op", op.size), self.let(f"shl i64 {place}, 3"))
+            self.line(f"store i64 {pc}, ptr {seen}, align 8")
         self._goto_ptr(op, lambda: "@tb_lookup")
 
     def _goto_ptr(self, op: Op, lookup: Callable[[], str]) -> None:

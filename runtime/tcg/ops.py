@@ -382,7 +382,12 @@ _op(
     Effect.LEAVE,
     "offset",
 )
-_op("goto_ptr", "n 64 ->", "go to the TB of a run-time pc, by the jump cache; arguments: pc, budget", Effect.LEAVE)
+_op(
+    "goto_ptr",
+    "n 64 ->",
+    "go to the TB of a run-time pc, by the jump cache: pc, budget; size: of the TB's last record, or 0",
+    Effect.LEAVE,
+)
 _op(
     "exit",
     "n 64 ->",

@@ -33,6 +33,8 @@ def _layout(fields: Iterable[tuple[str, int]]) -> MappingProxyType[str, int]:
 #: blocks that one block can be linked to at a time; it is cut before it has more jump slots (one past these would
 #: work, unlinked, through tb_find_slow)
 TB_OUTGOING = 16
+#: targets of its last, indirect jump that a block remembers: a power of two
+SEEN_TARGETS = 4
 #: most guest instructions in a block
 TB_MAX_INSTRUCTIONS = 64
 #: most bytes of op records in a block
@@ -74,6 +76,7 @@ TB = _layout(
         ("page0", 48),  # a PageLink for the page of its first byte
         ("page1", 48),  # and for the page of its last byte, when that is another (tb = 0 otherwise)
         ("place", 8),  # machines: where in RAM its first byte is
+        ("seen", 8),  # where in it, behind its records, SEEN_TARGETS pcs begin that an indirect jump went to (or 0)
         ("counted", 8),  # bytes of the count record that its records begin with, 0 if it has none
         # While it is generated, what the decoder said of the last delayed instruction:
         ("delayed_kind", 8),  # DELAYED_*
