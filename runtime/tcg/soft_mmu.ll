@@ -231,18 +231,6 @@ define internal ptr @step_block(ptr %env, i64 %cflags) alwaysinline nounwind {
   ret ptr %block
 }
 
-; And they are as long as the budget allows.
-define internal i64 @step_length(ptr %env) alwaysinline nounwind {
-  %budget.at = getelementptr i8, ptr %env, i64 $env_budget
-  %budget = load i64, ptr %budget.at
-  %least = call i64 @llvm.smax.i64(i64 %budget, i64 0)
-  %less = call i64 @llvm.smin.i64(i64 %least, i64 $tb_max_less)
-  %length = add i64 %less, 1
-  ret i64 %length
-}
-
-declare i64 @llvm.smax.i64(i64, i64)
-declare i64 @llvm.smin.i64(i64, i64)
 declare i64 @llvm.umin.i64(i64, i64)
 
 ; Never asked for: see @page_executable.

@@ -74,7 +74,8 @@ def test_a_device_that_refuses_faults_the_instruction(bench: Make) -> None:
         made.cpu.pc = pc
         made.cpu.run(1)
         assert made.trapped() == (cause, DEVICE, pc)
-    assert made.x(10) == 99 and not made.bus.log
+    assert made.x(10) == 99
+    assert not made.bus.log
 
 
 def test_an_error_in_a_device_comes_out_of_run(bench: Make) -> None:
@@ -88,9 +89,12 @@ def test_an_error_in_a_device_comes_out_of_run(bench: Make) -> None:
     made.bus.on_access = fail
     with pytest.raises(ZeroDivisionError):
         made.cpu.run(10)
-    assert made.cpu.pc == RAM + 4 and made.x(10) == 1 and made.cpu.executed == 1
+    assert made.cpu.pc == RAM + 4
+    assert made.x(10) == 1
+    assert made.cpu.executed == 1
     made.bus.on_access = lambda kind, offset: None
-    assert made.cpu.run(2) == Running() and made.x(10) == 2
+    assert made.cpu.run(2) == Running()
+    assert made.x(10) == 2
 
 
 def test_a_device_can_change_what_is_memory(bench: Make) -> None:
@@ -170,7 +174,9 @@ def test_an_interrupt_between_any_two_instructions(bench: Make, after: int) -> N
     pc = made.cpu.pc
     made.cpu.set_input("MEIP", 1)
     made.cpu.run(4)
-    assert made.x(9) == 1 and made.x(18) == pc and made.cpu.pc == pc
+    assert made.x(9) == 1
+    assert made.x(18) == pc
+    assert made.cpu.pc == pc
     for cpu in (made.cpu, plain.cpu):
         cpu.run(20)
     assert [made.x(index) for index in (10, 11, 12)] == [plain.x(index) for index in (10, 11, 12)]
@@ -184,11 +190,14 @@ def test_a_masked_interrupt_waits_for_the_instruction_that_unmasks_it(bench: Mak
     made.cpu.set_register("mstatus", 0)
     made.cpu.set_input("MEIP", 1)
     made.cpu.run(2)
-    assert made.x(9) == 0 and made.x(10) == 1
+    assert made.x(9) == 0
+    assert made.x(10) == 1
     made.cpu.run(4)
-    assert made.x(18) == RAM + 8 and made.x(10) == 1
+    assert made.x(18) == RAM + 8
+    assert made.x(10) == 1
     made.cpu.run(2)
-    assert made.x(10) == 3 and made.x(9) == 1
+    assert made.x(10) == 3
+    assert made.x(9) == 1
 
 
 def test_an_interrupt_that_a_device_raises_is_taken_at_the_end_of_the_block(bench: Make) -> None:
@@ -196,17 +205,23 @@ def test_an_interrupt_that_a_device_raises_is_taken_at_the_end_of_the_block(benc
     interruptible(made)
     made.bus.on_access = lambda kind, offset: made.cpu.set_input("MEIP", int(offset == 4 and made.x(9) == 0))
     made.cpu.run(3 + 4)
-    assert made.x(9) == 1 and made.x(18) == RAM and made.x(10) == 1
+    assert made.x(9) == 1
+    assert made.x(18) == RAM
+    assert made.x(10) == 1
 
 
 def test_waiting_for_an_interrupt(bench: Make) -> None:
     made = bench("wfi\n addi a0, a0, 1\nstay: jal zero, stay\n")
     interruptible(made)
     assert made.cpu.run(100) == Idle(None)
-    assert made.cpu.pc == RAM + 4 and made.x(10) == 0 and made.cpu.executed == 1
+    assert made.cpu.pc == RAM + 4
+    assert made.x(10) == 0
+    assert made.cpu.executed == 1
     made.cpu.set_input("MEIP", 1)
     assert made.cpu.run(5) == Running()
-    assert made.x(9) == 1 and made.x(18) == RAM + 4 and made.x(10) == 1
+    assert made.x(9) == 1
+    assert made.x(18) == RAM + 4
+    assert made.x(10) == 1
 
 
 def test_a_masked_interrupt_wakes_all_the_same(bench: Make) -> None:
@@ -215,7 +230,8 @@ def test_a_masked_interrupt_wakes_all_the_same(bench: Make) -> None:
     made.cpu.set_register("mstatus", 0)
     made.cpu.set_input("MEIP", 1)
     assert made.cpu.run(3) == Running()
-    assert made.x(10) == 1 and made.x(9) == 0
+    assert made.x(10) == 1
+    assert made.x(9) == 0
 
 
 def test_a_waiting_processor_says_when_its_own_timer_is_due(bench: Make) -> None:

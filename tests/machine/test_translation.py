@@ -75,7 +75,8 @@ def test_a_mode_that_decides_about_permission_is_part_of_the_key(bench: Make) ->
     made.cpu.set_register("mstatus", 1 << 18)
     made.put(DATA, 77)
     made.cpu.run(1)
-    assert made.trapped() is None and made.x(10) == 77
+    assert made.trapped() is None
+    assert made.x(10) == 77
 
 
 def test_a_change_of_satp_takes_effect_at_the_next_fetch(bench: Make) -> None:
@@ -96,10 +97,12 @@ def test_a_change_of_satp_takes_effect_at_the_next_fetch(bench: Make) -> None:
     # A supervisor's `csrrw satp` is legal; translation is off before it and on after it.
     made.cpu.set("X", (8 << 60) | (RAM + 0x40000) >> 12, 12)
     made.cpu.run(3)
-    assert made.x(5) == 1 and made.x(6) == 5 and made.cpu.pc == RAM + 12
+    assert made.x(5) == 1
+    assert made.x(6) == 5
+    assert made.cpu.pc == RAM + 12
 
 
-@pytest.mark.parametrize("size, load, store", [(8, "ld", "sd"), (4, "lw", "sw"), (2, "lh", "sh")])
+@pytest.mark.parametrize(("size", "load", "store"), [(8, "ld", "sd"), (4, "lw", "sw"), (2, "lh", "sh")])
 def test_an_access_that_crosses_into_a_page_that_is_not_there_does_nothing(
     bench: Make, size: int, load: str, store: str
 ) -> None:
@@ -151,7 +154,7 @@ def test_code_that_straddles_pages_which_are_not_neighbours_in_ram(bench: Make) 
 
 
 @pytest.mark.parametrize(
-    "target, cause",
+    ("target", "cause"),
     [(0x3000_0000, FETCH_PAGE), (DATA_VA, FETCH_PAGE), (0x6000_0000, FETCH_FAULT)],
 )
 def test_a_jump_to_where_there_is_no_code_faults_at_the_target(bench: Make, target: int, cause: int) -> None:
@@ -217,12 +220,16 @@ def test_reservations_and_atomics_go_through_translation(bench: Make) -> None:
     made.cpu.set("X", 2, 12)
     made.cpu.set("X", DATA_VA + 8, 14)
     assert made.cpu.run(2) == Running()
-    assert made.x(10) == 40 and made.x(13) == 1 and made.read(DATA) == 40
+    assert made.x(10) == 40
+    assert made.x(13) == 1
+    assert made.read(DATA) == 40
     made.cpu.pc = VA
     made.cpu.run(1)
     made.cpu.pc = VA + 8
     made.cpu.run(2)
-    assert made.x(13) == 0 and made.x(15) == 2 and made.read(DATA) == 4
+    assert made.x(13) == 0
+    assert made.x(15) == 2
+    assert made.read(DATA) == 4
     made.map(DATA_VA, DEVICE, R | W | A | D)  # a device has no atomics
     made.cpu.forget_translations()
     made.cpu.pc = VA + 12
