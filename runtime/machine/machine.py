@@ -108,6 +108,7 @@ class Machine:
         self._ending: Ending | None = None
         self._reset_wanted = ""
         self._errands: list[Callable[[], None]] = []
+        self._closed = False
         clock.on_change = self.events.wake
 
     # ------------------------------------------------------------ putting it together
@@ -314,7 +315,10 @@ class Machine:
     # ------------------------------------------------------------ the end
 
     def close(self) -> None:
-        """Give everything back that is the host's; the first failure is told, the rest is done all the same."""
+        """Give everything back that is the host's; what fails is told, and the rest done all the same."""
+        if self._closed:
+            return
+        self._closed = True
         if self.processors is not None:
             self.processors.stop()
         for placed in self.devices.values():
