@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
+
+from runtime.hw.block.drive import parse_drive
+from runtime.hw.net.netdev import parse_netdev
 
 from isomorph.machines.options import Settings, UsageError, settings
 from runtime.hw.characters import Channel, Characters, Mux
@@ -31,13 +33,10 @@ class Backends:
     # ------------------------------------------------------------ by id
 
     def add(self, kind: str, name: str, made: Any) -> None:
-        """Remember one."""
+        """Remember one; until a device uses it, it is ours to close."""
         if (kind, name) in self._made:
             raise UsageError(f"{_NOUNS[kind]}: there are two with id={name}")
         self._made[kind, name] = made
-        closer = getattr(made, "close", None)
-        if closer is not None:
-            self.closers.append(closer)
 
     def find(self, kind: str, name: str) -> Any:
         """The one of that id, which nobody else uses; DeviceError."""
@@ -55,36 +54,21 @@ class Backends:
         """Those of a kind."""
         return {name: made for (of, name), made in self._made.items() if of == kind}
 
-    # ------------------------------------------------------------ disks
+    # ------------------------------------------------------------ disks and networks
 
-    def drive(self, given: Settings) -> tuple[str, str]:
-        """Open a -drive's image; its interface and its id."""
-        path, interface = given.take("file"), given.take("if", "none")
-        name = given.take("id") or f"drive{len(self.all('drive'))}"
-        format_name = given.take("format") or None
-        read_only = given.take_switch("readonly") or given.take_switch("read-only")
-        snapshot = given.take_switch("snapshot", self.snapshot)
-        for ignored in ("cache", "media", "aio", "index", "unit", "werror", "rerror", "discard", "detect-zeroes"):
-            given.take(ignored)
-        given.done("file", "if", "id", "format", "readonly", "snapshot", "index")
-        if not path:
-            raise UsageError(f"-drive {given.text}: it needs file=PATH")
-        images = import_module("runtime.hw.block.images")
-        made = images.open_image(path, format=format_name, read_only=read_only, snapshot=snapshot)
-        self.add("drive", name, made)
-        return interface, name
+    def drive(self, text: str) -> tuple[str, str]:
+        """Open a -drive's image, unless it is for flash; its interface and its id."""
+        drive = parse_drive(text, len(self.all("drive")))
+        if drive.interface != "pflash":
+            self.add("drive", drive.name, drive.open(snapshot=self.snapshot))
+        return drive.interface, drive.name
 
-    # ------------------------------------------------------------ networks
-
-    def network(self, given: Settings, option: str) -> str:
+    def network(self, text: str, option: str) -> str:
         """Set a network up; its id."""
-        if given.kind not in ("user", "tap"):
-            raise UsageError(f"{option} {given.text}: there is no network {given.kind}; there are user, tap")
-        name = given.take("id") or f"net{len(self.all('netdev'))}"
-        networks = import_module("runtime.hw.net.options")
-        made = networks.open_network(given.kind, name, forwards(given), self.machine.platform)
-        self.add("netdev", name, made)
-        return name
+        number = len(self.all("netdev"))
+        netdev = parse_netdev(text, option=option, number=number)
+        self.add("netdev", netdev.name, netdev.open(self.machine.events, self.machine.clock, number))
+        return netdev.name
 
     # ------------------------------------------------------------ character streams
 
@@ -145,19 +129,11 @@ class Backends:
 
     def close(self) -> None:
         """Let go of what is the host's."""
+        for key, made in self._made.items():
+            if key not in self._used:
+                made.close()
         for closer in self.closers:
             closer()
-
-
-def forwards(given: Settings) -> dict[str, list[str]]:
-    """The options of a network, of which some may be given several times (hostfwd)."""
-    values: dict[str, list[str]] = {}
-    for word in given.text.split(",")[1:]:
-        name, equals, value = word.partition("=")
-        values.setdefault(name, []).append(value if equals else "on")
-    for name in ("id", "model", "mac", "netdev", "type"):
-        values.pop(name, None)
-    return values
 
 
 def chardev_settings(text: str) -> Settings:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from runtime.hw.block.drive import parse_drive
+
 from isomorph.machines.backends import Backends
 from isomorph.machines.options import MachineOptions, Settings, UsageError, memory_size, settings
 from runtime.hw.characters import Characters
@@ -110,14 +112,9 @@ def _make_virt(
 
 
 def backends_flash(options: MachineOptions) -> list[tuple[str, bool]]:
-    """Files of `-drive if=pflash`, in their order or by unit."""
-    found: list[tuple[int, str, bool]] = []
-    for text in options.drives:
-        given = settings("-drive", text, "file")
-        if given.take("if") == "pflash":
-            unit = given.take_number("unit", len(found))
-            found.append((unit, given.take("file"), given.take_switch("readonly")))
-    return [(path, read_only) for _, path, read_only in sorted(found)]
+    """Files of `-drive if=pflash`, in their order."""
+    drives = [parse_drive(text, number) for number, text in enumerate(options.drives)]
+    return [(drive.file, drive.read_only) for drive in drives if drive.interface == "pflash"]
 
 
 def serial_port(options: MachineOptions, index: int, backends: Backends) -> Characters:

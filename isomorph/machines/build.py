@@ -141,26 +141,25 @@ def _devices(options: MachineOptions, board: Any, backends: Backends) -> None:
     """Back-ends first, then the devices that name them, then those that other options imply."""
     implied: list[str] = []
     for text in options.drives:
-        given = settings("-drive", text, "file")
-        if given.kind:
-            given.values["file"] = given.kind
-        interface = given.values.get("if", "none")
-        if interface == "pflash":
-            continue
-        if interface not in ("none", "virtio"):
-            raise UsageError(f"-drive {text}: if={interface}: it is none, virtio or pflash")
-        _, name = backends.drive(given)
+        interface, name = backends.drive(text)
         if interface == "virtio":
             implied.append(f"virtio-blk-device,drive={name}")
     for text in options.netdevs:
-        backends.network(settings("-netdev", text, "type"), "-netdev")
+        backends.network(text, "-netdev")
     for text in options.nics:
-        given = settings("-nic", text, "type")
-        if given.kind == "none":
+        kind, _, rest = text.partition(",")
+        if kind == "none":
             continue
-        model = given.take("model", "virtio-net-device")
-        mac = given.take("mac")
-        implied.append(f"{model},netdev={backends.network(given, '-nic')}" + (f",mac={mac}" if mac else ""))
+        card = {"model": "virtio-net-device", "mac": ""}
+        words = []
+        for word in filter(None, rest.split(",")):
+            key, _, value = word.partition("=")
+            if key in card:
+                card[key] = value
+            else:
+                words.append(word)
+        name = backends.network(",".join([kind, *words]), "-nic")
+        implied.append(f"{card['model']},netdev={name}" + (f",mac={card['mac']}" if card["mac"] else ""))
     for index, text in enumerate([*options.devices, *implied]):
         add_device(text, index, board, backends)
 

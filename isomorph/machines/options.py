@@ -49,7 +49,7 @@ class Settings:
 
 
 def settings(option: str, text: str, first: str = "kind") -> Settings:
-    """Take `kind,name=value,…` apart; a comma in a value is written twice.  `first`: what the first word may be named."""
+    """Take `kind,name=value,…` apart; a comma in a value is written twice.  `first`: a name for the first word."""
     words, word = [], ""
     at = 0
     while at < len(text):
@@ -123,7 +123,7 @@ class MachineOptions:
 
 #: option -> attribute, placeholder of its value ("" if it takes none), help
 OPTIONS: dict[str, tuple[str, str, str]] = {
-    "-M": ("machine", "NAME[,prop=value]", "machine, also the first word; help lists them; dumpdtb=FILE writes its device tree"),
+    "-M": ("machine", "NAME[,prop=value]", "machine, also the first word; help lists them; dumpdtb=F: write its tree"),
     "-m": ("memory", "SIZE", "memory, in megabytes unless it says K, M or G; default: 128M"),
     "-smp": ("smp", "N", "processors; default: 1"),
     "-cpu": ("cpu", "NAME", "processor; help lists them"),
@@ -138,8 +138,8 @@ OPTIONS: dict[str, tuple[str, str, str]] = {
     "-device": ("devices", "NAME[,prop=value]", "add a device; help lists them, NAME,help its options"),
     "-netdev": ("netdevs", "user,id=I[,hostfwd=…]", "network that a -device is plugged into"),
     "-nic": ("nics", "user[,model=NAME,hostfwd=…]", "network and card in one; none: no card"),
-    "-chardev": ("chardevs", "KIND,id=I[,…]", "character stream for a -device, -serial or -mon: stdio, socket, pty, file, null"),
-    "-serial": ("serials", "DEV", "the serial port's other end: stdio, mon:stdio, pty, file:F, unix:P,server, tcp:H:P, null"),
+    "-chardev": ("chardevs", "KIND,id=I[,…]", "character stream for others to name: stdio, socket, pty, file, null"),
+    "-serial": ("serials", "DEV", "serial port: stdio, mon:stdio, pty, file:F, unix:P,server, tcp:H:P, null"),
     "-monitor": ("monitors", "DEV", "a monitor, likewise"),
     "-mon": ("mons", "chardev=I[,mode=control]", "a monitor on a -chardev; mode=control: QMP"),
     "-qmp": ("qmps", "DEV", "a QMP server, likewise"),

@@ -142,7 +142,7 @@ class Vcpu(Protocol):
         """Change one; KeyError for a name there is none of."""
 
     def translate(self, address: int, access: int = 0) -> int | None:
-        """The physical address behind a virtual one as the processor is now (0 load, 1 store, 2 fetch); None: a fault."""
+        """The physical address behind a virtual one (access: 0 load, 1 store, 2 fetch); None where it would fault."""
 
     def reset(self) -> None:
         """The state after power-on."""

@@ -14,11 +14,6 @@ if TYPE_CHECKING:
 class DmaError(BusError):
     """A device was told to reach where there is no RAM."""
 
-    def __init__(self, address: int, size: int) -> None:
-        super().__init__(f"{size:#x} bytes at physical address {address:#x} are not all RAM")
-        self.address = address
-        self.size = size
-
 
 class Dma:
     """What a bus-mastering device reaches: the RAM of a space, never its devices.
