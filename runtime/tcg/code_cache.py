@@ -29,6 +29,7 @@ from runtime.tcg.world import MOST_VCPUS, World
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Protocol
 
     from runtime.core.memory import GuestMemory
     from runtime.tcg.blobs import Blob
@@ -49,6 +50,21 @@ _ALL_ONES = (1 << 64) - 1
 _SPREAD_FLAGS, _SPREAD = -7046029288634856825 & _ALL_ONES, -7046029254386353131 & _ALL_ONES
 
 
+if TYPE_CHECKING:
+
+    class CodeMemory(Protocol):
+        """Where code comes from: guest memory, or a machine's RAM (places.py)."""
+
+        @property
+        def size(self) -> int: ...
+        @property
+        def base(self) -> int: ...
+        @property
+        def permissions(self) -> int: ...
+        @property
+        def guard(self) -> object | None: ...
+
+
 class CodeCache:
     """The blocks of one machine and what native code needs to find them (TcgContext at `address`).
 
@@ -59,7 +75,7 @@ class CodeCache:
     tier            what compiles its hot blocks: told of changes before the blocks they concern are freed
     """
 
-    def __init__(self, code: Blob, memory: GuestMemory, size: int = DEFAULT_BYTES, segments: int | None = None) -> None:
+    def __init__(self, code: Blob, memory: CodeMemory, size: int = DEFAULT_BYTES, segments: int | None = None) -> None:
         if size < 1 or (segments is not None and segments < 1):
             raise ValueError(f"a code cache of {size} bytes in {segments} segments: there must be some of both")
         wanted = segments or max(1, min(DEFAULT_SEGMENTS, size // GOOD_SEGMENT))

@@ -26,8 +26,9 @@ def _kept(name: str) -> str:
     """The declaration of a slow path and of what calls it."""
     more = _SLOW[name]
     types = "ptr, ptr, i64, i64" + (", i64" if more else "")
+    parameters = f"ptr %env, ptr %tlb, i64 %a, i64 %n{more}"
     return f"""declare hidden i64 @{name}({types})
-define linkonce_odr hidden preserve_mostcc i64 @{name}_kept(ptr %env, ptr %tlb, i64 %a, i64 %n{more}) noinline nounwind {{
+define linkonce_odr hidden preserve_mostcc i64 @{name}_kept({parameters}) noinline nounwind {{
   %answer = call i64 @{name}(ptr %env, ptr %tlb, i64 %a, i64 %n{more})
   ret i64 %answer
 }}"""

@@ -145,11 +145,9 @@ TCG_CONTEXT = _layout(
         # Machines only:
         ("ram", 8),  # host address of RAM_RECORDs
         ("ram_count", 8),
-        (
-            "bus_read",
-            8,
-        ),  # called for what is not RAM: (env, physical address, bytes, 0) -> BUS_*; the value is in env.bus_value
-        ("bus_write", 8),  # (env, physical address, bytes, value) -> BUS_*
+        # Called for what is no RAM: (env, physical address, bytes, value) -> BUS_*; env.bus_value is what was read
+        ("bus_read", 8),
+        ("bus_write", 8),
         ("threaded", 8),  # non-zero: vCPUs run side by side
         ("breakpoints", 8),  # host address of sorted virtual addresses that Python wants to see before they run
         ("breakpoint_count", 8),
