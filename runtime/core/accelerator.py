@@ -107,17 +107,10 @@ class Failed:
 
 @record
 class Breakpoint:
-<<<<<<< HEAD
     """The instruction at the pc has a breakpoint (`Vm.set_breakpoints`); it has not been executed."""
 
 
 VcpuExit = Running | Idle | Shutdown | Reset | Failed | Breakpoint
-=======
-    """The next instruction is one that a debugger asked for (`Vm.set_breakpoints`)."""
-
-
-VcpuExit = Running | Breakpoint | Idle | Shutdown | Reset | Failed
->>>>>>> main
 
 
 class Vcpu(Protocol):

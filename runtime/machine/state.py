@@ -1,7 +1,7 @@
 """Saved machines: everything a guest can tell, in memory or in a file.
 
-A file is a line of JSON that says what the rest is, and then pieces compressed with zlib: the processors' states, and the
-pages of memory that are not zero.  Whatever is wrong with one is told in one line; nothing in it is executed.
+A file is a line of JSON that says what the rest is, and then pieces compressed with zlib: the processors' states, and
+the memory that is not zero.  Whatever is wrong with one is told in one line; nothing in it is executed.
 """
 
 from __future__ import annotations
