@@ -14,6 +14,7 @@ from runtime.core.record import record
 
 __all__ = [
     "Accelerator",
+    "Breakpoint",
     "Bus",
     "BusError",
     "Clock",
@@ -104,7 +105,12 @@ class Failed:
     report: str
 
 
-VcpuExit = Running | Idle | Shutdown | Reset | Failed
+@record
+class Breakpoint:
+    """The next instruction is one that a debugger asked for (`Vm.set_breakpoints`)."""
+
+
+VcpuExit = Running | Breakpoint | Idle | Shutdown | Reset | Failed
 
 
 class Vcpu(Protocol):

@@ -162,7 +162,7 @@ class RegionBuilder(Builder):
         if not self.dead:
             self.exit_here(Exit.EXCEPTION)
 
-    def check(self, memory: str, address: Value, size: int, access: int) -> None:
+    def check(self, memory: str, address: Value, size: int, access: int, atomic: bool = False) -> None:
         """Tier 0 finds out what is wrong with the access: here it is only seen that something is."""
         if self.dead:
             return
