@@ -316,7 +316,7 @@ class Virt:
         self.rom.bytes[: len(data)] = data
 
     def _prepare(self, vcpu: Vcpu) -> None:
-        vcpu.set_register("pc", MROM)
+        vcpu.pc = MROM
 
 
 def _cells(harts: Sequence[Node], *interrupts: int) -> tuple[tuple[Node, int], ...]:
