@@ -13,6 +13,7 @@ from functools import partial
 from isomorph.builds import NotGenerated, generated
 from isomorph.cli.main import complain
 from isomorph.programs import abi_for, isa_of, read_program
+from runtime.core.failure import EngineError
 from runtime.core.log import LogError, help_text, open_log
 from runtime.core.memory import GuestMemory
 from runtime.linux.abi import AbiError
@@ -217,6 +218,8 @@ def main(words: Sequence[str]) -> int:
         complain(f"run: {error}; `isomorph run --help` lists the options")
         return 2
     except (ElfError, StartError, AbiError, NotGenerated, BlobError, LogError, OptionError, FileNotFoundError) as error:
+        complain(str(error))
+    except EngineError as error:
         complain(str(error))
     except MemoryError as error:
         complain(f"not enough memory: {error}" if str(error) else "not enough memory")

@@ -23,7 +23,7 @@ from runtime.kvm import user_entry_x86_64 as entry
 from runtime.kvm import user_pages as pages
 from runtime.kvm.machine import Machine
 from runtime.kvm.processor import Processor
-from runtime.kvm.system import IoctlError, KvmError, System
+from runtime.kvm.system import KvmError, System
 from runtime.kvm.user_state import GENERAL, HEADER, IMAGE, IMAGE_BYTES
 
 TYPE_CHECKING = False
@@ -106,12 +106,17 @@ class UserMachine:
             raise
 
     def make_vcpu(self) -> UserVcpu:
-        """Another vCPU; ValueError if there are too many."""
+        """Another vCPU."""
         return UserVcpu(self)
 
     def sibling(self, parent: UserVcpu) -> UserVcpu:
-        """A vCPU in the same state as another, which is not running."""
+        """A vCPU in the same state as another, which is not running; ValueError if there can be no more."""
         made = UserVcpu(self)
+        try:
+            made.obtain()
+        except KvmError as error:
+            made.close()
+            raise ValueError(str(error)) from None
         parent.fetch()
         made.octets[GENERAL:] = parent.octets[GENERAL:]
         made.pc = parent.pc
@@ -120,17 +125,15 @@ class UserMachine:
 
     def processor(self) -> Processor:
         """A vCPU of KVM's: one that is not used any more, for they are never really gone, or a new one."""
-        if self._free:
-            return self._free.pop()
-        if self._made == pages.MOST_PROCESSORS:
-            raise ValueError(f"a machine has at most {pages.MOST_PROCESSORS} virtual CPUs")
-        try:
+        with self.world.lock:
+            if self._free:
+                return self._free.pop()
+            if self._made == pages.MOST_PROCESSORS:
+                raise KvmError(f"a machine has at most {pages.MOST_PROCESSORS} virtual CPUs")
             made = Processor(self.machine, self._made)
-        except IoctlError as error:
-            raise ValueError(str(error)) from None
-        self._made += 1
-        self._prepare(made)
-        return made
+            self._made += 1
+            self._prepare(made)
+            return made
 
     def release(self, processor: Processor) -> None:
         """A vCPU of KVM's is not used any more."""
@@ -292,7 +295,7 @@ class UserVcpu(Vcpu):
 
     def execute(self) -> Exit:
         """Run until an exception, or a signal for whoever runs it: BUDGET."""
-        processor = self._processor or self._obtain()
+        processor = self._processor or self.obtain()
         self.owner = get_ident()
         if self.attention is not self._attention_seen:
             self._find_slot()
@@ -331,12 +334,9 @@ class UserVcpu(Vcpu):
                 return reason
             self._load(processor)
 
-    def _obtain(self) -> Processor:
-        """A vCPU of KVM's, in no particular state."""
-        try:
-            processor = self._processor = self.machine.processor()
-        except ValueError as error:
-            raise KvmError(str(error)) from None
+    def obtain(self) -> Processor:
+        """Have a vCPU of KVM's, at user level."""
+        processor = self._processor = self.machine.processor()
         self._run_words = processor.octets.cast("Q")
         self._run_halves = processor.octets.cast("H")
         self._run_quarters = processor.octets.cast("I")
