@@ -367,7 +367,7 @@ class _Guest:
 
 
 def _hardware_isa(options: RunOptions, image: Image, predecessor: _Guest | None) -> Isa | None:
-    """The instruction set on KVM, if that is asked for; None: TCG, as for other machines' programs that one executes."""
+    """The instruction set on KVM, if that is asked for; None: TCG, as for other machines' programs."""
     if options.accel == "tcg":
         return None
     from isomorph.cli.hardware import hardware_isa

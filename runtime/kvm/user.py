@@ -328,7 +328,7 @@ class UserVcpu(Vcpu):
                 return self._called(processor)
             vector = port - entry.EXCEPTION_PORT
             if not 0 <= vector < 32 or not self._at_entry():
-                return self._port_refused()
+                return self._port_refused(processor)
             reason = self._excepted(processor, vector)
             if reason is not None:
                 return reason
@@ -430,8 +430,9 @@ class UserVcpu(Vcpu):
             if result != -errno.EINTR:
                 raise processor.failed(-result)
 
-    def _port_refused(self) -> Exit:
+    def _port_refused(self, processor: Processor) -> Exit:
         """The program executed IN or OUT, and KVM did it: to Linux's programs that is forbidden."""
+        self._finish(processor)
         self._store()
         self._in_kernel = False
         behind = self.words[_PC]
@@ -440,6 +441,15 @@ class UserVcpu(Vcpu):
             length = 2
         self.words[_PC] = behind - length
         return self._raise(_GENERAL_PROTECTION, 0, 0)
+
+    def _finish(self, processor: Processor) -> None:
+        """Have KVM finish the instruction that left, without going on; what it reads from a port is zeros."""
+        io = processor.run.io
+        data = io.data_offset
+        processor.octets[data : data + io.size * io.count] = bytes(io.size * io.count)
+        processor.run.immediate_exit = 1
+        _plain(processor.descriptor)
+        processor.run.immediate_exit = 0
 
     def _called(self, processor: Processor) -> Exit:
         """The program executed SYSCALL."""

@@ -28,7 +28,7 @@ def _mark(source: Path) -> list[pytest.MarkDecorator]:
     return [] if source.stem in _OFTEN else [pytest.mark.slow]
 
 
-def _require_host() -> None:
+def require_host() -> None:
     if platform.machine() != "x86_64":
         pytest.skip("this machine is no x86-64: its compiler makes no x86-64 programs")
     tool("gcc", "gcc")
@@ -37,7 +37,7 @@ def _require_host() -> None:
 @pytest.mark.parametrize("source", [pytest.param(path, id=path.stem, marks=_mark(path)) for path in HOSTED])
 def test_c_programs(source: Path) -> None:
     require_kvm(f"{source.name} on the processor")
-    _require_host()
+    require_host()
     program = str(compile_c("gcc", "gcc", [source], ["-std=gnu17", "-w", "-O2", "-static"], ["-lm", "-latomic"]))
     expected = run([program, *ARGUMENTS], stdin=STDIN)
     actual = run(isomorph("run", "--accel", "kvm", program, *ARGUMENTS), stdin=STDIN)
@@ -63,7 +63,7 @@ def test_processes_and_signals(source: Path, tmp_path: Path) -> None:
 
 def _compare(source: Path, flags: list[str], tmp_path: Path) -> None:
     require_kvm(f"{source.name} on the processor")
-    _require_host()
+    require_host()
     directives = Directives.of(source)
     cpp = source.suffix == ".cc"
     compiler = tool("g++" if cpp else "gcc", "g++")
