@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from runtime.core.memory import GuestFault
 from runtime.linux.errors import fail
-from runtime.linux.host import ERESTARTSYS
+from runtime.linux.host import ERESTARTNOINTR, ERESTARTSYS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -245,7 +245,8 @@ def _resume(thread: Thread, action: Action | None) -> None:
     pc, register, restart = thread.cut_short or (0, 0, 0)
     thread.cut_short = None
     abi, constants = thread.process.abi, thread.process.signals.constants
-    if action is None or (restart == ERESTARTSYS and action.flags & constants["SA_RESTART"]):
+    again = restart == ERESTARTNOINTR or (restart == ERESTARTSYS and action and action.flags & constants["SA_RESTART"])
+    if action is None or again:
         thread.vcpu.pc = pc
         thread.set(abi.result, register)
     else:
