@@ -99,8 +99,8 @@ class _Run:
                 self._jump(op.labels[0], values)
             case "brcond":
                 self._jump(op.labels[0 if values[0] else 1], ())
-            case "next" | "goto_tb" | "goto_ptr" | "exit" | "ret":
-                return Outcome(op.name, values, op.size if op.name == "next" else op.offset)
+            case "next" | "skip" | "goto_tb" | "goto_ptr" | "exit" | "ret":
+                return Outcome(op.name, values, op.size if op.name in ("next", "skip") else op.offset)
             case "call":
                 outcome = self._machine.run(self._machine.helpers[op.symbol], *values)
                 self._temps.update(zip(op.results, outcome.values, strict=True))
@@ -255,5 +255,5 @@ _HOST: dict[str, _Float] = {
 #: ops with an entry here; the rest of the table is control, handled where the function runs
 KNOWN = frozenset(_STATE) | frozenset(_HOST) | {name for name, op in OPS.items() if op.evaluate is not None}
 CONTROL = frozenset(
-    ("insn_start", "label", "fence", "br", "brcond", "next", "goto_tb", "goto_ptr", "exit", "ret", "call")
+    ("insn_start", "label", "fence", "br", "brcond", "next", "skip", "goto_tb", "goto_ptr", "exit", "ret", "call")
 )
