@@ -20,7 +20,7 @@ from runtime.tcg.engine import DECODED_ENDS_TB, DECODED_FUSIBLE_SHIFT, DECODED_N
 from runtime.tcg.instructions import Instruction
 from runtime.tcg.ir import Function, Temp, Value, plain_function
 from runtime.tcg.ops import mask
-from runtime.tcg.tb import DELAYED_NOT_TAKEN, JUMP_SLOT, TB
+from runtime.tcg.tb import DELAYED_NOT_TAKEN, JUMP_SLOT, SEEN_TARGETS, TB
 
 #: parameters of @decode_insn and of every @dec_…
 CODE, PC_AT, FLAGS, OUT, TB_AT, INDEX_AT = range(6)
@@ -133,10 +133,12 @@ class _RecordBuilder(Builder):
 
     def _write(self, variant: Variant, length: int, done: dict[Part, Value]) -> None:
         guard_bytes = self._guard_bytes
+        # What jumps to a run-time pc notes it behind its record, which is not the block's last if there is a guard.
+        room = 8 * SEEN_TARGETS if variant.ends_block else 0
         if not isinstance(guard_bytes, int):
             # Where there is no guard this record lies there, or the next one will.
             skip = self.add(64, self.parameter(OUT), SKIP_OFFSET)
-            self.emit("st_host", (skip, variant.record_bytes), (64, 64))
+            self.emit("st_host", (skip, variant.record_bytes + room), (64, 64))
         self._store(0, self._symbol(variant.handler), 64)
         for number, target in enumerate(variant.jump_targets):
             self._write_jump_slot(number, replay(target, self, self.leaf, done))
@@ -149,7 +151,7 @@ class _RecordBuilder(Builder):
         plain = word | self.fusible.get(variant.handler, 0) << DECODED_FUSIBLE_SHIFT
         plain |= DECODED_ENDS_TB if variant.ends_block else 0
         # Behind a guard it may not happen: the block goes on.
-        chosen = self.select(64, self.eq(64, guard_bytes, 0), plain, word)
+        chosen = self.select(64, self.eq(64, guard_bytes, 0), plain, word + (room << 8))
         self.ret((self.add(64, chosen, self.shl(64, guard_bytes, 8, 8)),))
 
     def _write_flags(self, variant: Variant, done: dict[Part, Value]) -> None:

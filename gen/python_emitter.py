@@ -278,7 +278,7 @@ class ModulePrinter:
             exceptions=[(self.context.exceptions[e.name], hexadecimal(e.code)) for e in spec.exceptions],
             classes=classes,
             functions=[*(self.function(f) for f in spec.functions.values()), *next_functions],
-            hooks=[self._definition("hook", h, (), f"on {h.name}  {source_line(h.pos)}") for h in hooks],
+            hooks=[self._definition("hook", h, h.results, f"on {h.name}  {source_line(h.pos)}") for h in hooks],
             emitters=[*self._predicates.values(), *emitters],
             extractions=self._extraction_lines,
             guards=[*self._guard_lines, *space_tests],
@@ -304,7 +304,13 @@ class ModulePrinter:
                 (
                     (
                         h.name,
-                        call("Hook", quoted(h.name), f"hook_{h.name}", tuple_of(str(width) for _, width in h.params)),
+                        call(
+                            "Hook",
+                            quoted(h.name),
+                            f"hook_{h.name}",
+                            tuple_of(str(width) for _, width in h.params),
+                            *([tuple_of(map(str, h.results))] if h.results else []),
+                        ),
                     )
                     for h in hooks
                 ),

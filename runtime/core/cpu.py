@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from _thread import RLock
 from importlib.machinery import SourceFileLoader
 from os import fspath
 from os.path import basename, isfile, realpath
@@ -32,6 +33,7 @@ _EXCLUSIVE = ENV["exclusive_address"] // 8
 _FORMATS: dict[int, Literal["B", "H", "I", "Q"]] = {1: "B", 2: "H", 4: "I", 8: "Q"}
 _ALL_ONES = (1 << 64) - 1
 _NO_ATTENTION = memoryview(bytes(4)).cast("I")
+_loading = RLock()
 
 
 @record
@@ -47,6 +49,11 @@ class Isa:
     def blob_path(self) -> str:
         return f"{self.path}/native.blob"
 
+    @property
+    def system_blob_path(self) -> str:
+        """The native code that runs machines."""
+        return f"{self.path}/system.blob"
+
     def module(self, name: str) -> ModuleType:
         """Another generated module of the folder: translate, syntax."""
         return load_module(f"{self.path}/{name}.py")
@@ -56,19 +63,20 @@ def load_module(path: str) -> ModuleType:
     """Import a Python file by its path, once."""
     path = realpath(path)
     name = f"generated:{path}"  # two build folders may hold the same ISA
-    if name in sys.modules:
-        return sys.modules[name]
-    loader = SourceFileLoader(name, path)
-    module = ModuleType(name)
-    module.__file__ = path
-    module.__loader__ = loader
-    sys.modules[name] = module
-    try:
-        loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
+    with _loading:  # another thread must not see a module that is half done
+        if name in sys.modules:
+            return sys.modules[name]
+        loader = SourceFileLoader(name, path)
+        module = ModuleType(name)
+        module.__file__ = path
+        module.__loader__ = loader
+        sys.modules[name] = module  # dataclasses look their module up while it is being made
+        try:
+            loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+        return module
 
 
 def load_isa(folder: str | PathLike[str]) -> Isa:

@@ -44,9 +44,11 @@ _MREMAP_MAYMOVE, _MREMAP_FIXED = 1, 2
 
 #: what a call that a signal cut short answers (include/linux/errno.h); the guest never sees them (signals.deliver)
 ERESTARTSYS = 512  # begin again, or EINTR if the signal's handler was installed without SA_RESTART
+ERESTARTNOINTR = 513  # begin again, whatever the handler says
 ERESTARTNOHAND = 514  # EINTR after any handler
 RESTARTS = {
     -ERESTARTSYS: "ERESTARTSYS (To be restarted if SA_RESTART is set)",
+    -ERESTARTNOINTR: "ERESTARTNOINTR (To be restarted)",
     -ERESTARTNOHAND: "ERESTARTNOHAND (To be restarted if no handler)",
 }
 
@@ -218,7 +220,11 @@ class Host:
         return result
 
     def wait(self, name: str, *arguments: int, restart: int = ERESTARTSYS) -> int:
-        """A call that may wait.  A signal for the guest ends it: with OSError(`restart`)."""
+        """A call that may wait.  A signal for the guest ends it: with OSError(`restart`).
+
+        One that came before the call began came before the guest's instruction, as it were: ERESTARTNOINTR.  Calls
+        that Linux completes at once, such as writing to a file, must not fail with EINTR for it.
+        """
         number = NUMBERS[name]
         padding = (0,) * (6 - len(arguments))
         slot: Slot = getattr(self._threads, "slot", self.first)
@@ -230,7 +236,7 @@ class Host:
                 raise fail(-result)
             # Without a signal for the guest it was one of Python's, whose handlers have run by now.
             if slot.pending[0]:
-                raise fail(restart)
+                raise fail(ERESTARTNOINTR if result == -ERESTARTSYS else restart)
 
     # ------------------------------------------------------------ signals, by the host's numbers
 
