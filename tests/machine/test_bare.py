@@ -18,7 +18,8 @@ FOLDER = Path(__file__).parent / "bare"
 PROGRAMS = sorted(path.stem for path in FOLDER.glob("*.S"))
 #: programs about what QEMU does against the manual, or not at all
 NOT_FOR_QEMU = {"manual"}
-_COMPILE = "-nostdlib -static -no-pie -march=rv64gc -mabi=lp64d -Wl,--build-id=none,--no-warn-rwx-segments".split()
+_TARGET = ("-march=rv64gc", "-mabi=lp64d", "-static", "-no-pie")
+_COMPILE = ("-nostdlib", *_TARGET, "-Wl,--build-id=none,--no-warn-rwx-segments")
 
 
 def image(name: str) -> Path:
