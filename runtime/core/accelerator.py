@@ -116,11 +116,13 @@ VcpuExit = Running | Idle | Shutdown | Reset | Failed | Breakpoint
 class Vcpu(Protocol):
     """One processor.  `run` is called by one thread at a time; `kick` and `set_input` by any.
 
+    pc         where it is, to be read and written while it does not run
     executed   instructions executed since it was made.  It is exact whenever `run` has returned and whenever the bus is
                entered on this processor's behalf, for virtual time may be made of it (-icount).
     """
 
     index: int
+    pc: int
     executed: int
 
     def run(self, instructions: int) -> VcpuExit:

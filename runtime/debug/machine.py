@@ -137,7 +137,7 @@ class MachineTarget:
             return
         for tid in plans:  # a processor that stands at a breakpoint has reported it
             vcpu = self._vcpu(tid)
-            if vcpu.registers()["pc"] in self.breakpoints.code:
+            if vcpu.pc in self.breakpoints.code:
                 vcpu.step()
         self.machine.resume()
 
@@ -149,7 +149,7 @@ class MachineTarget:
             for _ in range(_MOST_STEPS):
                 reason = vcpu.step()
                 clock.run_due()
-                pc = vcpu.registers()["pc"]
+                pc = vcpu.pc
                 if not plan.low <= pc < plan.high or pc in self.breakpoints.code or isinstance(reason, Idle):
                     break
         finally:

@@ -114,7 +114,7 @@ class Monitor:
                 continue
             if word.startswith("$"):
                 registers = self.examiner.vcpu.registers()
-                names = {name.lower(): value for name, value in registers.items()}
+                names = {"pc": self.examiner.vcpu.pc} | {name.lower(): value for name, value in registers.items()}
                 if word[1:].lower() not in names:
                     raise MachineError(f"there is no register {word}")
                 total += sign * names[word[1:].lower()]
@@ -194,7 +194,7 @@ class Monitor:
         lines = []
         for vcpu in self.machine.vcpus:
             star = "*" if vcpu.index == self.examiner.current else " "
-            lines.append(f"{star} CPU #{vcpu.index}: pc={vcpu.registers()['pc']:#x} executed={vcpu.executed}")
+            lines.append(f"{star} CPU #{vcpu.index}: pc={vcpu.pc:#x} executed={vcpu.executed}")
         return "\n".join(lines)
 
     def _clock(self) -> str:

@@ -316,7 +316,8 @@ class Virt:
         self.rom.bytes[: len(data)] = data
 
     def _prepare(self, vcpu: Vcpu) -> None:
-        vcpu.set_register("pc", MROM)
+        vcpu.set_input("HARTID", vcpu.index)
+        vcpu.pc = MROM
 
 
 def _cells(harts: Sequence[Node], *interrupts: int) -> tuple[tuple[Node, int], ...]:
