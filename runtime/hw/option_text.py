@@ -34,10 +34,6 @@ class Words:
         self._pairs = [pair for pair in self._pairs if pair[0] != name]
         return found
 
-    def has(self, name: str) -> bool:
-        """Whether it was said."""
-        return any(key == name for key, _ in self._pairs)
-
     def take_switch(self, name: str, default: bool = False) -> bool:
         """on or off."""
         value = self.take(name, "on" if default else "off")

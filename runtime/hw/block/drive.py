@@ -59,7 +59,7 @@ def parse_drive(text: str, number: int = 0) -> Drive:
     cache = words.take("cache", "writeback")
     if cache not in CACHES:
         raise DeviceError(f"-drive {text}: cache={cache}: there are {', '.join(CACHES)}")
-    read_only = words.take_switch("read-only" if not words.has("readonly") else "readonly")
+    read_only = words.take_switch("read-only") | words.take_switch("readonly")
     drive = Drive(
         file,
         words.take("id") or f"{interface}{number}",

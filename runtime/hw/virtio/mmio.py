@@ -22,7 +22,7 @@ if TYPE_CHECKING:
             """Raise or lower it."""
 
 
-__all__ = ["VirtioMmio"]
+__all__ = ["STATUS_FIELDS", "VirtioMmio", "high", "low"]
 
 #: 4.2.2 wants 0x100 bytes and the configuration space behind them
 SIZE, CONFIG = 0x200, 0x100
@@ -32,7 +32,7 @@ VENDOR = int.from_bytes(b"ISOM", "little")
 #: interrupt causes (4.2.2)
 USED_BUFFER, CONFIGURATION = 1, 2
 
-_STATUS = (
+STATUS_FIELDS = (
     Field("ACKNOWLEDGE", 0),
     Field("DRIVER", 1),
     Field("DRIVER_OK", 2),
@@ -63,7 +63,7 @@ class VirtioMmio(RegisterDevice):
         Register("QueueNotify", 0x050, access="wo"),
         Register("InterruptStatus", 0x060, access="ro", fields=_CAUSES),
         Register("InterruptACK", 0x064, access="wo", fields=_CAUSES),
-        Register("Status", 0x070, fields=_STATUS),
+        Register("Status", 0x070, fields=STATUS_FIELDS),
         Register("QueueDescLow", 0x080, access="wo"),
         Register("QueueDescHigh", 0x084, access="wo"),
         Register("QueueDriverLow", 0x090, access="wo"),
