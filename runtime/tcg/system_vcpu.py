@@ -154,22 +154,21 @@ class MachineVcpu(Vcpu):
     def _step(self) -> None:
         """Run one instruction while the world is stopped."""
         words = self.words
-        kept = words[_WORD["run_end"]], words[_WORD["exact"]]
-        words[_WORD["run_end"]], words[_WORD["exact"]] = self.executed + 1, 1
+        end = words[_WORD["run_end"]]
+        words[_WORD["run_end"]], words[_WORD["single_step"]] = self.executed + 1, 1
         try:
             self._enter(self.address)
         finally:
-            words[_WORD["run_end"]], words[_WORD["exact"]] = kept
+            words[_WORD["run_end"]], words[_WORD["single_step"]] = end, 0
 
     def step(self) -> VcpuExit:
         """Execute one instruction, even if there is a breakpoint at it; or enter an interrupt's handler before it."""
         words = self.words
-        exact = words[_WORD["exact"]]
-        words[_WORD["exact"]], words[_WORD["hook_pass"]] = 1, PASS_CODE
+        words[_WORD["single_step"]], words[_WORD["hook_pass"]] = 1, PASS_CODE
         try:
             return self.run(1)
         finally:
-            words[_WORD["exact"]], words[_WORD["hook_pass"]] = exact, 0
+            words[_WORD["single_step"]] = words[_WORD["hook_pass"]] = 0
 
     @property
     def is_mine(self) -> bool:
