@@ -342,6 +342,7 @@ class Virt:
         self.rom.bytes[: len(data)] = data
 
     def _prepare(self, vcpu: Vcpu) -> None:
+        vcpu.set_input("HARTID", vcpu.index)
         vcpu.pc = MROM
 
 
