@@ -11,7 +11,7 @@ import sys
 from enum import Enum
 from threading import RLock
 
-from runtime.core.accelerator import Failed, Reset, Shutdown
+from runtime.core.accelerator import Breakpoint, Failed, Reset, Shutdown
 from runtime.core.record import record
 from runtime.hw.bus import AddressSpace
 from runtime.hw.clock import Clock, InstructionClock
@@ -71,6 +71,7 @@ class Machine:
 
     prepare       what a board does to a processor after its reset (where it begins to execute)
     on_reset      called behind the devices' resets: images are loaded anew
+    on_breakpoint called, on any thread, by a processor that has come to a breakpoint; it should `pause`
     on_change     called in the main thread when the state of running changes: (event, data), with QMP's names
     """
 
@@ -101,6 +102,7 @@ class Machine:
         self.prepare: Callable[[Vcpu], None] = lambda vcpu: None
         self.on_reset: list[Callable[[], None]] = []
         self.on_change: list[Callable[[str, dict[str, object]], None]] = []
+        self.on_breakpoint: Callable[[Vcpu], None] = lambda vcpu: None
         self.no_reboot = False
         self.no_shutdown = False
         self.state = State.PRELAUNCH
@@ -108,6 +110,7 @@ class Machine:
         self._ending: Ending | None = None
         self._reset_wanted = ""
         self._errands: list[Callable[[], None]] = []
+        self._closed = False
         clock.on_change = self.events.wake
 
     # ------------------------------------------------------------ putting it together
@@ -310,11 +313,16 @@ class Machine:
             self.reset("guest-reset")
         elif isinstance(reason, Reset):
             self.reset("guest-reset")
+        elif isinstance(reason, Breakpoint):
+            self.on_breakpoint(vcpu)
 
     # ------------------------------------------------------------ the end
 
     def close(self) -> None:
-        """Give everything back that is the host's; the first failure is told, the rest is done all the same."""
+        """Give everything back that is the host's; what fails is told, and the rest done all the same."""
+        if self._closed:
+            return
+        self._closed = True
         if self.processors is not None:
             self.processors.stop()
         for placed in self.devices.values():

@@ -17,6 +17,7 @@ from runtime.hw.ns16550 import Ns16550
 from runtime.hw.pflash import Pflash, pair_node
 from runtime.hw.plic import Plic
 from runtime.hw.sifive_test import PASS, RESET, SifiveTest
+from runtime.hw.virtio.mmio import VirtioMmio
 from runtime.machine.images import Executable, Images, Part, is_elf, read_elf, read_file
 from runtime.machine.machine import Machine, MachineError
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runtime.core.accelerator import Vcpu
-    from runtime.hw.device import Device
     from runtime.hw.irq import Line
+    from runtime.hw.virtio.device import VirtioDevice
 
 MROM, MROM_SIZE = 0x1000, 0xF000
 TEST, RTC, CLINT, SSWI = 0x100000, 0x101000, 0x2000000, 0x2F00000
@@ -79,7 +80,7 @@ class VirtOptions:
 
 
 class Virt:
-    """The board.  `serial` is the console's other end; `plug` puts devices into the eight virtio-mmio slots."""
+    """The board.  `serial` is the console's other end; `plug_virtio` puts devices into the eight virtio-mmio slots."""
 
     def __init__(self, machine: Machine, cpu: Cpu, options: VirtOptions, serial: Characters) -> None:
         self.machine = machine
@@ -94,7 +95,12 @@ class Virt:
         self.rom = Memory("riscv_virt_board.mrom", MROM_SIZE)
         machine.space.add_rom(MROM, self.rom)
         self._devices(serial)
-        self.slots: list[Device] = []
+        self.slots: list[VirtioMmio] = []
+        for index in range(VIRTIO_COUNT):
+            source = VIRTIO_IRQ + index
+            slot = VirtioMmio(f"virtio-mmio.{index}", machine.memory, self.line(source))
+            machine.add(slot, VIRTIO + index * VIRTIO_STEP, (source,))
+            self.slots.append(slot)
         self._start = DRAM
         self._tree_at = 0
         machine.prepare = self._prepare
@@ -138,17 +144,12 @@ class Virt:
         """A wire to the interrupt controller."""
         return self.plic.line(source, f"irq{source}")
 
-    def plug(self, device: Device) -> None:
-        """Put a virtio-mmio transport into the next slot; its interrupt line is `slot_line`'s."""
-        index = len(self.slots)
-        if index == VIRTIO_COUNT:
+    def plug_virtio(self, name: str, device: VirtioDevice) -> None:
+        """Put a virtio device into the next slot, the last one first, as QEMU does."""
+        free = [slot for slot in self.slots if slot.device is None]
+        if not free:
             raise MachineError(f"the virt machine has room for {VIRTIO_COUNT} virtio devices")
-        self.slots.append(device)
-        self.machine.add(device, VIRTIO + index * VIRTIO_STEP, (VIRTIO_IRQ + index,))
-
-    def slot_line(self) -> Line:
-        """The interrupt line of the slot that is next."""
-        return self.line(VIRTIO_IRQ + min(len(self.slots), VIRTIO_COUNT - 1))
+        free[-1].plug(device)
 
     # ------------------------------------------------------------ the device tree
 
@@ -315,7 +316,8 @@ class Virt:
         self.rom.bytes[: len(data)] = data
 
     def _prepare(self, vcpu: Vcpu) -> None:
-        vcpu.set_register("pc", MROM)
+        vcpu.set_input("HARTID", vcpu.index)
+        vcpu.pc = MROM
 
 
 def _cells(harts: Sequence[Node], *interrupts: int) -> tuple[tuple[Node, int], ...]:

@@ -104,7 +104,6 @@ def _names(layout: Layout) -> Iterator[tuple[str, int]]:
     yield "not_tag_code", ~soft_tlb.TAG_CODE
     # A tag without flags, but for the one that says it is in nobody's use.
     yield "tag_key", -(1 << env.PAGE_BITS) | soft_tlb.TAG_UNUSED
-    yield "tb_max_less", tb.TB_MAX_INSTRUCTIONS - 1
     yield "fetch_bytes", tb.FETCH_BYTES
     yield "not_page_mask", -(1 << env.PAGE_BITS)
     address_width = layout.memories[0].address_width if layout.memories else 64

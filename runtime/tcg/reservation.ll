@@ -102,13 +102,9 @@ define internal i$fetch_bits @code_tail(ptr %at, i64 %count) alwaysinline nounwi
   ret i$fetch_bits %bytes
 }
 
-; Room for a block outside the code cache, null if there is none; and the instructions of one that runs once.
+; Room for a block outside the code cache, null if there is none.
 define internal ptr @step_block(ptr %env, i64 %cflags) alwaysinline nounwind {
   ret ptr null
-}
-
-define internal i64 @step_length(ptr %env) alwaysinline nounwind {
-  ret i64 1
 }
 
 ; Code cannot be fetched from %address.

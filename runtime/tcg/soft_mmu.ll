@@ -231,18 +231,6 @@ define internal ptr @step_block(ptr %env, i64 %cflags) alwaysinline nounwind {
   ret ptr %block
 }
 
-; And they are as long as the budget allows.
-define internal i64 @step_length(ptr %env) alwaysinline nounwind {
-  %budget.at = getelementptr i8, ptr %env, i64 $env_budget
-  %budget = load i64, ptr %budget.at
-  %least = call i64 @llvm.smax.i64(i64 %budget, i64 0)
-  %less = call i64 @llvm.smin.i64(i64 %least, i64 $tb_max_less)
-  %length = add i64 %less, 1
-  ret i64 %length
-}
-
-declare i64 @llvm.smax.i64(i64, i64)
-declare i64 @llvm.smin.i64(i64, i64)
 declare i64 @llvm.umin.i64(i64, i64)
 
 ; Never asked for: see @page_executable.
@@ -781,6 +769,16 @@ two:
   %less = sub i64 %n, %more
   %second.full = add i64 %va, %less
   %second = and i64 %second.full, $address_mask
+  %e1 = call ptr @tlb_entry(ptr %env, ptr %tlb, i64 %va, i64 0)
+  %fault.1 = icmp eq ptr %e1, null
+  br i1 %fault.1, label %refused, label %two.second
+
+two.second: ; no device is read from before both pages are known to allow it
+  %e2 = call ptr @tlb_entry(ptr %env, ptr %tlb, i64 %second, i64 0)
+  %fault.2 = icmp eq ptr %e2, null
+  br i1 %fault.2, label %refused, label %two.load
+
+two.load:
   %status.first = call i64 @load_part(ptr %env, ptr %tlb, i64 %va, i64 %less, ptr %slow)
   %fine.first = icmp eq i64 %status.first, 0
   br i1 %fine.first, label %part.second, label %refused

@@ -220,7 +220,7 @@ class MachineVcpu(Vcpu):
 
     def set_register(self, name: str, value: int) -> None:
         """Change one; KeyError for a name there is none of."""
-        if name == self.layout.pc_name:
+        if name in ("pc", self.layout.pc_name):
             self.pc = value
         elif (found := self.find(name)) is not None:
             self.set(found[0].name, value, found[1])
