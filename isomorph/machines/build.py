@@ -57,6 +57,7 @@ def build(options: MachineOptions) -> Built:
     count = processor_count(options.smp, min(MOST, board.most_processors))
     accelerator, threaded = _accelerator(options, given)
     shift, sleep = _icount(options, threaded)
+    threaded = threaded and count > 1  # one processor runs as well on the main thread
     clock: Clock = HostClock() if shift is None else InstructionClock(shift)
     log = open_log(options.log, options.log_file or None, options.dfilter or None)
     machine = Machine(board.name, clock, log)

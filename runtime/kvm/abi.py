@@ -8,6 +8,12 @@ from __future__ import annotations
 import ctypes
 from ctypes import c_int64, c_uint8, c_uint16, c_uint32, c_uint64
 
+TYPE_CHECKING = False  # typing's own takes longer to import than all this
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    S = TypeVar("S", bound=ctypes.Structure)
+
 API_VERSION = 12
 
 # ------------------------------------------------------------ structures
