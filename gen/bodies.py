@@ -380,6 +380,12 @@ class BodyPrinter:
             self.body(body)
         self._loops.pop()
 
+    def guarded(self, header: Doc, body: Sequence[model.Stmt]) -> None:
+        """A whole body that may be passed over: `for _ in b.guarded(predicate, fields):`."""
+        self.put("for _ in ", header, ":")
+        with self._indented():
+            self.body(body)
+
     def _atomic(self, s: model.Atomic) -> None:
         address = self.value(s.address)
         self.put("for at in ", call("b.atomic", quoted(s.memory), address, str(s.width), self._big(s.memory)), ":")

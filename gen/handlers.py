@@ -7,12 +7,13 @@ through it is a *variant*: a handler of its own that the decoder chooses.  Handl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from gen import model
 from gen.decode_values import FIELD, INDEX, MODE, PC, DecodeValue, Facts, Part, Pool
+from gen.guard_records import Guard, Predicate, emit_guard, fields_of, own_fields
 from gen.source import identifier
 from runtime.core.env import ENV
 from runtime.core.layout import Layout, RegisterLayout
@@ -86,6 +87,7 @@ class HandlerBuilder(Builder):
         facts: Facts,
         answers: tuple[bool, ...] = (),
         most_decisions: int = MOST_VARIANTS,
+        guard_records: bool = False,
     ) -> None:
         super().__init__(layout, function, bad_address)
         self.pool = pool
@@ -95,6 +97,9 @@ class HandlerBuilder(Builder):
         self.jump_targets: list[Part] = []
         self._answers = answers
         self._most_decisions = most_decisions
+        #: predicates are the business of a record before this one; what was asked for
+        self._guard_records = guard_records
+        self.asked: tuple[Predicate, object] | None = None
         self._slot_numbers: dict[tuple[DecodeValue, int, bool, bool], int] = {}
         #: a register's offset for writing has a slot of its own even where it equals one for reading: so an encoding
         #: that names a register once, as source and destination, shares the handler of one that names two
@@ -181,6 +186,19 @@ class HandlerBuilder(Builder):
     def _load_slot(self, number: int, width: int, signed: bool = False) -> Temp:
         """Read an operand; `lay_out` replaces its number by its offset."""
         return self.emit1("ld_slot", (), (), width, offset=number, size=self.slots[number].bits, flag=signed)
+
+    # ------------------------------------------------------------ predicates
+
+    def guarded(self, predicate: Predicate, fields: object) -> Iterator[None]:
+        if not self._guard_records:
+            yield from super().guarded(predicate, fields)
+        elif not self.dead:
+            self.asked = predicate, fields
+            yield
+
+    def can_be_passed_over(self) -> bool:
+        """Whether it tells the decoder nothing that depends on its happening."""
+        return self.waiting() is None and (self.ends_block or not self.new_modes())
 
     # ------------------------------------------------------------ register files
 
@@ -303,7 +321,7 @@ class HandlerBuilder(Builder):
         for op in self.ops:
             if op.name == "ld_slot":
                 op.offset = self.slots[op.offset].offset
-            elif op.name == "next" or (op.name == "goto_ptr" and last):
+            elif op.name in ("next", "skip") or (op.name == "goto_ptr" and last):
                 op.size = size
         self.slots = [self.slots[number] for number in kept]
         return size
@@ -316,6 +334,7 @@ class InstructionHandlers:
     name: str  # an identifier
     instruction: model.Instruction
     variants: list[Variant]
+    guard: Guard | None = None
 
 
 @dataclass(slots=True)
@@ -326,6 +345,8 @@ class HandlerSet:
     bad_address: BadAddress | None
     functions: list[Function] = field(default_factory=list)
     _by_text: dict[str, str] = field(default_factory=dict)
+    #: by predicate and the fields it is asked about
+    guards: dict[tuple[Predicate, tuple[tuple[str, int], ...]], Guard] = field(default_factory=dict)
 
     def handler(self, function: Function) -> str:
         """Enter a finished handler; gives the name of its equal if there is one."""
@@ -370,13 +391,41 @@ class HandlerSet:
             entry.emit(b, operands)
 
         length = insn.pattern.length // 8
-        for most in (MOST_VARIANTS, *FIRST_DECISIONS):
-            variants = self._variants(name, emit, length, entry.source, pool, known, most, insn.restartable)
-            if variants is not None:
-                return InstructionHandlers(name, insn, variants)
-        raise AssertionError("without decisions there is one variant")
 
-    def _variants(
+        def build(guard_records: bool) -> list[tuple[HandlerBuilder, int]]:
+            return self._build(name, emit, length, entry.source, pool, known, insn.restartable, guard_records)
+
+        built = build(guard_records=True)
+        asked = next((b.asked for b, _ in built if b.asked is not None), None)
+        if asked is not None and not all(b.can_be_passed_over() for b, _ in built):
+            built, asked = build(guard_records=False), None
+        guard = None if asked is None else self._guard(*asked, when)
+        return InstructionHandlers(name, insn, [self._variant(b, size) for b, size in built], guard)
+
+    def _guard(self, predicate: Predicate, operands: object, when: Callable[[Builder], Value] | None) -> Guard:
+        """The guards of a predicate, made once."""
+        key = predicate, fields_of(operands)
+        found = self.guards.get(key)
+        if found is not None:
+            return found
+        pool, known, name = Pool(), Facts(), f"guard_{len(self.guards)}"
+        if when is not None:
+            scratch = HandlerBuilder(self.layout, Function("guard"), None, pool, Facts(), most_decisions=0)
+            active = when(scratch)
+            if isinstance(active, DecodeValue):
+                known.assume(active, True)
+        own = own_fields(operands, pool)
+
+        def emit(b: HandlerBuilder) -> None:
+            emit_guard(b, predicate, own)
+
+        built = self._build(name, emit, 0, "", pool, known)
+        variants = [self._variant(b, size) if any(op.name == "skip" for op in b.ops) else None for b, size in built]
+        decisions = tuple(tuple(b.decisions) for b, _ in built)
+        found = self.guards[key] = Guard(f"write_{name}", key[1], tuple(variants), decisions)
+        return found
+
+    def _build(
         self,
         name: str,
         emit: Callable[[HandlerBuilder], None],
@@ -384,31 +433,38 @@ class HandlerSet:
         source: str,
         pool: Pool,
         known: Facts,
-        most_decisions: int,
-        restartable: bool,
-    ) -> list[Variant] | None:
-        """Every way through an emitter, or None if there are too many, or one with too many operands."""
-        pending: list[tuple[bool, ...]] = [()]
-        built: list[tuple[HandlerBuilder, int]] = []
-        while pending:
-            answers = pending.pop()
-            if len(built) + len(pending) >= MOST_VARIANTS:
-                return None
-            function = Function(f"h_{name}_{len(built)}")
-            b = HandlerBuilder(self.layout, function, self.bad_address, pool, Facts(known), answers, most_decisions)
-            self.run(b, emit, length, f"{name} {source}", restartable)
-            optimize(function)
-            try:
-                built.append((b, b.lay_out()))
-            except RecordTooLong:
-                if not most_decisions:
-                    raise
-                return None
-            pending += [
-                (*[truth for _, truth in b.decisions[:at]], not b.decisions[at][1])
-                for at in range(len(answers), len(b.decisions))
-            ]
-        return [self._variant(b, size) for b, size in built]
+        restartable: bool = False,
+        guard_records: bool = False,
+    ) -> list[tuple[HandlerBuilder, int]]:
+        """Every way through an emitter; if they are too many, those that a few decisions tell apart."""
+        for most in (MOST_VARIANTS, *FIRST_DECISIONS):
+            pending: list[tuple[bool, ...]] = [()]
+            built: list[tuple[HandlerBuilder, int]] = []
+            fits = True
+            while pending and fits:
+                answers = pending.pop()
+                if len(built) + len(pending) >= MOST_VARIANTS:
+                    fits = False
+                    break
+                function = Function(f"h_{name}_{len(built)}")
+                b = HandlerBuilder(
+                    self.layout, function, self.bad_address, pool, Facts(known), answers, most, guard_records
+                )
+                self.run(b, emit, length, f"{name} {source}", restartable)
+                optimize(function)
+                try:
+                    built.append((b, b.lay_out()))
+                except RecordTooLong:
+                    if not most:
+                        raise
+                    fits = False
+                pending += [
+                    (*[truth for _, truth in b.decisions[:at]], not b.decisions[at][1])
+                    for at in range(len(answers), len(b.decisions))
+                ]
+            if fits:
+                return built
+        raise AssertionError("without decisions there is one variant")
 
     def run(
         self,

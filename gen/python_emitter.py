@@ -49,7 +49,8 @@ class ModulePrinter:
         self._extraction_lines: list[list[str]] = []
         self._guards: dict[object, str] = {}
         self._guard_lines: list[list[str]] = []
-        self._predicates = {space.name: space.predicate for space in spec.spaces}
+        self._spaces = {space.name: space for space in spec.spaces}
+        self._predicates: dict[str, list[str]] = {}
         #: the mode that says `in a delay slot` is the builder's business
         self._next_modes = [mode for mode in spec.modes if mode.next is not None and mode.name != spec.slot]
 
@@ -57,7 +58,9 @@ class ModulePrinter:
 
     def fields_class(self, instruction: model.Instruction) -> str:
         """The dataclass for an encoding's fields: one for each set of names."""
-        names = tuple(identifier(layout.name) for layout in instruction.pattern.fields)
+        return self._class_of(tuple(identifier(layout.name) for layout in instruction.pattern.fields))
+
+    def _class_of(self, names: tuple[str, ...]) -> str:
         if names not in self._classes:
             wanted = class_name(names) or "NoFields"
             while wanted in self._classes.values() or wanted in {"Builder", "Decoded", "Helper", "Hook", "Instruction"}:
@@ -151,19 +154,41 @@ class ModulePrinter:
 
     def emitter(self, instruction: model.Instruction) -> list[str]:
         """`def emit_add(b: Builder, f: RdRs1Rs2) -> None:`"""
-        body = instruction.body
-        predicate = self._predicates.get(instruction.space)
-        if predicate is not None and self._has_fields(instruction, predicate):
-            body = (model.If(predicate, body, (), instruction.pos),)
-        written = self.effects.modes_written(body)
+        written = self.effects.modes_written(instruction.body)
         return [
             f"def {emitter_name(instruction)}(b: Builder, f: {self.fields_class(instruction)}) -> None:",
             *self._doc(f"{instruction.name}  {source_line(instruction.pos)}"),
             *(["    b.delayed()"] if instruction.delayed else []),
-            *self._lines(body, (), instruction.pos),
+            *self._body(instruction),
             *(line for mode in self._next_modes if mode.name not in written for line in self._next_mode(mode)),
             *(["    b.leave_slot()"] if self.spec.slot and not instruction.delayed else []),
         ]
+
+    def _body(self, instruction: model.Instruction) -> list[str]:
+        """What it does, if its space's predicate holds."""
+        space = self._spaces[instruction.space]
+        if space.predicate is None or not self._has_fields(instruction, space.predicate):
+            return self._lines(instruction.body, (), instruction.pos)
+        named = {node.name for node in nodes(space.predicate) if isinstance(node, model.FieldRef)}
+        names = [layout.name for layout in instruction.pattern.fields if layout.name in named]
+        kind = self._class_of(tuple(map(identifier, names)))
+        fields = call(kind, *(f"f.{identifier(name)}" for name in names))
+        function = self._predicate_function(space, kind)
+        printer = BodyPrinter(self.context, instruction.pos)
+        printer.guarded(call("b.guarded", function, fields), instruction.body)
+        return printer.lines
+
+    def _predicate_function(self, space: model.Space, kind: str) -> str:
+        """`def predicate_A32(b: Builder, f: Cond) -> Value:`"""
+        name = f"predicate_{identifier(space.name)}_{kind}"
+        if name not in self._predicates:
+            assert space.predicate is not None
+            self._predicates[name] = [
+                f"def {name}(b: Builder, f: {kind}) -> Value:",
+                *self._doc(f"{space.name}  {source_line(space.pos)}"),
+                *self._lines([model.Return((space.predicate,), space.pos)], (1,), space.pos),
+            ]
+        return name
 
     def _next_mode(self, mode: model.Mode) -> list[str]:
         """What a one-shot mode is for the next instruction, after one that does not set it."""
@@ -231,6 +256,7 @@ class ModulePrinter:
         """The whole text."""
         spec = self.spec
         refuse_what_is_not_generated(spec)
+        emitters = [self.emitter(instruction) for instruction in spec.instructions]
         rows = [self._instruction_row(instruction) for instruction in spec.instructions]
         decoders: list[list[str]] = []
         for space in spec.spaces:
@@ -253,7 +279,7 @@ class ModulePrinter:
             classes=classes,
             functions=[*(self.function(f) for f in spec.functions.values()), *next_functions],
             hooks=[self._definition("hook", h, h.results, f"on {h.name}  {source_line(h.pos)}") for h in hooks],
-            emitters=[self.emitter(instruction) for instruction in spec.instructions],
+            emitters=[*self._predicates.values(), *emitters],
             extractions=self._extraction_lines,
             guards=[*self._guard_lines, *space_tests],
             instructions=["INSTRUCTIONS: dict[str, Instruction] = {", *(line for row in rows for line in row), "}"],

@@ -7,7 +7,8 @@ Deferreds and the hooks overridden (regfile_offset, defer, materialise, decide, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from runtime.core.env import ENV, Exit
 from runtime.core.layout import Layout, ModeLayout, RegisterLayout
@@ -110,6 +111,12 @@ class Builder(MemoryBuilder):
         """The TB ends and the vCPU sleeps."""
         self.emit("exit", (self.after_pc(), self.budget_after()), (self.layout.pc_width, 64), offset=Exit.WAIT)
 
+    def guarded(self, predicate: Callable[[Builder, Any], Value], fields: object) -> Iterator[None]:
+        """The body of an instruction whose space has a predicate: built once, for when that holds."""
+        for holds in self.If(predicate(self, fields)):
+            if holds:
+                yield
+
     # ------------------------------------------------------------ registers
 
     def _register(self, name: str) -> RegisterLayout:
@@ -177,7 +184,8 @@ class Builder(MemoryBuilder):
     def _wrote(self, name: str) -> None:
         if self.layout.machine and not self.dead:
             if name in self.layout.translation_registers:
-                self._remapped.value = 1
+                # The next instruction may lie elsewhere already: it is looked up anew.
+                self._remapped.value = self._rerouted.value = 1
             if name in self.layout.interrupt_registers:
                 self._rerouted.value = 1
 
