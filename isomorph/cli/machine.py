@@ -85,7 +85,11 @@ def _run(built: Built) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
+    if built.debugging is not None:
+        print(f"isomorph: waiting for gdb: target remote {built.debugging.where}", file=sys.stderr)
     machine.start(paused=built.options.stopped)
+    if built.options.loadvm and built.monitor is not None:
+        built.monitor.snapshots.load(built.options.loadvm)
     ending = machine.run()
     if ending.report:
         built.close()

@@ -73,7 +73,6 @@ RUNTIME_FIELDS: tuple[tuple[str, int], ...] = (
     ("native", 8),  # host address of the ISA's native code: regions find its functions by their offsets in it
     ("running", 8),  # 1 while native code runs with this env (runtime/tcg/threads.ll)
     ("store_page", 8),  # the last page of code that native code stored to since it was entered; all ones: none
-    ("machine", 8),  # host address of a machine's functions (runtime/tcg/tb.py: MACHINE), 0 for a user program
     # What the hooks of a machine tell the engine (gen/native_hooks.py):
     ("walk_page", 8),  # physical address of the page that hook_translate found
     ("walk_bits", 8),  # log2 of its size

@@ -184,7 +184,8 @@ class Builder(MemoryBuilder):
     def _wrote(self, name: str) -> None:
         if self.layout.machine and not self.dead:
             if name in self.layout.translation_registers:
-                self._remapped.value = 1
+                # The next instruction may lie elsewhere already: it is looked up anew.
+                self._remapped.value = self._rerouted.value = 1
             if name in self.layout.interrupt_registers:
                 self._rerouted.value = 1
 

@@ -16,8 +16,6 @@ _COMMON = ("engine.ll", "generate.ll", "invalidate.ll", "regions.ll", "threads.l
 #: and what is behind guest addresses: in a user program, in a machine
 _USER = ("reservation.ll", "mem_slow.ll")
 _MACHINE = ("soft_mmu.ll", "system.ll")
-#: what hooks call, where there is no engine
-_HOOKS_ALONE = ("machine.ll",)
 
 #: functions of the engine that Python calls by their address in the blob: name -> (argument count, whether it returns)
 ENTRY_POINTS: dict[str, tuple[int, bool]] = {
@@ -79,7 +77,6 @@ def _names(layout: Layout) -> Iterator[tuple[str, int]]:
         ("entry", soft_tlb.TLB_ENTRY),
         ("full", soft_tlb.TLB_FULL),
         ("tlb", soft_tlb.TLB),
-        ("machine", tb.MACHINE),
     ):
         for name, offset in offsets.items():
             yield f"{prefix}_{name}", offset
@@ -165,11 +162,6 @@ def engine_ir(layout: Layout) -> str:
     if "wake" not in layout.hooks:
         parts.append(_WAKE)
     return "\n".join(parts)
-
-
-def machine_ir(layout: Layout) -> str:
-    """A module of what hooks call alone."""
-    return _filled(layout, _HOOKS_ALONE)
 
 
 def _filled(layout: Layout, files: tuple[str, ...]) -> str:
