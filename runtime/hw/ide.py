@@ -91,14 +91,18 @@ class IdeChannel(Device):
 
     kind = "ide"
 
-    def __init__(self, name: str, line: Line, images: tuple[BlockBackend | None, BlockBackend | None]) -> None:
+    def __init__(self, name: str, line: Line) -> None:
         super().__init__(name, 8)
-        self.disks = [None if image is None else Disk(image, f"ISO{number:05d}") for number, image in enumerate(images)]
+        self.disks: list[Disk | None] = [None, None]
         self.select = 0
         self.control_bits = 0
         self.control = IdeControl(f"{name}.control", self)
         self._line = line
         self._pending = False
+
+    def plug(self, index: int, image: BlockBackend) -> None:
+        """A disk as device 0 or 1."""
+        self.disks[index] = Disk(image, f"{self.name.upper()}{index:03d}")
 
     @property
     def disk(self) -> Disk | None:

@@ -98,6 +98,7 @@ class Machine:
         self.lines: list[Line] = []
         self.vm: Vm | None = None
         self.accelerator = ""
+        self.acknowledge: Callable[[], int] | None = None  # as Vm.acknowledge
         self.vcpus: list[Vcpu] = []
         self.processors: Processors | None = None
         self.prepare: Callable[[Vcpu], None] = lambda vcpu: None
@@ -142,6 +143,7 @@ class Machine:
         """Processors, once the memory is in place."""
         self.accelerator = accelerator.name
         vm = self.vm = accelerator.make_vm(self.space, self.ports, self.clock)
+        vm.acknowledge = self.acknowledge
         self.memory.on_write(vm.memory_changed)
         for index in range(count):
             self.vcpus.append(vm.make_vcpu(index))

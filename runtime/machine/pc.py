@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from runtime.hw.block.backend import BlockBackend
     from runtime.hw.characters import Characters
+    from runtime.hw.device import Device
 
 #: where Debian's package has it
 BIOS = "/usr/share/seabios/bios.bin"
@@ -49,8 +50,7 @@ class PcOptions:
     memory: int = 128 << 20
     count: int = 1
     bios: str = BIOS
-    disks: tuple[BlockBackend | None, ...] = ()
-    kernel_devices: bool = False
+    kernel_devices: bool = False  # interrupt controllers and timer are the accelerator's
     serial_console: bool = True  # SeaBIOS shows its text on the UART
     boot_menu: bool = False
     rtc_base: int | None = None  # ns since 1970; None: the host's clock says
@@ -106,6 +106,7 @@ class Pc:
         if self.options.kernel_devices:
             return
         self.pics = make_pair(self.machine.input(0, "INTR").set)
+        self.machine.acknowledge = self.pics[0].acknowledge
         master, slave = self.pics
         self._port(master, 0x20)
         self._port(slave, 0xA0)
@@ -122,17 +123,9 @@ class Pc:
 
         return Line(f"irq{number}", change)
 
-    def acknowledge(self) -> int:
-        """INTA: the vector for the processor."""
-        assert self.pics is not None
-        return self.pics[0].acknowledge()
-
     # ------------------------------------------------------------ devices
 
-    def _port(self, device: object, port: int) -> None:
-        from runtime.hw.device import Device
-
-        assert isinstance(device, Device)
+    def _port(self, device: Device, port: int) -> None:
         self.machine.add(device, None, bus="isa")
         self.ports.add_device(port, device)
 
@@ -160,11 +153,24 @@ class Pc:
         self._port(ResetControl("reset", machine.platform), 0xCF9)
         self.fw_cfg = FwCfgPorts("fw_cfg", machine.platform)
         self._port(self.fw_cfg, 0x510)
-        disks = [*options.disks, None, None, None, None][:4]
+        self.channels: list[IdeChannel] = []
         for number, (command, control, interrupt) in enumerate(((0x1F0, 0x3F6, _DISK), (0x170, 0x376, _SECOND_DISK))):
-            channel = IdeChannel(f"ide{number}", self.line(interrupt), (disks[2 * number], disks[2 * number + 1]))
+            channel = IdeChannel(f"ide{number}", self.line(interrupt))
+            self.channels.append(channel)
             self._port(channel, command)
             self.ports.add_device(control, channel.control)
+
+    def plug_ide(self, image: BlockBackend) -> None:
+        """The next disk."""
+        for channel in self.channels:
+            for index, disk in enumerate(channel.disks):
+                if disk is None:
+                    channel.plug(index, image)
+                    return
+        raise MachineError("the pc machine has room for four IDE disks")
+
+    def boot(self) -> None:
+        """Nothing to prepare: the firmware does all."""
 
     def _cmos(self) -> dict[int, int]:
         """What a BIOS finds in the CMOS: the sizes of memory, in KiB and 64 KiB, no floppies, the century."""
