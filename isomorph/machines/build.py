@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from isomorph.machines.accelerators import ACCELERATORS, Execution, check_accelerator
 from isomorph.machines.backends import Backends, chardev_settings
 from isomorph.machines.boards import BoardKind, find_board, find_processor
+from isomorph.machines.monitors import add_monitors
 from isomorph.machines.options import MachineOptions, Settings, UsageError, processor_count, settings
 from runtime.core.accelerator import Accelerator
 from runtime.core.log import open_log
@@ -19,6 +20,10 @@ from runtime.hw.device_tree import flatten
 from runtime.hw.registry import device_kind, parse_values
 from runtime.machine.machine import Machine
 from runtime.machine.processors import MOST, RoundRobin, Threads
+
+if TYPE_CHECKING:
+    from runtime.debug.machine import MachineDebugging
+    from runtime.machine.monitor import Monitor
 
 #: what -icount shift=auto takes for an instruction: 8 ns, a processor of 125 MHz
 _AUTO_SHIFT = 3
@@ -35,12 +40,13 @@ class Built:
     options: MachineOptions
     dump_tree: str = ""
     isa: str = ""
-    closers: list[Any] = field(default_factory=list)
+    monitor: Monitor | None = None
+    debugging: MachineDebugging | None = None
 
     def close(self) -> None:
         """Give everything back."""
-        self.machine.close()
         self.backends.close()
+        self.machine.close()
 
 
 def build(options: MachineOptions) -> Built:
@@ -51,6 +57,8 @@ def build(options: MachineOptions) -> Built:
     count = processor_count(options.smp, min(MOST, board.most_processors))
     accelerator, threaded = _accelerator(options, given)
     shift, sleep = _icount(options, threaded)
+    # One processor runs as well on the main thread, if its slices end by themselves.
+    threaded = (threaded and count > 1) or accelerator.kind == "kvm"
     clock: Clock = HostClock() if shift is None else InstructionClock(shift)
     log = open_log(options.log, options.log_file or None, options.dfilter or None)
     machine = Machine(board.name, clock, log)
@@ -67,7 +75,13 @@ def build(options: MachineOptions) -> Built:
         if dump:
             return built
         made.boot()
+        if getattr(getattr(made, "options", None), "kernel_devices", False):
+            accelerator.values["kernel-irqchip"] = "on"
         _attach(machine, board, processor.isa, count, accelerator, shift, threaded, sleep)
+        built.monitor, debugging = add_monitors(machine, options, backends, processor.isa)
+        if debugging is not None:
+            built.debugging = debugging
+            backends.closers.append(debugging.close)
     except BaseException:
         backends.close()
         machine.close()
@@ -144,6 +158,10 @@ def _devices(options: MachineOptions, board: Any, backends: Backends) -> None:
         interface, name = backends.drive(text)
         if interface == "virtio":
             implied.append(f"virtio-blk-device,drive={name}")
+        elif interface == "ide":
+            if not hasattr(board, "plug_ide"):
+                raise DeviceError(f"-drive {text}: the {board.machine.name} machine has no IDE controller")
+            board.plug_ide(backends.find("drive", name))
     for text in options.netdevs:
         backends.network(text, "-netdev")
     for text in options.nics:
