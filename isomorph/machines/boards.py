@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from runtime.hw.block.drive import parse_drive
-
 from isomorph.machines.backends import Backends
 from isomorph.machines.options import MachineOptions, Settings, UsageError, memory_size, settings
+from runtime.hw.block.drive import parse_drive
 from runtime.hw.characters import Characters
 from runtime.hw.clock import InstructionClock
 from runtime.machine.machine import Machine
