@@ -91,6 +91,14 @@ def _names(layout: Layout) -> Iterator[tuple[str, int]]:
     yield "tlb_index_shift", soft_tlb.INDEX_SHIFT
     yield "tlb_index_mask", soft_tlb.INDEX_MASK
     yield "tlb_count", soft_tlb.tlb_count(layout)
+    after = soft_tlb.after_tlbs(layout)
+    yield "jump_pages", after["jump_pages"]
+    yield "jump_page_mask", soft_tlb.JUMP_PAGES - 1
+    yield "jump_page_words", soft_tlb.JUMP_PAGES // 8
+    yield "jump_page_shift", env.PAGE_BITS + soft_tlb.JUMP_PAGES.bit_length() - 1
+    yield "large_ranges", after["large_ranges"]
+    yield "large_count", soft_tlb.LARGE_RANGES
+    yield "large_words", 2 * soft_tlb.LARGE_RANGES
     yield "tlb_whole", soft_tlb.TLB_ENTRIES + soft_tlb.TLB_VICTIMS
     yield "tlb_words", soft_tlb.TLB["full"] // 8
     yield "tlb_victim_count", soft_tlb.TLB_VICTIMS

@@ -36,7 +36,23 @@ define internal void @jump_cache_stamp(ptr %env, ptr %entry) alwaysinline nounwi
   %now = load i64, ptr %now.at
   %then.at = getelementptr i8, ptr %entry, i64 24
   store atomic i64 %now, ptr %then.at monotonic, align 8
+  %pc = load i64, ptr %entry
+  %byte.at = call ptr @jump_page(ptr %env, i64 %pc)
+  store i8 1, ptr %byte.at
   ret void
+}
+
+; The byte that says whether the jump cache may hold blocks of a page, which it has in common with others.
+define internal ptr @jump_page(ptr %env, i64 %pc) alwaysinline nounwind {
+  %low = lshr i64 %pc, $page_bits
+  %high = lshr i64 %pc, $jump_page_shift
+  %mixed = xor i64 %low, %high
+  %index = and i64 %mixed, $jump_page_mask
+  %offset = add i64 %index, $jump_pages
+  %tlbs.at = getelementptr i8, ptr %env, i64 $env_tlbs
+  %tlbs = load ptr, ptr %tlbs.at
+  %byte.at = getelementptr i8, ptr %tlbs, i64 %offset
+  ret ptr %byte.at
 }
 
 ; Whether the target of a jump slot is sure to be the same code whenever the slot is come to: within the block's page,
@@ -509,31 +525,7 @@ walked:
   br i1 %large, label %large.page, label %memory
 
 large.page: ; flushing one address must find all entries of its page
-  %large.base.at = getelementptr i8, ptr %env, i64 $env_large_page
-  %large.base = load i64, ptr %large.base.at
-  %large.mask.at = getelementptr i8, ptr %env, i64 $env_large_mask
-  %large.mask = load i64, ptr %large.mask.at
-  %none.yet = icmp eq i64 %large.base, -1
-  %va.first = and i64 %va, %outside.mask
-  %mask.both = and i64 %large.mask, %outside.mask
-  br i1 %none.yet, label %large.store, label %large.join
-
-large.join: ; what both have in common
-  %mask.joined = phi i64 [ %mask.both, %large.page ], [ %mask.less, %large.join.more ]
-  %base.cut = and i64 %large.base, %mask.joined
-  %va.cut = and i64 %va.first, %mask.joined
-  %joined = icmp eq i64 %base.cut, %va.cut
-  br i1 %joined, label %large.store, label %large.join.more
-
-large.join.more:
-  %mask.less = shl i64 %mask.joined, 1
-  br label %large.join
-
-large.store:
-  %mask.new = phi i64 [ %outside.mask, %large.page ], [ %mask.joined, %large.join ]
-  %base.new = and i64 %va.first, %mask.new
-  store i64 %base.new, ptr %large.base.at
-  store i64 %mask.new, ptr %large.mask.at
+  call void @large_add(ptr %env, i64 %va, i64 %outside.mask)
   br label %memory
 
 memory:
@@ -596,21 +588,134 @@ store:
   ret void
 }
 
-; Make %count words, a multiple of four, at %at all ones.
-define internal void @fill_ones(ptr %at, i64 %count) noinline nounwind "no-builtins" {
+; Make %count words, a multiple of four, at %at all alike.
+define internal void @fill_words(ptr %at, i64 %count, i64 %word) noinline nounwind "no-builtins" {
 entry:
+  %first = insertelement <4 x i64> poison, i64 %word, i64 0
+  %four = shufflevector <4 x i64> %first, <4 x i64> poison, <4 x i32> zeroinitializer
   br label %loop
 
 loop:
   %index = phi i64 [ 0, %entry ], [ %index.next, %loop ]
   %place = getelementptr i64, ptr %at, i64 %index
-  store volatile <4 x i64> splat (i64 -1), ptr %place, align 8
+  store volatile <4 x i64> %four, ptr %place, align 8
   %index.next = add i64 %index, 4
   %end = icmp uge i64 %index.next, %count
   br i1 %end, label %done, label %loop
 
 done:
   ret void
+}
+
+; Ranges in which pages larger than an entry's were found: an address is in one if it is `base` in the bits of `mask`.
+; There are few: when they do not suffice, the nearest one grows.
+
+; The range number %index.
+define internal ptr @large_range(ptr %env, i64 %index) alwaysinline nounwind {
+  %offset = mul i64 %index, 16
+  %place = add i64 %offset, $large_ranges
+  %tlbs.at = getelementptr i8, ptr %env, i64 $env_tlbs
+  %tlbs = load ptr, ptr %tlbs.at
+  %range = getelementptr i8, ptr %tlbs, i64 %place
+  ret ptr %range
+}
+
+; A page that holds %va and is as large as the zeros of %page.mask say was put into a TLB.
+define internal void @large_add(ptr %env, i64 %va, i64 %page.mask) noinline nounwind {
+entry:
+  %page = and i64 %va, %page.mask
+  br label %next
+
+next:
+  %index = phi i64 [ 0, %entry ], [ %index.next, %other ]
+  %best = phi i64 [ 0, %entry ], [ %best.new, %other ]
+  %least = phi i64 [ -1, %entry ], [ %least.new, %other ]
+  %end = icmp uge i64 %index, $large_count
+  br i1 %end, label %grow, label %look
+
+look:
+  %range = call ptr @large_range(ptr %env, i64 %index)
+  %base = load i64, ptr %range
+  %mask.at = getelementptr i8, ptr %range, i64 8
+  %mask = load i64, ptr %mask.at
+  %free = icmp eq i64 %base, -1
+  br i1 %free, label %take, label %compare
+
+take:
+  store i64 %page, ptr %range
+  store i64 %page.mask, ptr %mask.at
+  ret void
+
+compare: ; it is in there if it lies there wholly
+  %cut = and i64 %page, %mask
+  %inside = icmp eq i64 %cut, %base
+  %common = and i64 %mask, %page.mask
+  %whole = icmp eq i64 %common, %mask
+  %known = and i1 %inside, %whole
+  br i1 %known, label %done, label %other
+
+other:
+  %distance = xor i64 %page, %base
+  %nearer = icmp ult i64 %distance, %least
+  %least.new = select i1 %nearer, i64 %distance, i64 %least
+  %best.new = select i1 %nearer, i64 %index, i64 %best
+  %index.next = add i64 %index, 1
+  br label %next
+
+grow:
+  %chosen = call ptr @large_range(ptr %env, i64 %best)
+  %chosen.base = load i64, ptr %chosen
+  %chosen.mask.at = getelementptr i8, ptr %chosen, i64 8
+  %chosen.mask = load i64, ptr %chosen.mask.at
+  %both = and i64 %chosen.mask, %page.mask
+  br label %join
+
+join: ; what both have in common
+  %joined = phi i64 [ %both, %grow ], [ %less, %join.more ]
+  %one = and i64 %chosen.base, %joined
+  %two = and i64 %page, %joined
+  %same = icmp eq i64 %one, %two
+  br i1 %same, label %store, label %join.more
+
+join.more:
+  %less = shl i64 %joined, 1
+  br label %join
+
+store:
+  store i64 %one, ptr %chosen
+  store i64 %joined, ptr %chosen.mask.at
+  br label %done
+
+done:
+  ret void
+}
+
+; Whether a page that holds %va may have more than one entry.
+define internal i1 @large_holds(ptr %env, i64 %va) noinline nounwind {
+entry:
+  br label %next
+
+next:
+  %index = phi i64 [ 0, %entry ], [ %index.next, %other ]
+  %end = icmp uge i64 %index, $large_count
+  br i1 %end, label %done, label %look
+
+look:
+  %range = call ptr @large_range(ptr %env, i64 %index)
+  %base = load i64, ptr %range
+  %mask.at = getelementptr i8, ptr %range, i64 8
+  %mask = load i64, ptr %mask.at
+  %cut = and i64 %va, %mask
+  %inside = icmp eq i64 %cut, %base
+  br i1 %inside, label %done, label %other
+
+other:
+  %index.next = add i64 %index, 1
+  br label %next
+
+done:
+  %result = phi i1 [ false, %next ], [ true, %look ]
+  ret i1 %result
 }
 
 ; Forget the translation of %va, or all if that is all ones.
@@ -620,28 +725,38 @@ entry:
   %flushes = load i64, ptr %flushes.at
   %flushes.more = add i64 %flushes, 1
   store i64 %flushes.more, ptr %flushes.at
+  %tlbs.at = getelementptr i8, ptr %env, i64 $env_tlbs
+  %tlbs = load ptr, ptr %tlbs.at
+  %page = and i64 %va, $not_page_mask
+  %shifted = lshr i64 %va, $tlb_index_shift
+  %offset = and i64 %shifted, $tlb_index_mask
+  %in.large = call i1 @large_holds(ptr %env, i64 %va)
+  %all.asked = icmp eq i64 %va, -1
+  %all = or i1 %all.asked, %in.large
+  br i1 %all, label %no.large, label %jumps
+
+no.large:
+  %whole.at = getelementptr i8, ptr %env, i64 $env_tlb_full_flushes
+  %whole.flushes = load i64, ptr %whole.at
+  %whole.more = add i64 %whole.flushes, 1
+  store i64 %whole.more, ptr %whole.at
+  %ranges = call ptr @large_range(ptr %env, i64 0)
+  call void @fill_words(ptr %ranges, i64 $large_words, i64 -1)
+  br label %jumps.old
+
+jumps: ; does the jump cache hold blocks of the page?
+  %byte.at = call ptr @jump_page(ptr %env, i64 %va)
+  %byte = load i8, ptr %byte.at
+  %jumped = icmp ne i8 %byte, 0
+  br i1 %jumped, label %jumps.old, label %tlb.next.first
+
+jumps.old:
   %generation.at = getelementptr i8, ptr %env, i64 $env_jump_generation
   %generation = load i64, ptr %generation.at
   %generation.more = add i64 %generation, 1
   store i64 %generation.more, ptr %generation.at
-  %large.base.at = getelementptr i8, ptr %env, i64 $env_large_page
-  %large.base = load i64, ptr %large.base.at
-  %large.mask.at = getelementptr i8, ptr %env, i64 $env_large_mask
-  %large.mask = load i64, ptr %large.mask.at
-  %va.cut = and i64 %va, %large.mask
-  %in.large = icmp eq i64 %va.cut, %large.base
-  %all.asked = icmp eq i64 %va, -1
-  %all = or i1 %all.asked, %in.large
-  %page = and i64 %va, $not_page_mask
-  %shifted = lshr i64 %va, $tlb_index_shift
-  %offset = and i64 %shifted, $tlb_index_mask
-  %tlbs.at = getelementptr i8, ptr %env, i64 $env_tlbs
-  %tlbs = load ptr, ptr %tlbs.at
-  br i1 %all, label %no.large, label %tlb.next.first
-
-no.large:
-  store i64 -1, ptr %large.base.at
-  store i64 0, ptr %large.mask.at
+  %marks = getelementptr i8, ptr %tlbs, i64 $jump_pages
+  call void @fill_words(ptr %marks, i64 $jump_page_words, i64 0)
   br label %tlb.next.first
 
 tlb.next.first:
@@ -664,7 +779,7 @@ tlb.used:
   br i1 %all, label %whole, label %one
 
 whole:
-  call void @fill_ones(ptr %tlb, i64 $tlb_words)
+  call void @fill_words(ptr %tlb, i64 $tlb_words, i64 -1)
   store i64 0, ptr %used.at
   br label %tlb.done
 
