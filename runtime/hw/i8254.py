@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runtime.hw.device import Device
+from runtime.hw.device import Device, DeviceError, give_state, take_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -180,15 +180,14 @@ class I8254(Device):
         self._line.set(0)
 
     def save(self) -> dict[str, object]:
-        return {"counters": [{name: getattr(one, name) for name in Counter.STATE} for one in self.counters]}
+        return {"counters": [give_state(counter, Counter.STATE) for counter in self.counters]}
 
     def load(self, state: dict[str, object]) -> None:
         saved = state.get("counters")
         if not isinstance(saved, list) or len(saved) != 3:
-            raise ValueError(f"{self.name}: the saved state is of another timer")
+            raise DeviceError(f"{self.name}: the saved state is of another timer")
         for counter, values in zip(self.counters, saved, strict=True):
-            for name in Counter.STATE:
-                setattr(counter, name, type(getattr(counter, name))(values[name]))
+            take_state(self.name, counter, Counter.STATE, values)
 
 
 class PortB(Device):

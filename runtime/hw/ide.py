@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runtime.hw.block.backend import BlockError
-from runtime.hw.device import Device
+from runtime.hw.device import Device, DeviceError, give_state, take_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -308,19 +308,21 @@ class IdeChannel(Device):
     # ------------------------------------------------------------ state
 
     def save(self) -> dict[str, object]:
-        disks = [None if disk is None else {name: getattr(disk, name) for name in Disk.STATE} for disk in self.disks]
+        disks = [None if disk is None else give_state(disk, Disk.STATE) for disk in self.disks]
         return {"disks": disks, "select": self.select, "control": self.control_bits, "pending": self._pending}
 
     def load(self, state: dict[str, object]) -> None:
         disks = state.get("disks")
         if not isinstance(disks, list) or [one is None for one in disks] != [one is None for one in self.disks]:
-            raise ValueError(f"{self.name}: the saved state is of other disks")
+            raise DeviceError(f"{self.name}: the saved state is of other disks")
+        numbers = [state.get(name) for name in ("select", "control", "pending")]
+        if not all(isinstance(number, int) for number in numbers):
+            raise DeviceError(f"{self.name}: the saved state has no fitting registers")
         for disk, values in zip(self.disks, disks, strict=True):
             if disk is not None:
-                for name in Disk.STATE:
-                    setattr(disk, name, type(getattr(disk, name))(values[name]))
+                take_state(self.name, disk, Disk.STATE, values)
         self.select, self.control_bits = int(str(state["select"])), int(str(state["control"]))
-        self._interrupt(bool(state["pending"]))
+        self._interrupt(state["pending"] is True)
 
     def close(self) -> None:
         for disk in self.disks:
