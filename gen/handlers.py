@@ -356,7 +356,7 @@ class HandlerSet:
             self.functions.append(function)
         return known
 
-    def _facts(self, pool: Pool) -> Facts:
+    def known(self, pool: Pool) -> Facts:
         """What is known about every instruction: a user program keeps the machine's modes as they were at the start."""
         known = Facts()
         for mode in self.layout.modes:
@@ -378,7 +378,7 @@ class HandlerSet:
         """Run the emitter along every way through it; `when` says that the instruction's space is active."""
         pool = Pool()
         operands = fields(**field_values(insn, pool))
-        known = self._facts(pool)
+        known = self.known(pool)
         scratch = HandlerBuilder(self.layout, Function("guard"), None, pool, Facts(known), most_decisions=0)
         conditions = [] if when is None else [when(scratch)]
         if entry.guard is not None:
@@ -498,7 +498,7 @@ class HandlerSet:
         """A handler that belongs to no instruction: for undecodable words, for blocks cut short."""
         pool = Pool()
         function = Function(f"h_{name}")
-        b = HandlerBuilder(self.layout, function, self.bad_address, pool, self._facts(pool), most_decisions=0)
+        b = HandlerBuilder(self.layout, function, self.bad_address, pool, self.known(pool), most_decisions=0)
         self.run(b, emit, length, name)
         optimize(b.function)
         return self._variant(b, b.lay_out())

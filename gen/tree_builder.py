@@ -182,14 +182,15 @@ class TreeBuilder(BodyBuilder):
         if not low or not high.isdecimal() or not 0 <= int(high) - int(low) < _MOST_ROWS:
             self.diagnostics.error(pos, f"'{name.name}-{high}' is no range of names", help="write it as in counter3-31")
             return (tree.SysRegName(first, name),)
-        numbers = range(int(low), int(high) + 1)
-        return tuple(
+        whole = self._pos(c[0], c[3])
+        rest = [
             tree.SysRegName(
-                tree.Num(first.value + number - numbers[0], f"{first.value + number - numbers[0]:#x}", first.pos),
-                tree.Name(f"{stem}{number}", pos),
+                tree.Num(first.value + number, f"{first.value + number:#x}", whole),
+                tree.Name(f"{stem}{int(low) + number}", pos),
             )
-            for number in numbers
-        )
+            for number in range(1, int(high) - int(low) + 1)
+        ]
+        return (tree.SysRegName(first, name), *rest)
 
     def sysoption(self, c: Children) -> dict[str, tuple[Any, Token]]:
         first = c[0]

@@ -131,7 +131,8 @@ def _rebuilt(
 ) -> tuple[Function, str, list[Slot]]:
     """The chosen variant once more, stopped before the optimiser."""
     entry = decoded.instruction
-    pool, known = Pool(), Facts()
+    pool = Pool()
+    known = handlers.known(pool)
     operands = fields(**field_values(insn, pool))
     if entry.guard is not None:
         scratch = HandlerBuilder(handlers.layout, Function("guard"), None, pool, Facts(), most_decisions=0)

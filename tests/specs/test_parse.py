@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -259,9 +260,21 @@ def test_positions(path: Path) -> None:
         assert pos.line == pos.end_line
         return lines[pos.line - 1][pos.column - 1 : pos.end_column - 1]
 
+    def in_range(node: tree.Num | tree.Name) -> bool:
+        """Whether it is one of a range of registers, which stands there as a whole: `0x3B0 pmpaddr0-15`."""
+        match = re.fullmatch(r"(?:(0x\w+) +)?([A-Za-z_]\w*?)(\d+)-(\d+)", text(node.pos))
+        if match is None:
+            return False
+        numbers = range(int(match[3]) + 1, int(match[4]) + 1)
+        if isinstance(node, tree.Name):
+            return node.name in {f"{match[2]}{number}" for number in numbers}
+        return node.value - int(match[1], 16) + numbers[0] - 1 in numbers
+
     for decl in parse_file(path).decls:
         for node in nodes(decl):
             match node:
+                case tree.Num() | tree.Name() if in_range(node):
+                    pass
                 case tree.Num() if text(node.pos) not in {"bit", f"({node.digits})"}:
                     assert text(node.pos) == node.digits
                 case tree.Name() if text(node.pos) != f"({node.name})":

@@ -30,7 +30,7 @@ def show(disassembler: Disassembler, word: int, size: int = 4, pc: int = 0x1000)
         (0x00B50463, "beq\ta0,a1,0x1008", "beq\ta0,a1,0x1008"),
         (0xFFFFF537, "lui\ta0,0xfffff", "lui\ta0,0xfffff"),
         (0x41F5D513, "srai\ta0,a1,0x1f", "srai\ta0,a1,0x1f"),
-        (0x30551073, "csrw\t0x305,a0", "csrrw\tzero,0x305,a0"),
+        (0x30551073, "csrw\tmtvec,a0", "csrrw\tzero,mtvec,a0"),
         (0x06B6252F, "amoadd.w.aqrl\ta0,a1,(a2)", "amoadd.w.aqrl\ta0,a1,(a2)"),
         (0x0FF0000F, "fence", "fence\tiorw,iorw"),
     ],
