@@ -1,7 +1,8 @@
 """Random bare-metal RISC-V programs: page tables, faults, code that changes, all told over the serial line.
 
 Machine mode sets a page table up and enters supervisor mode; every trap comes back to it, is printed (cause, value, and
-where it was) and passed over (but for what mtval is of an illegal instruction: 0 and its bits are both right).  At the end a checksum of all that was loaded is printed, and the machine powers off.
+where it was) and passed over.  An illegal instruction's value is left out: zero and the instruction's bits are both
+right.  At the end a checksum of all that was loaded is printed, and the machine powers off.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Bare-metal RISC-V programs on the virt board, against qemu-system-riscv64: every trap, value and checksum the same."""
+"""Bare-metal RISC-V programs on the virt board and under qemu-system-riscv64: every trap, value and checksum alike."""
 
 from __future__ import annotations
 
@@ -41,8 +41,10 @@ def output(command: list[str]) -> str:
 
 
 def corrected(told: str, code: bytes) -> str:
-    """QEMU 7.2 says load page fault (13) of an atomic access to an unreadable page; the manual, store (volume II, 4.3.1:
-    atomics never raise load page faults)."""
+    """QEMU 7.2 calls an atomic access to an unreadable page a load page fault (13).
+
+    The manual has it a store's: atomics never raise load page faults (volume I, chapter A).
+    """
     lines = []
     for line in told.splitlines():
         words = line.split()
