@@ -13,7 +13,7 @@ from runtime.kvm.vcpu import KvmVcpu, install_kick
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from runtime.core.accelerator import Ram
 
@@ -98,6 +98,12 @@ class KvmVm:
     def set_line(self, line: int, level: int) -> None:
         if self.controllers is not None:
             self.controllers.set_line(line, level)
+
+    def set_breakpoints(self, addresses: Iterable[int]) -> None:
+        """Have vCPUs stop before these linear addresses; KvmError if they are more than a processor's registers."""
+        wanted = list(addresses)
+        for vcpu in self.vcpus:
+            vcpu.set_breakpoints(wanted)
 
     def memory_changed(self, address: int, size: int) -> None:
         """Nothing is translated here: the processor sees what is stored."""

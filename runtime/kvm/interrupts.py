@@ -25,7 +25,8 @@ class Controllers:
         control(machine.descriptor, abi.KVM_CREATE_IRQCHIP)
         if timer:
             machine.system.require("PIT2")
-            control(machine.descriptor, abi.KVM_CREATE_PIT2, abi.kvm_pit_config())
+            # With port 0x61, where a PC has the third counter's gate and output.
+            control(machine.descriptor, abi.KVM_CREATE_PIT2, abi.kvm_pit_config(abi.PIT_SPEAKER_DUMMY))
         self._routes: dict[int, list[tuple[int, ...]]] = {}
         for line in range(_PINS):
             pin = _TIMER_PIN if line == 0 else line

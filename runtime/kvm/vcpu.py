@@ -120,13 +120,23 @@ class KvmVcpu:
     # ------------------------------------------------------------ running
 
     def run(self, instructions: int) -> VcpuExit:
-        """Execute until something happens; KVM counts no instructions, but one of them is one step."""
+        """Execute until something happens: KVM counts no instructions."""
+        return self._run()
+
+    def step(self) -> VcpuExit:
+        """Execute one instruction."""
+        self._stepping = True
+        self._set_debug()
+        try:
+            return self._run()
+        finally:
+            self._stepping = False
+            self._set_debug()
+
+    def _run(self) -> VcpuExit:
         processor = self.processor
         with self._lock:
             self._thread = get_ident()
-        if (instructions == 1) != self._stepping:
-            self._stepping = instructions == 1
-            self._set_debug()
         try:
             while True:
                 if self._kicked:
@@ -257,6 +267,21 @@ class KvmVcpu:
         else:
             raise KeyError(name)
 
+    @property
+    def pc(self) -> int:
+        """The linear address of the next instruction."""
+        special = self.processor.sregs()
+        return int(self.processor.regs().rip) + (0 if special.cs.l else int(special.cs.base))
+
+    @pc.setter
+    def pc(self, value: int) -> None:
+        special = self.processor.sregs()
+        self.set_register("rip", value - (0 if special.cs.l else int(special.cs.base)))
+
+    def translate(self, address: int, access: int = 0) -> int | None:
+        """The physical address behind a linear one, whatever the access."""
+        return self.processor.translate(address)
+
     def reset(self) -> None:
         self.load(self._power_on)
         self._nmi = False
@@ -287,8 +312,9 @@ class KvmVcpu:
         self._set_debug()
 
     def _set_debug(self) -> None:
-        bits = abi.GUESTDBG_SINGLESTEP if self._stepping else 0
-        bits |= abi.GUESTDBG_USE_HW_BP if self._breakpoints else 0
+        bits = abi.GUESTDBG_USE_HW_BP if self._breakpoints else 0
+        if self._stepping:
+            bits = abi.GUESTDBG_SINGLESTEP
         self.processor.set_guest_debug(bits | abi.GUESTDBG_ENABLE if bits else 0, self._breakpoints)
 
 

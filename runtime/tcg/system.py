@@ -92,6 +92,7 @@ class TcgVm:
         self.cache = CodeCache(self.code, self.ram, accelerator.cache_bytes)
         self.world = self.cache.world
         self.vcpus: list[MachineVcpu] = []
+        self.acknowledge: Callable[[], int] | None = None
         self._by_env: dict[int, MachineVcpu] = {}
         self.requests = Lock()
         self._mapping = Lock()

@@ -404,9 +404,10 @@ def test_dirty_pages(guest: Make) -> None:
 
 def test_single_step_and_breakpoints(guest: Make) -> None:
     made = guest(".code16\n inc %ax\n inc %ax\n inc %ax\n inc %ax\n hlt")
-    assert made.vcpu.run(1) == Running()
+    assert made.vcpu.step() == Running()
     assert made.vcpu.registers()["rip"] == START + 1
-    made.vcpu.set_breakpoints([START + 3])
+    assert made.vcpu.pc == START + 1
+    made.vm.set_breakpoints([START + 3])
     assert made.run() == Breakpoint()
     registers = made.vcpu.registers()
     assert (registers["rip"], registers["rax"]) == (START + 3, 3)
