@@ -292,7 +292,8 @@ class CodeCache:
         self._set("bus_write", write)
 
     def set_ram(self, table: int, count: int) -> None:
-        """Host address of RAM_RECORDs."""
+        """Host address of RAM_RECORDs, with zeros behind them.  vCPUs may be looking: they find all of one table."""
+        self._set("ram_count", max(count, self._get("ram_count")))
         self._set("ram", table)
         self._set("ram_count", count)
 
@@ -306,12 +307,16 @@ class CodeCache:
         self._set("breakpoint_count", count)
 
     def invalidate_places(self, start: int, end: int) -> None:
-        """Free the blocks translated from any byte of [start, end), which may be many pages with few blocks."""
+        """Free the blocks translated from any byte of [start, end), which may be many pages with few blocks.
+
+        Called by devices, on the thread of a vCPU that is in native code: whoever stops the world would wait for it, so
+        it must not wait for them.
+        """
         pages = self._get("permissions")
         first, last = start >> PAGE_BITS, end - 1 >> PAGE_BITS
         marks = string_at(pages + first, last - first + 1)
         if any(mark & PAGE_CODE for mark in marks):
-            self.invalidate_range(start, end)
+            self._invalidate_range(self.address, start, end)
 
     def stamps(self) -> list[int]:
         """When each segment was last looked into, on a clock that counts look-ups."""

@@ -3,8 +3,10 @@
 
 ; -------------------------------------------------------------------------------------- from block to block
 
-; The TLB for these modes, which becomes the current one.
+; The TLB for these modes, which becomes the current one.  Whoever runs with modes was looked up with them, by way of here,
+; so that what is selected by an instruction is ready, too.
 define internal ptr @memory_of(ptr %env, ptr %mem, i64 %flags) alwaysinline nounwind {
+entry:
   %number = call i64 @tlb_number(i64 %flags)
   %distance = mul i64 %number, $tlb_bytes
   %tlbs.at = getelementptr i8, ptr %env, i64 $env_tlbs
@@ -12,6 +14,17 @@ define internal ptr @memory_of(ptr %env, ptr %mem, i64 %flags) alwaysinline noun
   %tlb = getelementptr i8, ptr %tlbs, i64 %distance
   %tlb.at = getelementptr i8, ptr %env, i64 $env_tlb
   store ptr %tlb, ptr %tlb.at
+  %ready.at = getelementptr i8, ptr %tlb, i64 $tlb_ready
+  %ready = load i64, ptr %ready.at
+  %new = icmp eq i64 %ready, 0
+  br i1 %new, label %prepare, label %done
+
+prepare:
+  call void @fill_words(ptr %tlb, i64 $tlb_words, i64 -1)
+  store i64 1, ptr %ready.at
+  br label %done
+
+done:
   ret ptr %tlb
 }
 

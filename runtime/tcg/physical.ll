@@ -221,7 +221,13 @@ ram:
   call void @copy_bytes(ptr %value.at, ptr %host, i64 %n)
   br label %done
 
-device:
+device: ; who holds the engine's lock must not wait for a device, which may want it
+  %locked.at = getelementptr i8, ptr %env, i64 $env_locked
+  %locked = load i64, ptr %locked.at
+  %free = icmp eq i64 %locked, 0
+  br i1 %free, label %bus, label %failed
+
+bus:
   %status = call i64 @bus_load(ptr %env, i64 %pa, i64 %n, ptr %value.at)
   %fine = icmp eq i64 %status, 0
   br i1 %fine, label %done, label %failed
@@ -248,6 +254,12 @@ ram:
   br label %done
 
 device:
+  %locked.at = getelementptr i8, ptr %env, i64 $env_locked
+  %locked = load i64, ptr %locked.at
+  %free = icmp eq i64 %locked, 0
+  br i1 %free, label %bus, label %failed
+
+bus:
   %status = call i64 @bus_store(ptr %env, i64 %pa, i64 %n, ptr %value.at)
   %fine = icmp eq i64 %status, 0
   br i1 %fine, label %done, label %failed

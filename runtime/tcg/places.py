@@ -39,39 +39,37 @@ class RamPlaces:
         self.size = PLACES
         self._bytes = HostBuffer(PLACES >> PAGE_BITS, sparse=True)
         self.permissions = self._bytes.address
-        self._table = HostBuffer(MOST_RUNS * RAM_RECORD["bytes"])
+        # Two, for vCPUs read one while the other is written.  Behind the last run are zeros, which no address is in.
+        self._tables = [HostBuffer(MOST_RUNS * RAM_RECORD["bytes"]) for _ in range(2)]
         self._blocks: list[tuple[int, int, int]] = []  # host memory that has places: (start, end, place)
         self._next = 0
         self._runs: list[tuple[int, int, int, int]] = []  # (physical, end, host, place)
 
     def close(self) -> None:
         self._bytes.close()
-        self._table.close()
+        for table in self._tables:
+            table.close()
 
     def set_runs(self, runs: Sequence[Ram]) -> None:
-        """What is RAM from now on.  No vCPU but the caller's may be in native code, and TLBs are to be flushed."""
+        """What is RAM from now on; TLBs are to be flushed."""
         if len(runs) > MOST_RUNS:
             raise ValueError(f"{len(runs)} runs of RAM, more than {MOST_RUNS}")
         for start, end in _merged(runs):
             self._place(start, end)
-        self._runs = []
+        self._tables.reverse()
+        memory = self._tables[0].memory
+        memory[: len(memory)] = bytes(len(memory))
+        found = []
         for number, run in enumerate(runs):
-            place = self._find(run.host)
-            self._runs.append((run.address, run.address + run.size, run.host, place))
-            _RUN.pack_into(
-                self._table.memory,
-                number * _RUN.size,
-                run.address,
-                run.address + run.size,
-                run.host,
-                place,
-                run.writable,
-            )
+            place, end = self._find(run.host), run.address + run.size
+            found.append((run.address, end, run.host, place))
+            _RUN.pack_into(memory, number * _RUN.size, run.address, end, run.host, place, run.writable)
+        self._runs = found
 
     @property
     def table(self) -> tuple[int, int]:
         """Host address of the RAM_RECORDs, and how many there are."""
-        return self._table.address, len(self._runs)
+        return self._tables[0].address, len(self._runs)
 
     def places(self, address: int, size: int) -> Iterator[tuple[int, int]]:
         """(start, end) of the places that physical addresses [address, address + size) have."""

@@ -36,13 +36,15 @@ TAG_BUS = 1 << 10  # not RAM, or ROM's write
 TAG_CODE = 1 << 9  # blocks were made from the page: stores must be looked at
 
 _WHOLE = TLB_ENTRIES + TLB_VICTIMS
-#: one TLB: entries, victims behind them, the same of TLB_FULL; then which victim goes next, and whether any is in use
+#: one TLB: entries, victims behind them, the same of TLB_FULL; then which victim goes next, whether any is in use, and
+#: whether the whole was ever selected: one that was not is zeros and takes no memory
 TLB = MappingProxyType(
     {
         "victims": TLB_ENTRIES * TLB_ENTRY["bytes"],
         "full": _WHOLE * TLB_ENTRY["bytes"],
         "next_victim": _WHOLE * (TLB_ENTRY["bytes"] + TLB_FULL["bytes"]),
         "used": _WHOLE * (TLB_ENTRY["bytes"] + TLB_FULL["bytes"]) + 8,
+        "ready": _WHOLE * (TLB_ENTRY["bytes"] + TLB_FULL["bytes"]) + 16,
         "bytes": _WHOLE * (TLB_ENTRY["bytes"] + TLB_FULL["bytes"]) + 64,
     }
 )

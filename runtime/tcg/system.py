@@ -95,6 +95,7 @@ class TcgVm:
         self.acknowledge: Callable[[], int] | None = None
         self._by_env: dict[int, MachineVcpu] = {}
         self.requests = Lock()
+        self._mapping = Lock()
         self._callbacks = _CALLBACK(self._read), _CALLBACK(self._write)
         read, write = self._callbacks
         self.cache.set_bus(c_void_p.from_buffer(read).value or 0, c_void_p.from_buffer(write).value or 0)
@@ -141,15 +142,15 @@ class TcgVm:
 
     def _remap(self) -> None:
         """The bus has other RAM: called at the start, and by devices from any thread."""
-        inside = next((vcpu.address for vcpu in self.vcpus if vcpu.is_mine), 0)
-        with self.world.stopped(inside):
+        # Nobody is stopped: who stops the world waits for vCPUs, and one of them may be who has called this device.
+        with self._mapping:
             self.ram.set_runs(self.bus.ram())
             self.cache.set_ram(*self.ram.table)
-            for vcpu in self.vcpus:
-                if vcpu.address == inside:
-                    self._flush(vcpu.address, _ALL_ONES)
-                else:
-                    vcpu.request(REQUEST_FLUSH)
+        for vcpu in self.vcpus:
+            if vcpu.is_mine:
+                self._flush(vcpu.address, _ALL_ONES)
+            else:
+                vcpu.request(REQUEST_FLUSH)
 
     def read_physical(self, address: int, size: int) -> bytes | None:
         """Bytes of RAM; None if it is not all RAM."""

@@ -21,7 +21,7 @@ from runtime.core.env import (
     REQUEST_LEAVE,
     Exit,
 )
-from runtime.tcg.soft_tlb import TLB, after_tlbs, tlb_count
+from runtime.tcg.soft_tlb import after_tlbs
 from runtime.tcg.tb import RECORD_MAX_BYTES, TB, TB_MAX_BYTES
 
 TYPE_CHECKING = False
@@ -58,9 +58,6 @@ class MachineVcpu(Vcpu):
         self._tlbs = HostBuffer(behind["bytes"])
         ranges = behind["bytes"] - behind["large_ranges"]
         self._tlbs.memory[behind["large_ranges"] : behind["bytes"]] = b"\xff" * ranges
-        for number in range(tlb_count(self.layout)):
-            at = number * TLB["bytes"]
-            self._tlbs.memory[at : at + TLB["full"]] = b"\xff" * TLB["full"]
         self._step_block = HostBuffer(TB["bytes"] + TB_MAX_BYTES + 4 * RECORD_MAX_BYTES)
         for name, value in (
             ("jump_cache", self._jump_cache.address),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Thread
 
 import pytest
 
 from runtime.core.accelerator import BusError, Idle, Ram, Running
 from runtime.core.buffer import HostBuffer
+from runtime.tcg.system_vcpu import MachineVcpu
 from tests.machine.bench import DEVICE, PAGE, RAM, Bench
 
 Make = Callable[..., Bench]
@@ -267,3 +269,46 @@ def test_two_processors_with_memory_in_common(bench: Make) -> None:
         for cpu in made.cpus:
             cpu.run(20)
     assert made.read(RAM + 0x8000) == 1000
+
+
+def test_processors_on_threads_share_memory_and_change_code(bench: Make) -> None:
+    """Both add to one counter, and call a function that one of them keeps rewriting: nothing is lost, nobody stands."""
+    made = bench(
+        """
+        again:
+          amoadd.d a0, a1, (a2)
+          sw a5, 0(a4)
+          fence.i
+          jalr s0, 0(a4)
+          addi s1, s1, -1
+          bne s1, zero, again
+          wfi
+        """,
+        count=2,
+        icount=None,
+        threaded=True,
+    )
+    made.load("addi a6, a6, 1\n jalr zero, 0(s0)\n", RAM + 0x3000)
+    turns = 3000
+    for cpu in made.cpus:
+        for index, value in (
+            (11, 1),
+            (12, RAM + 0x8000),
+            (14, RAM + 0x3000),
+            (15, made.read(RAM + 0x3000, 4)),
+            (9, turns),
+        ):
+            cpu.set("X", value, index)
+
+    def run(cpu: MachineVcpu) -> None:
+        while cpu.run(100_000) == Running():
+            pass
+
+    threads = [Thread(target=run, args=(cpu,)) for cpu in made.cpus]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
+    assert made.read(RAM + 0x8000) == 2 * turns
+    assert [cpu.get("X", 16) for cpu in made.cpus] == [turns, turns]
