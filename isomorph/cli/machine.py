@@ -11,6 +11,7 @@ from isomorph.cli.main import complain
 from isomorph.machines.boards import BOARDS, find_board
 from isomorph.machines.build import Built, build, dump_device_tree, machine_settings
 from isomorph.machines.options import MachineOptions, UsageError, help_message, parse
+from runtime.core.failure import EngineError
 from runtime.core.log import LogError, help_text
 from runtime.hw.device import DeviceError
 from runtime.hw.device_tree import DeviceTreeError
@@ -32,7 +33,15 @@ def main(words: Sequence[str]) -> int:
     except UsageError as error:
         complain(f"machine: {error}; `isomorph machine --help` lists the options")
         return 2
-    except (DeviceError, MachineError, DeviceTreeError, NotGenerated, LogError, FileNotFoundError) as error:
+    except (
+        DeviceError,
+        MachineError,
+        DeviceTreeError,
+        NotGenerated,
+        LogError,
+        EngineError,
+        FileNotFoundError,
+    ) as error:
         complain(f"machine: {error}")
     except MemoryError as error:
         complain(f"machine: not enough memory: {error}")

@@ -45,9 +45,24 @@ def _tcg(wanted: Execution) -> Accelerator:
     return made
 
 
+def _kvm(wanted: Execution) -> Accelerator:
+    from runtime.kvm.accelerator import KvmAccelerator, KvmOptions
+
+    given = dict(wanted.options)
+    inside = given.pop("kernel-irqchip", "off") == "on"
+    if given:
+        raise UsageError(f"-accel kvm: there is no option {min(given)}")
+    if wanted.isa != "x86_64":
+        raise UsageError(f"-accel kvm: this machine's processor is an x86-64 one, not {wanted.isa}; use -accel tcg")
+    if wanted.icount is not None:
+        raise UsageError("-icount counts instructions, which KVM does not; use -accel tcg")
+    return KvmAccelerator(KvmOptions(inside, inside))
+
+
 #: name -> what it is, and how it is made
 ACCELERATORS: dict[str, tuple[str, Callable[[Execution], Accelerator]]] = {
     "tcg": ("translation to host code", _tcg),
+    "kvm": ("the host's processor, for machines of its own kind", _kvm),
 }
 
 

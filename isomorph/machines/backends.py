@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from runtime.hw.block.drive import parse_drive
-from runtime.hw.net.netdev import parse_netdev
-
 from isomorph.machines.options import Settings, UsageError, settings
+from runtime.hw.block.drive import parse_drive
 from runtime.hw.characters import Channel, Characters, Mux
 from runtime.hw.device import DeviceError
 from runtime.hw.host_characters import open_characters
+from runtime.hw.net.netdev import parse_netdev
 from runtime.machine.machine import Machine
 
 _NOUNS = {"drive": "-drive", "netdev": "-netdev", "chardev": "-chardev"}

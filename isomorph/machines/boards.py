@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from runtime.hw.block.drive import parse_drive
-
 from isomorph.machines.backends import Backends
 from isomorph.machines.options import MachineOptions, Settings, UsageError, memory_size, settings
+from runtime.hw.block.drive import parse_drive
 from runtime.hw.characters import Characters
 from runtime.hw.clock import InstructionClock
 from runtime.machine.machine import Machine
+from runtime.machine.pc import BIOS, Pc, PcOptions
 from runtime.machine.virt import TIMEBASE, Cpu, Virt, VirtOptions
 
 
@@ -111,6 +111,33 @@ def _make_virt(
     return Virt(machine, cpu, wanted, serial_port(options, 0, backends))
 
 
+def _make_pc(
+    machine: Machine,
+    options: MachineOptions,
+    given: Settings,
+    processor: Processor,
+    count: int,
+    backends: Backends,
+) -> Pc:
+    inside = given.take_switch("kernel-irqchip")
+    menu = given.take_switch("boot-menu")
+    given.done("kernel-irqchip", "boot-menu", "accel", "graphics")
+    if count > 1 and not inside:
+        raise UsageError("-smp: several processors need local APICs, which are KVM's: -M pc,kernel-irqchip=on")
+    for name in ("kernel", "initrd", "dtb"):
+        if getattr(options, name):
+            raise UsageError(f"-{name}: the pc machine boots from its disks")
+    wanted = PcOptions(
+        memory=memory_size(options.memory),
+        count=count,
+        bios=options.bios if options.bios not in ("", "default") else BIOS,
+        kernel_devices=inside,
+        boot_menu=menu,
+        rtc_base=rtc_base(options.rtc, machine),
+    )
+    return Pc(machine, wanted, serial_port(options, 0, backends), lambda data: None)
+
+
 def backends_flash(options: MachineOptions) -> list[tuple[str, bool]]:
     """Files of `-drive if=pflash`, in their order."""
     drives = [parse_drive(text, number) for number, text in enumerate(options.drives)]
@@ -147,6 +174,19 @@ BOARDS: dict[str, BoardKind] = {
                 "dumpdtb": "write the device tree to a file, and end",
             },
             _make_virt,
+        ),
+        BoardKind(
+            "pc",
+            "an IBM PC AT with SeaBIOS; -accel kvm",
+            (Processor("x86_64", "x86_64", "the host's own"),),
+            8,
+            1_193_182,
+            {
+                "kernel-irqchip": "on: interrupt controllers and timer are KVM's, not the machine's own",
+                "boot-menu": "on: SeaBIOS offers its boot menu",
+                "accel": "as -accel",
+            },
+            _make_pc,
         ),
     )
 }

@@ -57,7 +57,8 @@ def build(options: MachineOptions) -> Built:
     count = processor_count(options.smp, min(MOST, board.most_processors))
     accelerator, threaded = _accelerator(options, given)
     shift, sleep = _icount(options, threaded)
-    threaded = threaded and count > 1  # one processor runs as well on the main thread
+    # One processor runs as well on the main thread, if its slices end by themselves.
+    threaded = (threaded and count > 1) or accelerator.kind == "kvm"
     clock: Clock = HostClock() if shift is None else InstructionClock(shift)
     log = open_log(options.log, options.log_file or None, options.dfilter or None)
     machine = Machine(board.name, clock, log)
@@ -74,6 +75,8 @@ def build(options: MachineOptions) -> Built:
         if dump:
             return built
         made.boot()
+        if getattr(getattr(made, "options", None), "kernel_devices", False):
+            accelerator.values["kernel-irqchip"] = "on"
         _attach(machine, board, processor.isa, count, accelerator, shift, threaded, sleep)
         built.monitor, debugging = add_monitors(machine, options, backends, processor.isa)
         if debugging is not None:
@@ -155,6 +158,10 @@ def _devices(options: MachineOptions, board: Any, backends: Backends) -> None:
         interface, name = backends.drive(text)
         if interface == "virtio":
             implied.append(f"virtio-blk-device,drive={name}")
+        elif interface == "ide":
+            if not hasattr(board, "plug_ide"):
+                raise DeviceError(f"-drive {text}: the {board.machine.name} machine has no IDE controller")
+            board.plug_ide(backends.find("drive", name))
     for text in options.netdevs:
         backends.network(text, "-netdev")
     for text in options.nics:

@@ -134,7 +134,7 @@ OPTIONS: dict[str, tuple[str, str, str]] = {
     "-initrd": ("initrd", "FILE", "its ramdisk"),
     "-append": ("append", "TEXT", "its command line"),
     "-dtb": ("dtb", "FILE", "device tree, instead of the machine's own"),
-    "-drive": ("drives", "file=F[,if=T,id=I,format=X]", "disk image; if=none (for a -device), virtio, or pflash"),
+    "-drive": ("drives", "file=F[,if=T,id=I,format=X]", "disk image; if=none (for a -device), virtio, ide, or pflash"),
     "-device": ("devices", "NAME[,prop=value]", "add a device; help lists them, NAME,help its options"),
     "-netdev": ("netdevs", "user,id=I[,hostfwd=…]", "network that a -device is plugged into"),
     "-nic": ("nics", "user[,model=NAME,hostfwd=…]", "network and card in one; none: no card"),

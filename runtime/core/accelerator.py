@@ -157,7 +157,12 @@ class Vcpu(Protocol):
 
 
 class Vm(Protocol):
-    """A guest's processors and physical memory."""
+    """A guest's processors and physical memory.
+
+    acknowledge   set by a board whose interrupt controllers a processor asks for the vector (a PC's INTA cycle)
+    """
+
+    acknowledge: Callable[[], int] | None
 
     def make_vcpu(self, index: int) -> Vcpu:
         """The next processor."""

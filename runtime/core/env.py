@@ -85,8 +85,6 @@ RUNTIME_FIELDS: tuple[tuple[str, int], ...] = (
     ("tlbs", 8),  # host address of the vCPU's TLBs, one for each value of the modes that translation depends on
     ("tlb", 8),  # host address of the one for the modes as they are
     ("jump_generation", 8),  # jump cache entries of another generation are stale
-    ("large_page", 8),  # addresses that are this in the bits of `large_mask` may lie in pages larger than an entry's
-    ("large_mask", 8),
     ("fetch_addend", 8),  # what makes a host address of the virtual one that instructions are fetched from
     ("second_place", 8),  # where in RAM the second page of an instruction that straddles two begins
     ("host_error", 8),  # 1: the bus callback failed, Python has an exception to raise
@@ -104,6 +102,7 @@ RUNTIME_FIELDS: tuple[tuple[str, int], ...] = (
     ("interrupts", 8),  # interrupts taken
     ("tlb_misses", 8),  # runs of hook_translate
     ("tlb_flushes", 8),
+    ("tlb_full_flushes", 8),  # of everything
     ("bus_accesses", 8),
     ("guest_mxcsr", 8),  # while Python is called from guest code
     ("bus_value", 8),  # of a bus access

@@ -81,6 +81,7 @@ class Machine:
         self.lock = RLock()
         self.space = AddressSpace("memory", 64, self.lock)
         self.memory = Dma(self.space)
+        self.ports: AddressSpace | None = None  # a processor's I/O ports, if it has them
         self.clock = clock
         self.events = EventLoop(self.lock)
         self.log = log
@@ -98,6 +99,7 @@ class Machine:
         self.lines: list[Line] = []
         self.vm: Vm | None = None
         self.accelerator = ""
+        self.acknowledge: Callable[[], int] | None = None  # as Vm.acknowledge
         self.vcpus: list[Vcpu] = []
         self.processors: Processors | None = None
         self.prepare: Callable[[Vcpu], None] = lambda vcpu: None
@@ -142,7 +144,8 @@ class Machine:
     def attach(self, accelerator: Accelerator, count: int) -> None:
         """Processors, once the memory is in place."""
         self.accelerator = accelerator.name
-        vm = self.vm = accelerator.make_vm(self.space, None, self.clock)
+        vm = self.vm = accelerator.make_vm(self.space, self.ports, self.clock)
+        vm.acknowledge = self.acknowledge
         self.memory.on_write(vm.memory_changed)
         for index in range(count):
             self.vcpus.append(vm.make_vcpu(index))

@@ -14,10 +14,12 @@ from runtime.hw.device_tree import Node, Place, flatten, read_tree, wide
 from runtime.hw.fw_cfg import FwCfgMmio
 from runtime.hw.goldfish_rtc import GoldfishRtc
 from runtime.hw.ns16550 import Ns16550
+from runtime.hw.pci.host import PciHost, Window
 from runtime.hw.pflash import Pflash, pair_node
 from runtime.hw.plic import Plic
 from runtime.hw.sifive_test import PASS, RESET, SifiveTest
 from runtime.hw.virtio.mmio import VirtioMmio
+from runtime.hw.virtio.pci import VirtioPci
 from runtime.machine.images import Executable, Images, Part, is_elf, read_elf, read_file
 from runtime.machine.machine import Machine, MachineError
 
@@ -34,7 +36,9 @@ TEST, RTC, CLINT, SSWI = 0x100000, 0x101000, 0x2000000, 0x2F00000
 PLIC, UART, FW_CFG, FLASH = 0xC000000, 0x10000000, 0x10100000, 0x20000000
 VIRTIO, VIRTIO_STEP, VIRTIO_COUNT = 0x10001000, 0x1000, 8
 DRAM = 0x80000000
-UART_IRQ, RTC_IRQ, VIRTIO_IRQ, SOURCES = 10, 11, 1, 95
+ECAM, ECAM_SIZE, PCI_IO, PCI_IO_SIZE = 0x30000000, 0x10000000, 0x3000000, 0x10000
+PCI_LOW, PCI_LOW_SIZE, PCI_HIGH_SIZE = 0x40000000, 0x40000000, 16 << 30
+UART_IRQ, RTC_IRQ, VIRTIO_IRQ, PCI_IRQ, SOURCES = 10, 11, 1, 32, 95
 FLASH_BANK, FLASH_SECTOR = 32 << 20, 256 << 10
 TIMEBASE = 10_000_000
 EM_RISCV = 243
@@ -80,7 +84,7 @@ class VirtOptions:
 
 
 class Virt:
-    """The board.  `serial` is the console's other end; `plug_virtio` puts devices into the eight virtio-mmio slots."""
+    """The board.  `serial` is the console's other end; devices are plugged into virtio-mmio slots or PCI."""
 
     def __init__(self, machine: Machine, cpu: Cpu, options: VirtOptions, serial: Characters) -> None:
         self.machine = machine
@@ -101,6 +105,7 @@ class Virt:
             slot = VirtioMmio(f"virtio-mmio.{index}", machine.memory, self.line(source))
             machine.add(slot, VIRTIO + index * VIRTIO_STEP, (source,))
             self.slots.append(slot)
+        self.pci = self._pci_host()
         self._start = DRAM
         self._tree_at = 0
         machine.prepare = self._prepare
@@ -140,6 +145,21 @@ class Virt:
             flash.map(machine.space, FLASH + index * FLASH_BANK)
             self.flash.append(flash)
 
+    def _pci_host(self) -> PciHost:
+        """The bridge; its 64-bit window lies behind RAM, at a multiple of its size."""
+        high = -(-(DRAM + self.ram_size) // PCI_HIGH_SIZE) * PCI_HIGH_SIZE
+        sources = tuple(range(PCI_IRQ, PCI_IRQ + 4))
+        host = PciHost(
+            "pcie.0",
+            ECAM_SIZE,
+            [self.line(source) for source in sources],
+            (Window(PCI_LOW, PCI_LOW_SIZE), Window(high, PCI_HIGH_SIZE)),
+            Window(PCI_IO, PCI_IO_SIZE),
+        )
+        self.machine.add(host, ECAM, sources)
+        host.map_windows(self.machine.space)
+        return host
+
     def line(self, source: int) -> Line:
         """A wire to the interrupt controller."""
         return self.plic.line(source, f"irq{source}")
@@ -150,6 +170,12 @@ class Virt:
         if not free:
             raise MachineError(f"the virt machine has room for {VIRTIO_COUNT} virtio devices")
         free[-1].plug(device)
+
+    def plug_pci(self, name: str, device: VirtioDevice) -> None:
+        """Put a virtio device into the next PCI slot."""
+        function = VirtioPci(name, self.machine.memory, device)
+        self.pci.plug(function)
+        self.machine.add(function, bus="pcie.0")
 
     # ------------------------------------------------------------ the device tree
 

@@ -172,7 +172,11 @@ poll:
   %end = load i64, ptr %run_end.at
   %left.all = sub i64 %end, %executed
   %some = icmp sgt i64 %left.all, 0
-  br i1 %some, label %plan, label %over
+  br i1 %some, label %plan.any, label %over
+
+plan.any: ; one instruction, if Python steps
+  %by.steps = icmp ne i64 %stepped.by.python, 0
+  br i1 %by.steps, label %code.again, label %plan
 
 plan:
   %exact = load i64, ptr %exact.at
@@ -204,7 +208,6 @@ measure:
   %icount = load i64, ptr %icount.at
   %long = icmp ugt i64 %icount, %left
   %one.by.one = zext i1 %long to i64
-  %stepping.any = or i64 %one.by.one, %stepped.by.python
   br label %run
 
 run.free:
@@ -213,7 +216,7 @@ run.free:
 
 run:
   %count = phi i64 [ 0, %measure ], [ %free.budget, %run.free ], [ 0, %code.again ]
-  %steps = phi i64 [ %stepping.any, %measure ], [ %stepped.by.python, %run.free ], [ 1, %code.again ]
+  %steps = phi i64 [ %one.by.one, %measure ], [ 0, %run.free ], [ 1, %code.again ]
   call void @set_budget(ptr %env, i64 %count)
   store i64 %steps, ptr %step.at
   %plain = load ptr, ptr %plain.at

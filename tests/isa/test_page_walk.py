@@ -244,7 +244,9 @@ def random_protection(choose: random.Random, pages: list[int], most: int) -> lis
     for _ in range(choose.choice((0, 1, 2, 4))):
         kind = choose.choice((OFF, TOR, NA4, NAPOT))
         page = choose.choice(pages)
-        address = choose.choice((page, page + 0x800, page + 0x800, page + 0x1000, RAM + choose.randrange(RAM_BYTES))) >> 2
+        address = (
+            choose.choice((page, page + 0x800, page + 0x800, page + 0x1000, RAM + choose.randrange(RAM_BYTES))) >> 2
+        )
         if kind == NAPOT:
             ones = choose.randrange(16)
             address = address & (-1 << ones + 1) | (1 << ones) - 1

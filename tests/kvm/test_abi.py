@@ -33,6 +33,7 @@ _CONSTANTS = {
         name: f"KVM_{name}" for name in vars(abi) if name.startswith(("IRQCHIP_", "IOEVENTFD_", "IRQFD_", "VCPUEVENT_"))
     },
     **{name: f"KVM_{name}" for name in vars(abi) if name.startswith("EXIT_")},
+    "PIT_SPEAKER_DUMMY": "KVM_PIT_SPEAKER_DUMMY",
     "API_VERSION": "KVM_API_VERSION",
     "PIO_PAGE_OFFSET": "KVM_PIO_PAGE_OFFSET",
     "COALESCED_MMIO_PAGE_OFFSET": "KVM_COALESCED_MMIO_PAGE_OFFSET",

@@ -14,6 +14,10 @@ from tests.tools import isomorph, require_build, tool
 GUESTS = {"mipsel": ("mipsel", "qemu-mipsel"), "armhf": ("arm", "qemu-arm"), "armel": ("arm", "qemu-arm")}
 
 
+#: a division of 64-bit numbers takes these machines, and qemu-user, minutes
+TOO_LONG = "18446744073709551557"
+
+
 @pytest.fixture(scope="module", params=GUESTS)
 def busybox(request: pytest.FixtureRequest) -> tuple[str, str]:
     """qemu-user and the program."""
@@ -27,7 +31,7 @@ def busybox(request: pytest.FixtureRequest) -> tuple[str, str]:
 @pytest.mark.parametrize("suite", SUITES, ids=lambda path: path.stem)
 def test_applets(suite: Path, busybox: tuple[str, str], tmp_path: Path) -> None:
     qemu, program = busybox
-    lines = suite.read_text().splitlines()
+    lines = [line for line in suite.read_text().splitlines() if TOO_LONG not in line]
     folder = tmp_path / "work"
     expected, files_expected = run_all([qemu, program], lines, folder)
     actual, files = run_all(isomorph("run", program), lines, folder)

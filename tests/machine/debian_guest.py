@@ -44,11 +44,16 @@ def kernel() -> Path:
     return found[0]
 
 
+def modules() -> Path:
+    """Where the kernel's modules are."""
+    return _kernel_root() / "usr" / "lib" / "modules"
+
+
 def _kernel_root() -> Path:
     return sysroot("riscv64", "trixie", [KERNEL])
 
 
-def initramfs(more: Mapping[str, bytes] | None = None, init: str = INIT) -> Path:
+def initramfs(more: Mapping[str, bytes] | None = None, init: str = INIT, target_name: str = "rootfs") -> Path:
     """A ramdisk with busybox, virtio's modules under /modules, and `more` files by path."""
     busybox = sysroot("riscv64", "trixie", ["busybox-static"])
     binary = next(path for path in (busybox / "usr/bin/busybox", busybox / "bin/busybox") if path.exists())
@@ -66,7 +71,7 @@ def initramfs(more: Mapping[str, bytes] | None = None, init: str = INIT) -> Path
         archive.add(name, stat.S_IFREG | 0o755, data)
     FOLDER.mkdir(parents=True, exist_ok=True)
     data = gzip.compress(archive.finish(), 6, mtime=0)
-    target = FOLDER / "rootfs.cpio.gz"
+    target = FOLDER / f"{target_name}.cpio.gz"
     with (FOLDER / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not target.exists() or target.read_bytes() != data:

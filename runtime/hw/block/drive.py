@@ -10,7 +10,7 @@ from runtime.hw.option_text import Words
 
 __all__ = ["Drive", "parse_drive"]
 
-INTERFACES = ("none", "virtio", "pflash")
+INTERFACES = ("none", "virtio", "ide", "pflash")
 CACHES = ("writeback", "none", "writethrough", "directsync", "unsafe")
 
 #: what QEMU knows and makes no difference here
@@ -19,7 +19,8 @@ _WITHOUT_EFFECT = ("aio", "bus", "detect-zeroes", "discard", "index", "media", "
 
 @record
 class Drive:
-    """A disk.  `interface` none: a -device names it by `name`; virtio: it gets a virtio-blk device of its own."""
+    """A disk.  `interface` none: a -device names it by `name`; virtio: it gets a virtio-blk device of its own; ide: it
+    is the next disk of the board's own controller."""
 
     file: str
     name: str

@@ -71,6 +71,10 @@ class Link:
         """The card was reset."""
         self._waiting.clear()
 
+    def restored(self) -> None:
+        """The guest is another than before, or the same at an earlier moment."""
+        self.forget_waiting()
+
     @property
     def congested(self) -> bool:
         """Whether frames wait for the card."""

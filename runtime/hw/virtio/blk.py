@@ -107,6 +107,17 @@ class VirtioBlk(VirtioDevice):
         """A new driver finds the cache on."""
         self.writeback = True
 
+    def save_own(self) -> dict[str, Any]:
+        """How it caches, and what is not in the image."""
+        return {"writeback": self.writeback, "size": self.backend.size, "disk": self.backend.save()}
+
+    def load_own(self, state: Mapping[str, Any]) -> None:
+        """What `save_own` gave; DeviceError if the disk is another."""
+        if state["size"] != self.backend.size:
+            raise DeviceError(f"{self.backend.name}: the saved machine's disk had {state['size']} bytes")
+        self.writeback = state["writeback"]
+        self.backend.load(state["disk"])
+
     def handle(self, queue: Queue) -> None:
         """Serve every request."""
         while (chain := self.pop(queue)) is not None:

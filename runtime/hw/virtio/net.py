@@ -186,6 +186,7 @@ class VirtioNet(VirtioDevice):
     def load_own(self, state: Mapping[str, Any]) -> None:
         """What `save_own` gave."""
         self.mac, self.up = state["mac"], state["up"]
+        self.link.restored()
         if self.running:
             self.started()
 
