@@ -147,7 +147,7 @@ class MachineTarget:
 
     @staticmethod
     def _one(vcpu: MachineVcpu) -> VcpuExit:
-        """One instruction: what a processor was asked to do meanwhile (forget translations) may take a step of its own."""
+        """One instruction: what a processor was asked to do meanwhile may take a step of its own."""
         executed, pc = vcpu.executed, vcpu.pc
         reason = vcpu.step()
         for _ in range(3):

@@ -66,7 +66,7 @@ class Session:
         return self.output[start : self._seen]
 
     def command(self, line: str, prompt: str = "# ", patience: float = PATIENCE) -> str:
-        """A shell's command: what it printed.  (The marks are typed in two pieces: the echo must not look like them.)"""
+        """A shell's command: what it printed.  (The marks are typed in two pieces: no echo shall look like them.)"""
         self.type(f"echo be''gin; {line}; echo e''nd=$?\n")
         self.expect("begin\r\n", patience)
         text = self.expect("end=", patience).decode("utf-8", "replace")

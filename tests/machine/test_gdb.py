@@ -1,4 +1,4 @@
-"""gdb on a whole machine: the reset vector, steps, a breakpoint where the firmware hands over, processors as threads."""
+"""gdb on a whole machine: the reset vector, steps, a breakpoint where firmware hands over, processors as threads."""
 
 from __future__ import annotations
 
