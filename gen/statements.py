@@ -24,7 +24,7 @@ from gen.values import (
     describe,
 )
 
-#: an arm of a match: its test, and what it does
+#: a case of a match: its test, and what it does
 Arm = tuple[model.Expr, tuple[model.Stmt, ...]]
 #: so many arms of a match are tested one after the other
 _CHAIN = 6
@@ -355,7 +355,7 @@ def _match(body: Body, node: tree.Match) -> None:
         otherwise = arms.pop()[1]  # all values have cases: the last needs no test
     if len(arms) > _CHAIN and len(numbers) == len(arms) and len(otherwise) <= 1:
         otherwise = _search(
-            subject.width, held, sorted(zip(numbers, arms, strict=True), key=lambda arm: arm[0]), otherwise, node
+            subject.width, held, sorted(zip(numbers, arms, strict=True), key=lambda case: case[0]), otherwise, node
         )
     else:
         otherwise = _chain(arms, otherwise, node)
@@ -382,7 +382,7 @@ def _search(
 ) -> tuple[model.Stmt, ...]:
     """Many numbers are searched by halves: fewer tests, and the generated code does not run out of the page's right."""
     if len(arms) <= _CHAIN:
-        return _chain((arm for _, arm in arms), otherwise, node)
+        return _chain((case for _, case in arms), otherwise, node)
     middle = len(arms) // 2
     below = fold.binary("ult", held, model.Const(width, arms[middle][0]))
     low, high = (_search(width, held, half, otherwise, node) for half in (arms[:middle], arms[middle:]))

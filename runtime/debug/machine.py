@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from runtime.core.accelerator import Vcpu as MachineVcpu
+    from runtime.core.accelerator import VcpuExit
     from runtime.core.cpu import Vcpu
     from runtime.debug.description import Description
     from runtime.debug.history import History
@@ -49,6 +50,7 @@ class MachineTarget:
         self._execute = execute
         self._examiner = Examiner(machine)
         self._stop: Stop | None = None
+        self._set: frozenset[int] = frozenset()  # the breakpoints that the processors know of
         self._waited_for = False  # gdb was told that the machine runs
         self.attached = True
         machine.on_breakpoint = self._reached
@@ -123,23 +125,36 @@ class MachineTarget:
     # ------------------------------------------------------------ running
 
     def resume(self, plans: Mapping[int, Plan]) -> None:
-        self._waited_for = True
+        self._stop, self._waited_for = None, True
         self.machine.at_rest(lambda: self._resume(dict(plans)))
 
     def _resume(self, plans: dict[int, Plan]) -> None:
         assert self.machine.vm is not None
-        self.machine.vm.set_breakpoints(self.breakpoints.code)
-        self._stop = None
+        if self.breakpoints.code != self._set:
+            self._set = self.breakpoints.code
+            self.machine.vm.set_breakpoints(self._set)
         stepping = [(tid, plan) for tid, plan in plans.items() if plan.step]
         if stepping:
             tid, plan = stepping[0]
             self._step(tid, plan)
             return
+        self.machine.held = frozenset(vcpu.index for vcpu in self.machine.vcpus if vcpu.index + 1 not in plans)
         for tid in plans:  # a processor that stands at a breakpoint has reported it
             vcpu = self._vcpu(tid)
             if vcpu.pc in self.breakpoints.code:
-                vcpu.step()
+                self._one(vcpu)
         self.machine.resume()
+
+    @staticmethod
+    def _one(vcpu: MachineVcpu) -> VcpuExit:
+        """One instruction: what a processor was asked to do meanwhile may take a step of its own."""
+        executed, pc = vcpu.executed, vcpu.pc
+        reason = vcpu.step()
+        for _ in range(3):
+            if vcpu.executed != executed or vcpu.pc != pc or isinstance(reason, Idle):
+                break
+            reason = vcpu.step()
+        return reason
 
     def _step(self, tid: int, plan: Plan) -> None:
         """One instruction; or on until the range is left, a breakpoint is reached, or the guest waits."""
@@ -147,7 +162,7 @@ class MachineTarget:
         clock.start()
         try:
             for _ in range(_MOST_STEPS):
-                reason = vcpu.step()
+                reason = self._one(vcpu)
                 clock.run_due()
                 pc = vcpu.pc
                 if not plan.low <= pc < plan.high or pc in self.breakpoints.code or isinstance(reason, Idle):
@@ -184,7 +199,7 @@ class MachineTarget:
             self.tell()
 
     def take_stop(self) -> Stop | None:
-        stop = self._stop
+        stop, self._stop = self._stop, None  # a second word that it stands still is no second stop
         if stop is not None:
             self._waited_for = False
         return stop
@@ -214,6 +229,7 @@ class MachineTarget:
     def _let_go(self) -> None:
         assert self.machine.vm is not None
         self.machine.on_change.remove(self._changed)
+        self.machine.held = frozenset()
         self.machine.vm.set_breakpoints(())
         self.machine.resume()
 

@@ -72,6 +72,7 @@ class Machine:
     prepare       what a board does to a processor after its reset (where it begins to execute)
     on_reset      called behind the devices' resets: images are loaded anew
     on_breakpoint called, on any thread, by a processor that has come to a breakpoint; it should `pause`
+    held          processors that stay where they are while others go on (a debugger's wish), set at rest
     on_change     called in the main thread when the state of running changes: (event, data), with QMP's names
     """
 
@@ -105,6 +106,7 @@ class Machine:
         self.on_reset: list[Callable[[], None]] = []
         self.on_change: list[Callable[[str, dict[str, object]], None]] = []
         self.on_breakpoint: Callable[[Vcpu], None] = lambda vcpu: None
+        self.held: frozenset[int] = frozenset()
         self.no_reboot = False
         self.no_shutdown = False
         self.state = State.PRELAUNCH

@@ -89,7 +89,7 @@ class RoundRobin:
             index = self._next
             self._next = (index + 1) % count
             deadline = self._deadlines[index]
-            if deadline is not None and deadline > clock.now():
+            if index in machine.held or (deadline is not None and deadline > clock.now()):
                 continue
             self._deadlines[index] = None
             ran = True
@@ -120,7 +120,9 @@ class RoundRobin:
         """All vCPUs wait: until when."""
         clock = self._machine.clock
         due = clock.next_deadline()
-        until = min([_NEVER if due is None else due, *[deadline or 0 for deadline in self._deadlines]])
+        held = self._machine.held
+        deadlines = [deadline or 0 for index, deadline in enumerate(self._deadlines) if index not in held]
+        until = min([_NEVER if due is None else due, *deadlines])
         if until >= _NEVER:
             return None
         left = until - clock.now()
@@ -200,6 +202,9 @@ class Threads:
                     self._change.notify_all()
                     self._change.wait_for(lambda: self._running)
                     self._parked -= 1
+                if index in machine.held:
+                    self._change.wait_for(lambda: not self._running)
+                    continue
                 wakes = self._wakes[index]
             try:
                 reason = vcpu.run(LONG_SLICE)
