@@ -24,7 +24,7 @@ class Snapshot:
 class Snapshots:
     """A name is a file NAME.vmstate in the working directory; with a slash in it, a path.
 
-    Disks are not part of it: what was written to an image stays written.
+    Of disks it holds what -snapshot keeps from the images: what was written to an image stays written.
     """
 
     def __init__(self, machine: Machine) -> None:

@@ -56,7 +56,7 @@ def test_drives(tmp_path: Path) -> None:
     ("text", "complaint"),
     [
         ("if=none", "it needs file=PATH"),
-        ("x,if=scsi", "if=scsi: there are none, virtio, pflash"),
+        ("x,if=scsi", "if=scsi: there are none, virtio, ide, pflash"),
         ("x,format=vdi", "format=vdi: there are qcow2, raw"),
         ("x,cache=fast", "cache=fast"),
         ("x,snapshot=maybe", "snapshot=maybe: it is on or off"),

@@ -50,8 +50,6 @@ class UdpFlows:
                 host_socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, protocol)
             except OSError:
                 return  # no ping sockets for us, or no descriptors left: it is lost
-            with suppress(OSError):
-                host_socket.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 0)
             if len(self._sockets) >= MOST_FLOWS:
                 self._drop(next(iter(self._sockets)))
             self._sockets[key] = host_socket
