@@ -20,7 +20,10 @@ _EXTRA = ["-lm", "-lrt", "-latomic"]
 #: library makes through the vDSO natively, which then crashes where the system call says EFAULT
 _OF_THE_MACHINE = frozenset(("machine_code", "dlopens", "errnos", "signals"))
 _OTHERS = [
-    path for folder in ("linux/programs", "linux/processes") for path in sorted((LINUX.parent / folder).glob("*.c"))
+    path
+    for folder in ("linux/programs", "linux/processes")
+    for path in sorted((LINUX.parent / folder).glob("*.c"))
+    if path.stem not in _OF_THE_MACHINE
 ]
 
 
