@@ -11,6 +11,7 @@ from isomorph.machines.backends import Backends
 from isomorph.machines.options import MachineOptions, UsageError, settings
 from runtime.core.cpu import load_isa
 from runtime.hw.characters import Characters
+from runtime.hw.display import Display
 from runtime.machine.examine import Examiner
 from runtime.machine.machine import Machine, MachineError
 from runtime.machine.monitor import LineMonitor, Monitor
@@ -29,7 +30,9 @@ def add_monitors(
 ) -> tuple[Monitor, MachineDebugging | None]:
     """All that was asked for; the monitor behind them."""
     examiner = Examiner(machine, _disassembler(isa))
-    monitor = Monitor(machine, examiner, Snapshots(machine), _info(machine, backends))
+    monitor = Monitor(
+        machine, examiner, Snapshots(machine), _info(machine, backends), lambda path: _screendump(machine, path)
+    )
     for text in options.monitors:
         if text != "none":
             LineMonitor(monitor, backends.characters(text, "monitor"))
@@ -54,6 +57,19 @@ def add_monitors(
 def _serve(machine: Machine, monitor: Monitor, stream: Characters, backends: Backends) -> None:
     QmpServer(machine, monitor, stream, _PACKAGE)
     backends.closers.append(stream.close)
+
+
+def _screendump(machine: Machine, path: str) -> None:
+    """Write what the first screen shows."""
+    devices = (getattr(placed.device, "device", placed.device) for placed in machine.devices.values())
+    displays = [display for device in devices if isinstance(display := getattr(device, "display", None), Display)]
+    if not displays:
+        raise MachineError("the machine has no screen; -device virtio-gpu-device adds one")
+    try:
+        with open(path, "wb") as file:
+            file.write(displays[0].png())
+    except OSError as error:
+        raise MachineError(f"{path}: {error.strerror}") from error
 
 
 def _debugging(machine: Machine, options: MachineOptions, monitor: Monitor, isa: str) -> MachineDebugging | None:

@@ -15,7 +15,7 @@ from runtime.tcg import soft_tlb, tb
 _COMMON = ("engine.ll", "generate.ll", "invalidate.ll", "regions.ll", "threads.ll", "entry_x86_64.ll")
 #: and what is behind guest addresses: in a user program, in a machine
 _USER = ("reservation.ll", "mem_slow.ll")
-_MACHINE = ("soft_mmu.ll", "system.ll")
+_MACHINE = ("machine_memory.ll", "soft_tlb.ll", "soft_mmu.ll", "physical.ll", "system.ll")
 
 #: functions of the engine that Python calls by their address in the blob: name -> (argument count, whether it returns)
 ENTRY_POINTS: dict[str, tuple[int, bool]] = {

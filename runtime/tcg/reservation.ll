@@ -1,5 +1,5 @@
 ; Guest memory of a user program: a reservation of host memory, and a byte of permissions for each page.  What the rest
-; of the engine asks about memory, as soft_mmu.ll answers it for machines.  A part of the engine: see engine.ll.
+; of the engine asks about memory, as machine_memory.ll answers it for machines.  A part of the engine: see engine.ll.
 
 ; -------------------------------------------------------------------------------------- from block to block
 

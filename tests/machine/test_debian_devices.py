@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.hw.virtio.test_devices import unpng
 from tests.machine import debian_guest
 from tests.machine.session import Session
 from tests.tools import require_build, tool
@@ -28,6 +29,8 @@ MODULES = (
     *("failover", "net_failover", "virtio_mmio", "virtio_blk", "virtio_net", "virtio-rng"),
     *("crc16", "crc32c_generic", "libcrc32c", "mbcache", "jbd2", "ext4", "evdev", "virtio_input"),
 )
+
+SCREEN = ("virtio_dma_buf", "drm", "drm_kms_helper", "drm_shmem_helper", "virtio-gpu")
 
 LEASE = """\
 #!/bin/sh
@@ -53,7 +56,7 @@ def boot() -> list[str]:
     """Options for the kernel and a ramdisk with its modules, as plain files."""
     require_build("riscv64")
     more = {"lease.sh": LEASE.encode()}
-    for name in MODULES:
+    for name in (*MODULES, *SCREEN):
         (path,) = debian_guest.modules().glob(f"**/{name}.ko.xz")
         more[f"modules/{name}.ko"] = lzma.decompress(path.read_bytes())
     ramdisk = debian_guest.initramfs(more, INIT.replace("MODULES", " ".join(MODULES)), "devices")
@@ -154,3 +157,28 @@ def test_disk_and_network(bus: str, boot: list[str], server: Server, tmp_path: P
     words = [tool("debugfs", "e2fsprogs"), "-R", "cat data", str(raw)]
     data = subprocess.run(words, check=True, capture_output=True, timeout=60).stdout
     assert hashlib.sha256(data).hexdigest() == sent
+
+
+@pytest.mark.slow
+def test_a_screen(boot: list[str], tmp_path: Path) -> None:
+    """The kernel's frame buffer is what a screendump shows."""
+    devices = ["-device", "virtio-gpu-device,xres=640,yres=480"]
+    with Session(*boot, *devices) as guest:
+        guest.expect("the modules are in")
+        guest.expect("# ")
+        for name in SCREEN:
+            assert guest.command(f"insmod /modules/{name}.ko") == ""
+        assert guest.command("cat /sys/class/graphics/fb0/virtual_size").strip() == "640,480"
+        guest.command("echo 0 > /sys/class/vtconsole/vtcon1/bind")  # the kernel's console leaves the screen
+        guest.command("head -c 614400 /dev/zero | tr '\\0' '\\377' > /dev/fb0")  # the upper half
+        guest.command("head -c 614400 /dev/zero | dd of=/dev/fb0 bs=614400 seek=1 2>/dev/null")
+        guest.command("sleep 1")
+        guest.type("\x01c")
+        guest.expect("(isomorph)")
+        guest.type(f"screendump {tmp_path}/screen.png\n")
+        guest.expect("(isomorph)")
+        guest.type("quit\n")
+        guest.end()
+    width, height, rgb = unpng((tmp_path / "screen.png").read_bytes())
+    assert (width, height) == (640, 480)
+    assert rgb == b"\xff" * 460800 + b"\0" * 460800
