@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isomorph.builds import find_build, generated
+from isomorph.builds import NotGenerated, find_build, generated
 from runtime.core.cpu import load_isa
 from runtime.linux.abi import EM_NONE, MACHINES, abi_of, load
 from runtime.linux.elf import ElfError, identify, read_image
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from runtime.core.cpu import Isa
     from runtime.linux.abi.model import Abi
     from runtime.linux.elf import Image
+
+#: the table of programs that KVM runs
+_OF_KVM = "x86_64"
 
 
 def read_program(path: str, descriptor: int) -> Image:
@@ -33,7 +36,12 @@ def isa_of(image: Image, wanted: str | None) -> Isa:
             f"{image.path}: a program for {image.machine_name}; programs can be run for "
             f"{', '.join(sorted(set(MACHINES.values())))}; --isa NAME takes another instruction set {built}"
         )
-    return load_isa(find_build(name))
+    try:
+        return load_isa(find_build(name))
+    except NotGenerated as error:
+        if machine != _OF_KVM:
+            raise
+        raise NotGenerated(f"{error}; --accel kvm runs it on the processor itself") from None
 
 
 def abi_for(image: Image, isa: Isa) -> Abi | None:

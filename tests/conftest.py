@@ -27,7 +27,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print how many tests were skipped, by reason, so that no skip goes unnoticed."""
+    """Print how many tests were skipped, by reason, so that no skip goes unnoticed, and how many needed KVM and ran."""
+    ran = {
+        outcome: sum("tests/kvm/" in report.nodeid for report in terminalreporter.stats.get(outcome, []))
+        for outcome in ("passed", "failed", "skipped")
+    }
+    if any(ran.values()):
+        text = ", ".join(f"{count} {outcome}" for outcome, count in ran.items() if count)
+        terminalreporter.write_line(f"tests of KVM: {text}")
     reasons: Counter[str] = Counter()
     for report in terminalreporter.stats.get("skipped", []):
         longrepr = report.longrepr

@@ -43,10 +43,10 @@ def make_parser() -> argparse.ArgumentParser:
 
 def options_of(command: str) -> list[Option]:
     """The options of a subcommand."""
-    if command == "run":
-        from isomorph.cli.run import OPTIONS
-
-        return [Option((name,), text, bool(value)) for name, (_, value, text) in OPTIONS.items()]
+    if command in ("run", "machine"):
+        place = "isomorph.cli.run" if command == "run" else "isomorph.machines.options"
+        options: dict[str, tuple[str, str, str]] = import_module(place).OPTIONS
+        return [Option((name,), text, bool(value)) for name, (_, value, text) in options.items()]
     module = import_module("gen.__main__" if command == "gen" else f"isomorph.cli.{command}")
     parser: argparse.ArgumentParser = module.make_parser()
     found = []

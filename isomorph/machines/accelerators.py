@@ -66,6 +66,15 @@ ACCELERATORS: dict[str, tuple[str, Callable[[Execution], Accelerator]]] = {
 }
 
 
+def is_here(given: Settings) -> bool:
+    """Whether an accelerator can be used on this host."""
+    if given.kind != "kvm":
+        return True
+    from runtime.kvm.system import unavailable
+
+    return unavailable() is None
+
+
 def check_accelerator(given: Settings) -> None:
     """UsageError unless there is one of that name."""
     if given.kind not in ACCELERATORS:

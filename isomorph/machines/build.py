@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from isomorph.machines.accelerators import ACCELERATORS, Execution, check_accelerator
+from isomorph.machines.accelerators import ACCELERATORS, Execution, check_accelerator, is_here
 from isomorph.machines.backends import Backends, chardev_settings
 from isomorph.machines.boards import BoardKind, find_board, find_processor
 from isomorph.machines.monitors import add_monitors
@@ -105,12 +105,15 @@ def machine_settings(options: MachineOptions) -> Settings:
 
 def _accelerator(options: MachineOptions, given: Settings) -> tuple[Settings, bool]:
     """The first accelerator of those named that can be had here, and whether vCPUs get threads of their own."""
-    wanted = [settings("-accel", text, "accel") for text in options.accel]
+    wanted = []
+    for text in options.accel:
+        names, comma, rest = text.partition(",")
+        wanted += [settings("-accel", name + comma + rest, "accel") for name in names.split(":")]
     wanted += [settings("-accel", name) for name in given.take("accel").split(":") if name]
     wanted = wanted or [settings("-accel", "tcg")]
     for one in wanted:
         check_accelerator(one)
-    chosen = wanted[0]
+    chosen = next((one for one in wanted[:-1] if is_here(one)), wanted[-1])
     thread = chosen.take("thread", "single")
     if thread not in ("single", "multi"):
         raise UsageError(f"-accel {chosen.text}: thread={thread}: it is single or multi")

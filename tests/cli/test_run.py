@@ -112,12 +112,15 @@ def test_bad_programs(tmp_path: Path) -> None:
 
 def test_programs_for_other_machines(tmp_path: Path) -> None:
     path = tmp_path / "program"
-    path.write_bytes(executable(segment(), machine=62))
+    path.write_bytes(executable(segment(), machine=258))
     done = command("run", str(path), ISOMORPH_BUILD=str(tmp_path))
     assert done.returncode == 1
-    assert done.stderr.startswith(f"isomorph: {path}: a program for x86_64, 64-bit, little-endian; ")
+    assert done.stderr.startswith(f"isomorph: {path}: a program for loongarch, 64-bit, little-endian; ")
     assert "riscv32, riscv64" in done.stderr
     assert "(generated: none)" in done.stderr
+    path.write_bytes(executable(segment(), machine=62))
+    done = command("run", str(path), ISOMORPH_BUILD=str(tmp_path))
+    assert done.stderr.endswith("; --accel kvm runs it on the processor itself\n")
     path.write_bytes(executable(segment()))
     done = command("run", str(path), ISOMORPH_BUILD=str(tmp_path))
     assert (done.returncode, done.stderr) == (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -48,7 +49,8 @@ def test_numbers_are_unique(name: str) -> None:
 
 #: sizes in the headers of guests that are older than asm-generic
 _O32 = {"stat64": 104, "statfs64": 96, "sigaction": 24, "termios": 40, "flock32": 36}
-_OTHERS = {"mips": _O32, "mipsel": _O32}
+_X86_64 = {"stat": 144, "sigaction": 32, "epoll_event": 12, "linux_dirent": 24}
+_OTHERS = {"mips": _O32, "mipsel": _O32, "x86_64": _X86_64}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -72,6 +74,16 @@ def test_structures(name: str) -> None:
     frame = abi.signal_frame
     ends = [offset + size for _, offset, size, _, _ in frame.registers]
     assert max(ends) <= frame.context_bytes
+
+
+def test_x86_64_numbers_are_the_headers() -> None:
+    header = Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h")
+    if not header.exists():
+        pytest.skip(f"no {header} (Debian package linux-libc-dev)")
+    defined = {name: int(number) for name, number in re.findall(r"#define __NR_(\w+) (\d+)", header.read_text())}
+    del defined["set_thread_area"]  # 64-bit programs do not have it, whatever the header says
+    numbers = load("x86_64").numbers
+    assert {name: numbers.get(name) for name in defined} == defined
 
 
 def test_numbers_are_the_headers() -> None:
