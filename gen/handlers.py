@@ -32,8 +32,11 @@ from runtime.tcg.tb import (
 from runtime.tcg.values import same
 
 #: ways through one instruction that get handlers of their own; past it, only the first decisions do
-MOST_VARIANTS = 64
-FIRST_DECISIONS = 3
+MOST_VARIANTS = 160
+#: … of an instruction that has more of them, those that are asked first (a table of system registers is one question
+#: after the other: its first rows get handlers of their own, the rest share one)
+FIRST_DECISIONS = (16, 3, 0)
+_COMPARISONS = frozenset({"eq", "ne", "ult", "ule", "ugt", "uge", "slt", "sle", "sgt", "sge"})
 RECORD_HEAD = 8  # the handler's address
 #: what the record behind an instruction in one-shot modes is told
 AFTER_FLAGS, AFTER_TARGET = "flags", "target"
@@ -156,6 +159,9 @@ class HandlerBuilder(Builder):
         known = self.facts.value(value)
         if known is not None:
             return known
+        undecided = len(self.decisions) >= self._most_decisions and value.name in _COMPARISONS
+        if undecided and isinstance(value.args[1], int):
+            return self._compare_now(value)
         core, signed = value, False
         if value.name in {"sext", "zext"} and value.widths[0] <= 64 and isinstance(value.args[0], DecodeValue):
             core, signed = value.args[0], value.name == "sext"
@@ -171,6 +177,11 @@ class HandlerBuilder(Builder):
             number = self._slot_numbers[key] = len(self.slots)
             self.slots.append(Slot(core, bits, stored_signed))
         return self._load_slot(number, width, signed)
+
+    def _compare_now(self, value: DecodeValue) -> Operand:
+        """One of many comparisons nobody decided beforehand: done at run time, so that they share an operand."""
+        operands = tuple([self.operand(part, width) for part, width in zip(value.args, value.widths, strict=True)])
+        return self.emit1(value.name, operands, value.widths, 1)
 
     def _load_slot(self, number: int, width: int, signed: bool = False) -> Temp:
         """Read an operand; `lay_out` replaces its number by its offset."""
@@ -426,7 +437,7 @@ class HandlerSet:
         guard_records: bool = False,
     ) -> list[tuple[HandlerBuilder, int]]:
         """Every way through an emitter; if they are too many, those that a few decisions tell apart."""
-        for most in (MOST_VARIANTS, FIRST_DECISIONS, 0):
+        for most in (MOST_VARIANTS, *FIRST_DECISIONS):
             pending: list[tuple[bool, ...]] = [()]
             built: list[tuple[HandlerBuilder, int]] = []
             fits = True

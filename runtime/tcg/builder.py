@@ -184,7 +184,8 @@ class Builder(MemoryBuilder):
     def _wrote(self, name: str) -> None:
         if self.layout.machine and not self.dead:
             if name in self.layout.translation_registers:
-                self._remapped.value = 1
+                # The next instruction may lie elsewhere already: it is looked up anew.
+                self._remapped.value = self._rerouted.value = 1
             if name in self.layout.interrupt_registers:
                 self._rerouted.value = 1
 
@@ -495,7 +496,7 @@ class Builder(MemoryBuilder):
                 self.ops[self._start :] = rewritten
         if not self.dead:
             self.tell_engine()
-            if isinstance(self._rerouted.value, int) and self._rerouted.value:
+            if any(isinstance(told.value, int) and told.value for told in (self._rerouted, self._remapped)):
                 self.ends_block = True
             self._finish(self._kind.value, self._target.value)
 
@@ -545,6 +546,12 @@ class Builder(MemoryBuilder):
             if rerouted:
                 self.emit("exit", (target, self.budget_after()), (self.layout.pc_width, 64), offset=Exit.POLL)
 
+    def _look_up(self, target: Value) -> None:
+        """Fetch what comes next anew, if the instruction wrote what translation depends on."""
+        for remapped in self.If(self._remapped.value, weight=SELDOM):
+            if remapped:
+                self.finish_goto_ptr(target)
+
     def _finish_by(self, kind: int, target: Value) -> None:
         slot = self.layout.slot
         if slot is not None and self._delayed and kind != NEXT and self.known(self._in_slot) is not False:
@@ -555,7 +562,9 @@ class Builder(MemoryBuilder):
         if kind == NEXT and self._delayed:
             self._enter_slot()
             return
-        self._poll(target if kind == RUN_TIME else self.after_pc() if kind == NEXT else self.targets[kind - 1])
+        following = target if kind == RUN_TIME else self.after_pc() if kind == NEXT else self.targets[kind - 1]
+        self._poll(following)
+        self._look_up(following)
         if self.dead:
             return
         if kind == RUN_TIME:
