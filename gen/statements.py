@@ -325,7 +325,7 @@ def _match(body: Body, node: tree.Match) -> None:
     held = body.hold(subject.expr, "subject", node.subject.pos)
     seen: dict[int, Pos] = {}
     arms: list[tuple[model.Expr, tuple[model.Stmt, ...]]] = []
-    numbers: list[int] = []  # the one number of each arm that has but one
+    numbers: list[int] = []  # the one number of each case that has but one
     otherwise: tuple[model.Stmt, ...] = ()
     for case in node.cases:
         if not case.values:
@@ -364,7 +364,7 @@ def _match(body: Body, node: tree.Match) -> None:
 
 
 def _chain(arms: Iterable[Arm], otherwise: tuple[model.Stmt, ...], node: tree.Match) -> tuple[model.Stmt, ...]:
-    """One arm's test after the other."""
+    """One case's test after the other."""
     for test, then in reversed(list(arms)):
         if isinstance(test, model.Const):
             otherwise = then
