@@ -56,6 +56,7 @@ class Builder(MemoryBuilder):
         self._slot_target: Value | None = None
         self._in_slot: Value = 0
         self.implicit = (self._kind, self._target, self._pending)
+        self._prefixes = frozenset(mode.name for mode in layout.modes if mode.prefix)
         self._start = 0
         self._restartable = False
 
@@ -452,7 +453,7 @@ class Builder(MemoryBuilder):
             self._finish(self._kind.value, self._target.value)
 
     def _run_time_modes(self) -> bool:
-        return any(value is None for value in self.modes.values())
+        return any(value is None and name not in self._prefixes for name, value in self.modes.items())
 
     def _finish(self, kind: Value, target: Value) -> None:
         if isinstance(kind, Deferred):
