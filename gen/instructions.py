@@ -83,7 +83,7 @@ class InstructionMaker:
         if isinstance(decl, tree.Insn):
             yield _Source(declared, decl.name, {}, {}, None)
             return
-        patterns = [decl.pattern, *(enc.pattern for enc in decl.encodings)]
+        patterns = [*([decl.pattern] if decl.pattern else []), *(enc.pattern for enc in decl.encodings)]
         in_pattern = {hole for pattern in patterns for hole in _HOLE.findall(pattern.value)}
         for row in decl.rows:
             if len(row.args) != len(decl.columns):
@@ -258,8 +258,14 @@ class InstructionMaker:
         own_guards = [guard for guard in (where, when) if guard is not None]
         for name, value in splits.items():
             where, when = self._split_guard(body, program.splits[name], value, where, when)
-        if splits and own_guards and self._never([guard for guard in (where, when) if guard is not None]):
-            return None  # the author's own guard excludes this value of the split
+        if any(isinstance(guard, model.Const) and not guard.value for guard in (where, when)):
+            return None  # this encoding settles the split's value, and it is another
+        if (
+            splits
+            and (own_guards or encoding.bindings)
+            and self._never([guard for guard in (where, when) if guard is not None])
+        ):
+            return None  # the author's own guard, or a value bound by `with`, excludes this value of the split
         syntax = operands.template(
             program,
             encoding.syntax,

@@ -700,8 +700,8 @@ class Row:
 @dataclass(frozen=True, slots=True)
 class Insns:
     columns: tuple[Name, ...]
-    pattern: Text
-    syntax: Text
+    pattern: Text | None  # None: the encodings follow
+    syntax: Text | None
     options: InsnOptions
     encodings: tuple[Enc, ...]  # further ones
     rows: tuple[Row, ...]
