@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from gen import expressions, fold, model, sysregs, tree
@@ -213,7 +213,7 @@ class Declarations:
         width = self._width(declared, decl.type)
         reset = self._value(self._body(declared.msb0), decl.reset, width)
         pos = next(own.pos for own in decl.names if own.name == name)
-        self.state.modes.append(model.Mode(name, width, reset, None, False, pos))
+        self.state.modes.append(model.Mode(name, width, reset, None, False, pos, decl.machine))
         self._declare(name, ModeEntity(name, width))
 
     def _prefix(self, name: str, declared: Declared[tree.PrefixesDecl]) -> None:
@@ -224,7 +224,8 @@ class Declarations:
 
     def _memory(self, name: str, declared: Declared[tree.MemoryDecl]) -> None:
         width = self._width(declared, declared.decl.address)
-        self.state.memories.append(model.Memory(name, width, model.Const(1, 0), declared.decl.name.pos))
+        decl = declared.decl
+        self.state.memories.append(model.Memory(name, width, model.Const(1, 0), decl.name.pos, decl.physical))
         self._declare(name, MemoryEntity(name, width))
 
     def _input(self, name: str, declared: Declared[tree.InputDecl]) -> None:
@@ -309,7 +310,7 @@ class Declarations:
             memory_decl = module.memories[memory.name]
             with self.program.outside_instructions(f"'{memory.name}'"):
                 big = self._endian(self._guard(memory_decl.msb0, {}), memory_decl.decl.endian)
-                self.state.memories[index] = model.Memory(memory.name, memory.address_width, big, memory.pos)
+                self.state.memories[index] = replace(memory, big=big)
         self._each(module.spaces, self._space)
 
     def _with_next(self, mode: model.Mode, declared: Declared[tree.ModeDecl]) -> model.Mode:
@@ -318,7 +319,7 @@ class Declarations:
         body = self._guard(declared.msb0, {})
         value = expressions.sized(body, node, mode.width, f"'{mode.name}' is bits({mode.width})")
         require_translation_time(body, value, node, f"the next value of '{mode.name}'")
-        return model.Mode(mode.name, mode.width, mode.reset, value, mode.prefix, mode.pos)
+        return replace(mode, next=value)
 
     def _guard(self, msb0: bool, outer: dict[str, Local]) -> Body:
         return Body(self.program, msb0, "guard", {}, outer)

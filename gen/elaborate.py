@@ -13,11 +13,13 @@ from gen.encodings import parse_pattern
 from gen.errors import Diagnostics, about_file
 from gen.exits import MOST_ARGUMENTS
 from gen.formats import field_formats, named_formats
+from gen.hooks import HOOKS, reached
 from gen.instances import InstanceMaker
 from gen.instructions import InstructionMaker
 from gen.names import Declared, Module
 from gen.operands import Formats
 from gen.scope import Body, LazyEntity, Program, SysTableEntity, sized_local
+from gen.tree import Pos
 from gen.walk import nodes
 
 __all__ = ["check", "check_module"]
@@ -25,8 +27,6 @@ __all__ = ["check", "check_module"]
 #: the exception for words that no encoding takes, if the spec has one of this name; else its first one
 ILLEGAL = "Illegal"
 
-#: the hooks and what they take; `on exception` may take up to three values after the code
-_HOOKS = {"reset": "", "exception": "code", "interrupt": "", "translate": "va, acc", "badaddr": "acc, va"}
 #: more bits of modes than this make many copies of each translated block
 _MOST_KEY_BITS = 32
 #: Python frames
@@ -97,6 +97,7 @@ class _Elaboration:
         assert state.pc is not None
         illegal, exceptions = self._illegal(state)
         self._require_slot(state, maker.made)
+        self._check_hooks(hooks, state, maker.made)
         program.diagnostics.raise_if_any()
         spec = model.Spec(
             name=module.name,
@@ -174,8 +175,8 @@ class _Elaboration:
     def _hooks(self) -> dict[str, model.HookFn]:
         made: dict[str, model.HookFn] = {}
         for name, declared in self.module.hooks.items():
-            if name not in _HOOKS:
-                hint = self.program.suggest(name, _HOOKS) or f"the hooks are {', '.join(_HOOKS)}"
+            if name not in HOOKS:
+                hint = self.program.suggest(name, HOOKS) or f"the hooks are {', '.join(HOOKS)}"
                 self.program.error(declared.decl.name.pos, f"there is no hook '{name}'", help=hint)
                 continue
             with self.program.outside_instructions(f"`on {name}`"):
@@ -184,14 +185,17 @@ class _Elaboration:
 
     def _hook(self, name: str, declared: Declared[tree.Hook]) -> model.HookFn:
         decl = declared.decl
-        takes = [word for word in _HOOKS[name].split(", ") if word]
+        hook = HOOKS[name]
+        takes = [word for word in hook.takes.split(", ") if word]
         most = len(takes) + (MOST_ARGUMENTS if name == "exception" else 0)
         if not len(takes) <= len(decl.params) <= most:
             more = f" and up to {MOST_ARGUMENTS} values" if name == "exception" else ""
             self.program.fail(
-                decl.name.pos, f"`on {name}` takes {_HOOKS[name] or 'nothing'}{more}, not {len(decl.params)} parameters"
+                decl.name.pos, f"`on {name}` takes {hook.takes or 'nothing'}{more}, not {len(decl.params)} parameters"
             )
         body = Body(self.program, declared.msb0, name if name in {"reset", "translate"} else "hook")
+        if name != "translate":
+            body.results = hook.results
         params: list[tuple[str, int]] = []
         for param in decl.params:
             if param.type is None:
@@ -204,11 +208,44 @@ class _Elaboration:
         errors = len(self.program.diagnostics)
         statements.check_block(body, decl.body)
         block = body.blocks[0]
-        must_end = name in {"translate", "badaddr"} and len(self.program.diagnostics) == errors
+        must_end = (hook.results or name == "badaddr") and len(self.program.diagnostics) == errors
         if must_end and not statements.returns(block, self.instances.diverges):
-            what = "return a page or raise" if name == "translate" else "raise"
+            what = {"translate": "return a page or raise", "badaddr": "raise"}.get(name, "return a value")
             self.program.error(decl.name.pos, f"`on {name}` must {what} on every path")
-        return model.HookFn(name, tuple(params), tuple(block), decl.pos)
+        return model.HookFn(name, tuple(params), tuple(block), decl.pos, hook.results)
+
+    def _check_hooks(self, hooks: Mapping[str, model.HookFn], state: State, made: Sequence[model.Instruction]) -> None:
+        """Which memory hooks and instructions may reach, and which hooks may raise."""
+        instances = self.program.instances
+        physical = {memory.name for memory in state.memories if memory.physical}
+        for hook in hooks.values():
+            for node in reached(hook.body, instances):
+                if isinstance(node, model.Raise) and not HOOKS[hook.name].raises:
+                    help = "it is what the machine does when something was raised"
+                    self.program.error(
+                        hook.pos, f"`on {hook.name}` cannot raise, but {node.exception} may be raised in it", help=help
+                    )
+                    break
+                if (memory := _memory_of(node)) and memory not in physical:
+                    help = f"declare one that is physical: `memory P{memory} : bits(56) endian little physical`"
+                    self.program.error(
+                        hook.pos,
+                        f"`on {hook.name}` reaches memory '{memory}', whose addresses it translates",
+                        help=help,
+                    )
+                    break
+        seen: set[Pos] = set()
+        for instruction in made if physical else ():
+            if instruction.pos not in seen:
+                seen.add(instruction.pos)
+                for node in reached(instruction.body, instances):
+                    if (memory := _memory_of(node)) in physical:
+                        self.program.error(
+                            instruction.pos,
+                            f"'{instruction.mnemonic}' reaches memory '{memory}', which is physical",
+                            help="only hooks do; instructions have the memory in front of it",
+                        )
+                        break
 
     def _tests(self) -> list[model.Test]:
         made = []
@@ -379,6 +416,11 @@ class _Elaboration:
                     found[called.name] = called
                     pending.append(called.body)
         return {name: function for name, function in instances.items() if name in found}
+
+
+def _memory_of(node: object) -> str:
+    """The memory a node reads or writes; "" if it does neither."""
+    return node.memory if isinstance(node, model.MemRead | model.ToMem | model.Atomic | model.Intrinsic) else ""
 
 
 def _longest(length: int, operands: Sequence[model.BoundOperand]) -> int:

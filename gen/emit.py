@@ -1,7 +1,8 @@
 """Writing build/<isa>/: Python modules first, then handlers and decoder compiled shard by shard, then STAMP.
 
 The three stages are functions of paths, so that worker processes can run them: `prepare` (spec to Python modules and
-LLVM IR), `compile_shard` (one IR file to one object), `finish` (objects to native.blob, and everything into place).
+LLVM IR), `compile_shard` (one IR file to one object), `finish` (objects to blobs, and everything into place).  Objects
+stay in build/<isa>/objects under the digest of what they were made from: the next time, only what changed is compiled.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gen import model, stamp
@@ -18,8 +19,11 @@ from gen import model, stamp
 #: where an ISA's files are made before they are moved into place
 WORK = ".work"
 MODULES = ("state.py", "translate.py", "syntax.py", "abi.py", "gdb.py", "oracle.py")
-BLOB = "native.blob"
+#: the code for user programs, and that for a machine, which not every spec describes
+BLOB, SYSTEM_BLOB = "native.blob", "system.blob"
 IR_FOLDER = "ir"
+SYSTEM_FOLDER = "system"  # in the former
+OBJECTS_FOLDER = "objects"
 TESTS_FOLDER = "tests"
 
 
@@ -68,13 +72,13 @@ def prepare_spec(
     """`prepare` for a spec already checked."""
     from gen import abi, gdb, oracles, python_emitter, state, suites, syntax_tables
     from gen.loading import load_source
-    from gen.native import generate_ir
+    from gen.native import generate_ir, is_machine
 
     report = report or Report()
     clock = clock or _Clock(report.seconds)
     work = out / WORK
     shutil.rmtree(work, ignore_errors=True)
-    (work / IR_FOLDER).mkdir(parents=True)
+    (work / IR_FOLDER / SYSTEM_FOLDER).mkdir(parents=True)
     layout = state.layout_of(spec)
     texts = {
         "state.py": state.source(layout),
@@ -96,22 +100,39 @@ def prepare_spec(
     clock.phase("tests")
     module = load_source(work / "translate.py")
     clock.phase("load")
-    for name, text in generate_ir(spec, layout, module, report.counts):
-        path = work / IR_FOLDER / f"{name}.ll"
-        path.write_text(text, encoding="utf-8")
-        report.shards.append(path)
+    _write_ir(generate_ir(spec, layout, module, report.counts), work / IR_FOLDER, report)
+    if is_machine(spec):
+        modules = generate_ir(spec, replace(layout, machine=True), module, {})
+        _write_ir(modules, work / IR_FOLDER / SYSTEM_FOLDER, report)
     report.counts["test words"] = words
     clock.phase("handlers")
     report.warnings = spec.warnings
     return report
 
 
+def _write_ir(modules: Iterable[tuple[str, str]], folder: Path, report: Report) -> None:
+    for name, text in modules:
+        path = folder / f"{name}.ll"
+        path.write_text(text, encoding="utf-8")
+        report.shards.append(path)
+
+
+def _object(path: Path) -> Path:
+    """Where the object of an IR file is kept."""
+    work = next(folder for folder in path.parents if folder.name == WORK)
+    return work.parent / OBJECTS_FOLDER / f"{stamp.shard_digest(path.read_bytes())}.o"
+
+
 def compile_shard(path: Path) -> float:
     """One IR file to the object beside it; gives the seconds it took."""
-    from runtime.tcg.llvm import compile_ir
-
     start = time.monotonic()
-    path.with_suffix(".o").write_bytes(compile_ir(path.read_text(encoding="utf-8")))
+    kept, made = _object(path), path.with_suffix(".o")
+    if kept.is_file():
+        shutil.copyfile(kept, made)
+    else:
+        from runtime.tcg.llvm import compile_ir
+
+        made.write_bytes(compile_ir(path.read_text(encoding="utf-8")))
     return time.monotonic() - start
 
 
@@ -121,18 +142,21 @@ def finish(out: Path, shards: list[Path]) -> float:
 
     start = time.monotonic()
     work = out / WORK
-    objects = [path.with_suffix(".o") for path in shards]
-    code, symbols = link.link([path.read_bytes() for path in objects])
-    link.write_blob(work / BLOB, code, symbols, {"isa": out.name})
-    for path in objects:
-        path.unlink()
+    (work / OBJECTS_FOLDER).mkdir()
+    for blob, folder in ((BLOB, IR_FOLDER), (SYSTEM_BLOB, SYSTEM_FOLDER)):
+        objects = [path.with_suffix(".o") for path in shards if path.parent.name == folder]
+        if objects:
+            code, symbols = link.link([path.read_bytes() for path in objects])
+            link.write_blob(work / blob, code, symbols, {"isa": out.name})
+    for path in shards:
+        os.replace(path.with_suffix(".o"), work / OBJECTS_FOLDER / _object(path).name)
     (out / stamp.STAMP).unlink(missing_ok=True)
-    for name in (*MODULES, BLOB):
+    for name in (*MODULES, BLOB, SYSTEM_BLOB):
         if (work / name).exists():
             os.replace(work / name, out / name)
         else:
             (out / name).unlink(missing_ok=True)
-    for name in (IR_FOLDER, TESTS_FOLDER):
+    for name in (IR_FOLDER, TESTS_FOLDER, OBJECTS_FOLDER):
         shutil.rmtree(out / name, ignore_errors=True)
         os.replace(work / name, out / name)
     os.replace(work / stamp.STAMP, out / stamp.STAMP)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from gen import expressions, fold, model, tree, widths
 from gen.expressions import condition, sized, value_of
+from gen.hooks import PAGE_WIDTHS
 from gen.scope import Body
 from gen.tree import Pos
 from gen.values import AnyFunction, ExceptionValue, Failed, Several, Sized, UserFunction, describe
@@ -152,10 +153,6 @@ def _return_arms(body: Body, node: tree.IfExpr, index: int, results: tuple[int, 
     body.emit(model.If(known, tuple(then), tuple(otherwise), pos))
 
 
-#: page(physical address, log2 of its size, rwx): widths of the last two
-PAGE_WIDTHS = (8, 3)
-
-
 def _return_page(body: Body, node: tree.Return) -> None:
     call = node.value
     if not (isinstance(call, tree.Call) and isinstance(call.callee, tree.Name) and call.callee.name == "page"):
@@ -165,8 +162,10 @@ def _return_page(body: Body, node: tree.Return) -> None:
     if len(call.args) != 3:
         body.fail(call.pos, "page takes a physical address, the log2 of its size, and rwx")
     address = expressions.with_own_width(body, call.args[0], "a physical address").expr
+    if address.width > PAGE_WIDTHS[0]:
+        body.fail(call.args[0].pos, f"a physical address has {PAGE_WIDTHS[0]} bits at most, not {address.width}")
     rest = [
         sized(body, arg, width, f"this part of page is bits({width})")
-        for arg, width in zip(call.args[1:], PAGE_WIDTHS, strict=True)
+        for arg, width in zip(call.args[1:], PAGE_WIDTHS[1:], strict=True)
     ]
-    body.emit(model.Return((address, *rest), node.pos))
+    body.emit(model.Return((fold.extend("zext", address, PAGE_WIDTHS[0]), *rest), node.pos))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from gen.handlers import InstructionHandlers
 from runtime.tcg.ir import Function
-from runtime.tcg.lower import fused_name, lower_fused
+from runtime.tcg.lower import FunctionLowering, Lowering, fused_name, lower_fused
 
 #: fused handlers in one module
 SHARD_PAIRS = 150
@@ -26,10 +26,10 @@ class Fusion:
     pairs: tuple[tuple[Function, Function], ...]
     numbers: dict[str, int]
 
-    def modules(self) -> Iterator[tuple[str, str]]:
+    def modules(self, lowering: Lowering = FunctionLowering) -> Iterator[tuple[str, str]]:
         """(name, LLVM text) of the fused handlers, then of the table that finds them."""
         for number, start in enumerate(range(0, len(self.pairs), SHARD_PAIRS)):
-            yield f"fused_{number}", lower_fused(self.pairs[start : start + SHARD_PAIRS])
+            yield f"fused_{number}", lower_fused(self.pairs[start : start + SHARD_PAIRS], lowering)
         yield "fusion", self._table()
 
     def _table(self) -> str:

@@ -296,10 +296,11 @@ class HandlerBuilder(Builder):
         size = -(-at // 8) * 8
         if size > RECORD_MAX_BYTES:
             raise RecordTooLong(f"{self.function.name}: an op record of {size} bytes")
+        last = all(op.name != "next" for op in self.ops)
         for op in self.ops:
             if op.name == "ld_slot":
                 op.offset = self.slots[op.offset].offset
-            elif op.name == "next":
+            elif op.name == "next" or (op.name == "goto_ptr" and last):
                 op.size = size
         self.slots = [self.slots[number] for number in kept]
         return size
@@ -357,6 +358,15 @@ class HandlerSet:
             self.functions.append(function)
         return known
 
+    def _facts(self, pool: Pool) -> Facts:
+        """What is known about every instruction: a user program keeps the machine's modes as they were at the start."""
+        known = Facts()
+        for mode in self.layout.modes:
+            if mode.machine and not self.layout.machine:
+                value = pool.op("eq", 1, (pool.leaf(MODE, mode.width, mode.name), mode.reset), (mode.width, mode.width))
+                known.assume(value, True)
+        return known
+
     # ------------------------------------------------------------ one instruction
 
     def instruction(
@@ -370,8 +380,8 @@ class HandlerSet:
         """Run the emitter along every way through it; `when` says that the instruction's space is active."""
         pool = Pool()
         operands = fields(**field_values(insn, pool))
-        known = Facts()
-        scratch = HandlerBuilder(self.layout, Function("guard"), None, pool, Facts(), most_decisions=0)
+        known = self._facts(pool)
+        scratch = HandlerBuilder(self.layout, Function("guard"), None, pool, Facts(known), most_decisions=0)
         conditions = [] if when is None else [when(scratch)]
         if entry.guard is not None:
             conditions.append(entry.guard(scratch, operands))
@@ -506,7 +516,9 @@ class HandlerSet:
 
     def fixed(self, name: str, emit: Callable[[HandlerBuilder], None], length: int) -> Variant:
         """A handler that belongs to no instruction: for undecodable words, for blocks cut short."""
-        b = HandlerBuilder(self.layout, Function(f"h_{name}"), self.bad_address, Pool(), Facts(), most_decisions=0)
+        pool = Pool()
+        function = Function(f"h_{name}")
+        b = HandlerBuilder(self.layout, function, self.bad_address, pool, self._facts(pool), most_decisions=0)
         self.run(b, emit, length, name)
         optimize(b.function)
         return self._variant(b, b.lay_out())

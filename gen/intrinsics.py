@@ -79,6 +79,8 @@ _ALL = (
     ),
     IntrinsicDef("flush_icache", (), None, Effect.WRITES, "makes earlier stores visible to instruction fetch"),
     IntrinsicDef("wait", (), None, Effect.WRITES, "sleeps until an interrupt is pending"),
+    IntrinsicDef("flush_translation", (), None, Effect.WRITES, "forgets what `on translate` has answered"),
+    IntrinsicDef("flush_page", ("value",), None, Effect.WRITES, "forgets what it has answered for an address"),
     IntrinsicDef("INSTRET", (), 64, Effect.READS, "instructions executed so far", name_only=True),
     IntrinsicDef("TIME", (), 64, Effect.READS, "ticks of the host's clock", name_only=True),
     # The host's unit, rounding to nearest even; binary32 or binary64 by the operands' width.

@@ -453,6 +453,7 @@ class Mode:
     next: Expr | None
     prefix: bool  # declared by `prefixes`: zero at the start of every instruction
     pos: Pos
+    machine: bool = False  # a user program never changes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -463,6 +464,7 @@ class Memory:
     address_width: int
     big: Expr
     pos: Pos
+    physical: bool = False  # what stands behind the first memory's addresses; for hooks only
 
 
 @dataclass(frozen=True, slots=True)
@@ -654,12 +656,13 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class HookFn:
-    """reset, exception, interrupt, translate or badaddr."""
+    """One of gen/hooks.py's; what it returns has widths `results`."""
 
     name: str
     params: tuple[tuple[str, int], ...]
     body: tuple[Stmt, ...]
     pos: Pos
+    results: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

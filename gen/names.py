@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from gen import tree
 from gen.errors import Diagnostics
+from gen.hooks import HOOKS
 from gen.intrinsics import INTRINSICS
 from gen.modules import Isa, Item, Loader
 from gen.parameters import resolve
@@ -163,7 +164,6 @@ _SPACES: dict[type, str] = {
     tree.AsmAlias: _ASM,
 }
 _BUILT_IN = frozenset(INTRINSICS) | {"sext", "zext", "static", "page", "NEXT", "NPC", "bits", "bit", "fn", "exn"}
-HOOKS = ("reset", "exception", "interrupt", "translate", "badaddr")
 
 
 def _named(decl: Any) -> Iterator[tuple[str, Pos, type]]:

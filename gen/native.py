@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from gen import model, native_decoder, operand_decoder
 from gen.fusion import plan
 from gen.handlers import HandlerBuilder, HandlerSet, InstructionHandlers, Variant, identifiers
+from gen.native_hooks import hook_functions
 from gen.record_builder import ILLEGAL
 from gen.source import identifier
 from runtime import tcg
@@ -23,11 +25,14 @@ from runtime.tcg.builder import Builder
 from runtime.tcg.engine import engine_ir
 from runtime.tcg.instructions import Helper, Instruction
 from runtime.tcg.ir import Function, Value, plain_function
-from runtime.tcg.lower import lower_module
+from runtime.tcg.lower import FunctionLowering, Lowering, lower_module
+from runtime.tcg.machine_lowering import MachineLowering
 from runtime.tcg.tb import DELAYED_MAYBE, DELAYED_NOT_TAKEN, DELAYED_TAKEN, DELAYED_UNKNOWN
 
 #: TCG ops a module should have at least, if there are that many
 SHARD_OPS = 1500
+#: a spec with one of these describes a machine
+_MACHINE_HOOKS = frozenset(("exception", "interrupt", "translate"))
 FETCH_ACCESS = 2  # what `on badaddr` is told for an instruction fetch
 
 
@@ -54,6 +59,18 @@ def fetch_fault(layout: Layout, bad_address: Callable[[Builder, Value, Value], o
     if bad_address is not None:
         address = b.slice(function.parameters[0], 64, 0, layout.memories[0].address_width)
         bad_address(b, FETCH_ACCESS, address)
+    if not b.dead:
+        b.ret(())
+    return function
+
+
+def bad_address(layout: Layout, hook: Callable[[Builder, Value, Value], object] | None) -> Function:
+    """`@bad_address(env, access, address)`: notes the exception for an address where nothing answers."""
+    function = plain_function("bad_address", (64, 64), (), ("env",))
+    b = _FaultBuilder(layout, function)
+    access, whole = function.parameters
+    if hook is not None:
+        hook(b, b.slice(access, 64, 0, 2), b.slice(whole, 64, 0, layout.memories[0].address_width))
     if not b.dead:
         b.ret(())
     return function
@@ -145,7 +162,15 @@ class _Native:
     def support(self) -> list[Function]:
         """Helpers, and what the engine asks of every ISA."""
         helpers = [helper_function(self.layout, helper) for helper in self.module.HELPERS.values()]
-        return [*helpers, fetch_fault(self.layout, self.bad_address), sync_state(self.layout)]
+        hooks: list[Function] = []
+        if self.layout.machine:
+            hooks = [bad_address(self.layout, self.bad_address), *hook_functions(self.layout, self.module)]
+        return [*helpers, fetch_fault(self.layout, self.bad_address), sync_state(self.layout), *hooks]
+
+
+def is_machine(spec: model.Spec) -> bool:
+    """Whether the spec says what a machine does by itself, so that there is code to make for one."""
+    return not _MACHINE_HOOKS.isdisjoint(spec.hooks)
 
 
 def _shards(functions: list[Function]) -> Iterator[list[Function]]:
@@ -164,7 +189,13 @@ def _shards(functions: list[Function]) -> Iterator[list[Function]]:
 def generate_ir(
     spec: model.Spec, layout: Layout, module: ModuleType, counts: MutableMapping[str, int]
 ) -> Iterator[tuple[str, str]]:
-    """(name, text) of each module; `counts` says how much there is."""
+    """(name, text) of each module; `counts` says how much there is.
+
+    The same emitters make both kinds of code.  With `layout.machine` it is for a machine, whose memory is behind a TLB
+    and whose hooks are native; else for a user program, whose memory is one reservation, and for which the modes that
+    only a machine changes are constants.
+    """
+    lowering: Lowering = partial(MachineLowering, layout) if layout.machine else FunctionLowering
     native = _Native(spec, layout, module)
     built = native.instructions()
     fusion = plan(spec.fused, built, native.handlers.functions)
@@ -179,7 +210,7 @@ def generate_ir(
     yield "engine", engine_ir(layout)
     yield "libcalls", (Path(tcg.__file__).parent / "libcalls.ll").read_text(encoding="ascii")
     yield "decode", native_decoder.tree_ir(spec, native.names)
-    yield from fusion.modules()
+    yield from fusion.modules(lowering)
     for kind, functions in (("handlers", handlers), ("records", decoders), ("support", support)):
         for number, shard in enumerate(_shards(functions)):
-            yield f"{kind}_{number}", lower_module(shard)
+            yield f"{kind}_{number}", lower_module(shard, lowering=lowering)

@@ -331,7 +331,7 @@ class ModulePrinter:
             exceptions=[(self.context.exceptions[e.name], hexadecimal(e.code)) for e in spec.exceptions],
             classes=classes,
             functions=[*(self.function(f) for f in spec.functions.values()), *next_functions],
-            hooks=[self._definition("hook", h, (), f"on {h.name}  {source_line(h.pos)}") for h in hooks],
+            hooks=[self._definition("hook", h, h.results, f"on {h.name}  {source_line(h.pos)}") for h in hooks],
             emitters=[self.emitter(instruction) for instruction in spec.instructions],
             prefixes=prefixes,
             prefix_table=self._prefix_table(),
@@ -362,7 +362,13 @@ class ModulePrinter:
                 (
                     (
                         h.name,
-                        call("Hook", quoted(h.name), f"hook_{h.name}", tuple_of(str(width) for _, width in h.params)),
+                        call(
+                            "Hook",
+                            quoted(h.name),
+                            f"hook_{h.name}",
+                            tuple_of(str(width) for _, width in h.params),
+                            *([tuple_of(map(str, h.results))] if h.results else []),
+                        ),
                     )
                     for h in hooks
                 ),

@@ -88,6 +88,7 @@ class SysRow:
     row: tree.SysRegRow
     msb0: bool
     pos: Pos
+    number: int = 0  # among the addresses of its row
 
 
 @dataclass(frozen=True, slots=True)

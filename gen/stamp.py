@@ -72,6 +72,16 @@ def generator_digest() -> str:
     return _digest([*parts, _host().encode(), *(_version(package).encode() for package in _PACKAGES)])
 
 
+def shard_digest(ir: bytes) -> str:
+    """What an object depends on: its IR, the compiler, the host."""
+    return _digest([ir, *_compiler(), _host().encode(), _version("llvmlite").encode()])
+
+
+@cache
+def _compiler() -> tuple[bytes, ...]:
+    return tuple((ROOT / "runtime" / "tcg" / name).read_bytes() for name in ("llvm.py", "host_x86_64.py"))
+
+
 def spec_digest(sources: Iterable[str], parameters: Mapping[str, int]) -> str | None:
     """The contents of the spec files and of the tables beside them, and the parameters; None if a spec is gone."""
     try:

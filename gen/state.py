@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from gen import model
+from gen.hooks import reads_of
 from gen.source import call, hexadecimal, identifier, literal, quoted, statement, tuple_of
 from gen.templates import render
 from gen.walk import nodes
@@ -45,13 +46,15 @@ def layout_of(spec: model.Spec) -> Layout:
         at = _align(at, min(stride, 16))
         inputs.append((wire.name, wire.width, at))
         at += stride
+    translation = reads_of(spec, "translate")
+    interrupt = reads_of(spec, "interrupt", "wake", "deadline")
     return Layout(
         isa=spec.name,
         pc_name=spec.pc.name,
         pc_width=spec.pc.width,
         registers=tuple(_register_layout(register, placed[register.name]) for register in wanted),
         modes=_modes(spec),
-        memories=tuple(MemoryLayout(m.name, m.address_width, i) for i, m in enumerate(spec.memories)),
+        memories=tuple(MemoryLayout(m.name, m.address_width, i, m.physical) for i, m in enumerate(spec.memories)),
         inputs=tuple(inputs),
         exceptions=tuple((e.name, e.code) for e in spec.exceptions),
         sticky=StickyLayout(spec.sticky.register, spec.sticky.low, spec.sticky.width) if spec.sticky else None,
@@ -60,6 +63,11 @@ def layout_of(spec: model.Spec) -> Layout:
         size=_align(at, CACHE_LINE),
         slot=spec.slot,
         bases=spec.modules[-2::-1],
+        hooks=tuple(spec.hooks),
+        translation=tuple(sorted(translation.modes)),
+        translation_registers=tuple(sorted(translation.registers)),
+        interrupt=tuple(sorted(interrupt.modes)),
+        interrupt_registers=tuple(sorted(interrupt.registers)),
     )
 
 
@@ -103,7 +111,7 @@ def _modes(spec: model.Spec) -> tuple[ModeLayout, ...]:
     """Block-constant modes in the low bits; prefixes, which live inside one instruction only, above them."""
     modes, shift = [], 0
     for mode in sorted(spec.modes, key=lambda m: m.prefix):
-        modes.append(ModeLayout(mode.name, mode.width, shift, mode.reset, mode.prefix))
+        modes.append(ModeLayout(mode.name, mode.width, shift, mode.reset, mode.prefix, mode.machine))
         shift += mode.width
     most = FLAGS_BITS - (PREFIX_COUNT_BITS if any(mode.prefix for mode in modes) else 0)
     if shift > most:

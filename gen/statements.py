@@ -24,6 +24,11 @@ from gen.values import (
     describe,
 )
 
+#: an arm of a match: its test, and what it does
+Arm = tuple[model.Expr, tuple[model.Stmt, ...]]
+#: so many arms of a match are tested one after the other
+_CHAIN = 6
+
 
 def check_block(body: Body, statements: Iterable[tree.Stmt]) -> None:
     """Checks statements in the current block; those with errors are reported and left out."""
@@ -320,6 +325,7 @@ def _match(body: Body, node: tree.Match) -> None:
     held = body.hold(subject.expr, "subject", node.subject.pos)
     seen: dict[int, Pos] = {}
     arms: list[tuple[model.Expr, tuple[model.Stmt, ...]]] = []
+    numbers: list[int] = []  # the one number of each arm that has but one
     otherwise: tuple[model.Stmt, ...] = ()
     for case in node.cases:
         if not case.values:
@@ -341,17 +347,46 @@ def _match(body: Body, node: tree.Match) -> None:
         if isinstance(test, model.Const) and not test.value:
             continue  # a generation-time subject: the other cases need not make sense
         arms.append((test, nested(body, case.body)))
+        if len(tests) == 1 and isinstance(made, model.Const):
+            numbers.append(made.value)
         if isinstance(test, model.Const):
             break
     if len(seen) == 1 << subject.width and not otherwise and arms:
         otherwise = arms.pop()[1]  # all values have cases: the last needs no test
-    for test, then in reversed(arms):
+    if len(arms) > _CHAIN and len(numbers) == len(arms) and len(otherwise) <= 1:
+        otherwise = _search(
+            subject.width, held, sorted(zip(numbers, arms, strict=True), key=lambda arm: arm[0]), otherwise, node
+        )
+    else:
+        otherwise = _chain(arms, otherwise, node)
+    for statement in otherwise:
+        body.emit(statement)
+
+
+def _chain(arms: Iterable[Arm], otherwise: tuple[model.Stmt, ...], node: tree.Match) -> tuple[model.Stmt, ...]:
+    """One arm's test after the other."""
+    for test, then in reversed(list(arms)):
         if isinstance(test, model.Const):
             otherwise = then
         else:
             otherwise = (model.If(test, then, otherwise, node.pos),)
-    for statement in otherwise:
-        body.emit(statement)
+    return otherwise
+
+
+def _search(
+    width: int,
+    held: model.Expr,
+    arms: Sequence[tuple[int, Arm]],
+    otherwise: tuple[model.Stmt, ...],
+    node: tree.Match,
+) -> tuple[model.Stmt, ...]:
+    """Many numbers are searched by halves: fewer tests, and the generated code does not run out of the page's right."""
+    if len(arms) <= _CHAIN:
+        return _chain((arm for _, arm in arms), otherwise, node)
+    middle = len(arms) // 2
+    below = fold.binary("ult", held, model.Const(width, arms[middle][0]))
+    low, high = (_search(width, held, half, otherwise, node) for half in (arms[:middle], arms[middle:]))
+    return (model.If(below, low, high, node.pos),)
 
 
 def _match_number(body: Body, node: tree.Match, subject: int) -> None:

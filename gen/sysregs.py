@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -51,7 +51,11 @@ def rows_of(
     body = Body(program, declared.msb0, "fn")
     for row in decl.rows:
         made = register_fields(body, width, row.fields)
-        for entry in row.names:
+        if row.at is not None and row.read is None and not row.read_only and row.view is None:
+            program.error(
+                row.at.pos, "registers numbered with `at` have no storage of their own", help="say what they `read`"
+            )
+        for number, entry in enumerate(row.names):
             name, address = entry.name.name, entry.address.value
             if address >> index_width:
                 program.error(
@@ -65,12 +69,11 @@ def rows_of(
                     ((by_address[address], "it is here"),),
                 )
             by_address.setdefault(address, entry.address.pos)
-            register = name if _has_storage(row, name) else None
+            register = name if row.at is None and _has_storage(row, name) else None
             if register is not None:
                 storage.append(model.Register(name, width, made, _reset(body, row, width), entry.name.pos, True))
-            rows.append(
-                SysRow(decl.name.name, address, name, width, made, register, row, declared.msb0, entry.name.pos)
-            )
+            pos = entry.name.pos
+            rows.append(SysRow(decl.name.name, address, name, width, made, register, row, declared.msb0, pos, number))
             listed.append(model.SysReg(decl.name.name, address, name, made, register, entry.name.pos))
     return rows, storage, listed
 
@@ -113,7 +116,8 @@ def _mentions(node: Any, name: str) -> bool:
 def table_function(program: Program, table: SysTableEntity, write: bool, splits: Mapping[str, int]) -> Made:
     """get_T(address) or set_T(address, value): one test for each row, then `missing`.
 
-    The tests stand one after the other, each ending in a return: nested, they would be hundreds of levels deep."""
+    The tests stand one after the other, each ending in a return: nested, they would be hundreds of levels deep.
+    Registers of one row that only its rules tell apart share one test of their addresses."""
     body = Body(program, table.declared.msb0, "fn", splits)
     body.results = () if write else (table.width,)
     address = model.Local(table.index_width, body.fresh("address"), model.Time.R)
@@ -122,18 +126,23 @@ def table_function(program: Program, table: SysTableEntity, write: bool, splits:
     if write:
         value = model.Local(table.width, body.fresh("value"), model.Time.R)
         params.append((value.name, value.width))
-    for row in table.rows:
+    for row, count in _runs(table.rows):
+        first = fold.const(table.index_width, row.address)
+        beyond = fold.binary("sub", address, first)
         try:
             with body.block() as made:
                 if write:
-                    write_row(body, row, value)
+                    write_row(body, row, value, beyond)
                     if not statements.ends(made):
                         body.emit(model.Return((), row.pos))
                 else:
-                    body.emit(model.Return((read_row(body, row),), row.pos))
+                    body.emit(model.Return((read_row(body, row, beyond),), row.pos))
         except Failed:
             continue
-        test = fold.binary("eq", address, fold.const(table.index_width, row.address))
+        if count == 1:
+            test = fold.binary("eq", address, first)
+        else:
+            test = fold.binary("ult", beyond, fold.const(table.index_width, count))
         body.emit(model.If(test, tuple(made), (), row.pos))
     missing = table.declared.decl.missing
     if not (write and isinstance(missing, tree.Return)):
@@ -143,16 +152,48 @@ def table_function(program: Program, table: SysTableEntity, write: bool, splits:
     return tuple(params), body.results, body.blocks[0]
 
 
+def _runs(rows: Sequence[SysRow]) -> Iterator[tuple[SysRow, int]]:
+    """The rows, those of one row of the spec at neighbouring addresses without storage as one: (first, how many)."""
+    at = 0
+    while at < len(rows):
+        first, end = rows[at], at + 1
+        while (
+            first.register is None
+            and end < len(rows)
+            and rows[end].row is first.row
+            and rows[end].register is None
+            and rows[end].address == rows[end - 1].address + 1
+        ):
+            end += 1
+        yield first, end - at
+        at = end
+
+
+def _inside(body: Body, row: SysRow, beyond: model.Expr | None) -> Body:
+    """The body as the row's rules see it: with the row's name for the register's number, if it gives one.
+
+    `beyond` is how far the address is from the row's first; None: it is this register's."""
+    name = row.row.at
+    if name is None:
+        return body.aside(row.msb0, {})
+    width = max(1, (len(row.row.names) - 1).bit_length())
+    number: model.Expr = fold.const(width, row.number)
+    if beyond is not None:
+        start = fold.const(beyond.width, row.number)
+        number = fold.slice_of(fold.binary("add", beyond, start) if row.number else beyond, 0, width)
+    return body.aside(row.msb0, {name.name: Local("parameter", Sized(number), name.pos, "", width)})
+
+
 def row_value(body: Body, row: SysRow) -> model.Expr:
     """`ro = v`."""
     assert row.row.value is not None
     return expressions.sized(body, row.row.value, row.width, f"'{row.name}' is bits({row.width})")
 
 
-def read_row(body: Body, row: SysRow) -> model.Expr:
+def read_row(body: Body, row: SysRow, beyond: model.Expr | None = None) -> model.Expr:
     """What a guest's read of the row gives."""
     options = row.row
-    inside = body.aside(row.msb0, {})
+    inside = _inside(body, row, beyond)
     if options.read is not None:
         return expressions.sized(inside, options.read, row.width, f"'{row.name}' is bits({row.width})")
     if options.view is not None:
@@ -187,10 +228,10 @@ def _view(body: Body, row: SysRow) -> tuple[model.Expr, model.Expr]:
     return value, expressions.sized(body, mask, row.width, f"the mask of '{row.name}' is bits({row.width})")
 
 
-def write_row(body: Body, row: SysRow, value: model.Expr) -> None:
+def write_row(body: Body, row: SysRow, value: model.Expr, beyond: model.Expr | None = None) -> None:
     """What a guest's write to the row does."""
     options = row.row
-    inside = body.aside(row.msb0, {})
+    inside = _inside(body, row, beyond)
     if options.write_name is not None:
         held = body.hold(value, options.write_name.name, row.pos)
         parameter = Local("parameter", Sized(held), options.write_name.pos, "", row.width)

@@ -445,6 +445,7 @@ class ModeDecl:
     type: TypeExpr
     reset: Expr | None
     next: Expr | None
+    machine: bool
     pos: Pos
 
 
@@ -469,6 +470,7 @@ class MemoryDecl:
     name: Name
     address: TypeExpr
     endian: Expr
+    physical: bool
     pos: Pos
 
 
@@ -545,6 +547,7 @@ class SysRegRow:
     write_name: Name | None
     write_body: tuple[Stmt, ...]
     pos: Pos
+    at: Name | None = None  # what the row's expressions call the number of the address among the row's
 
 
 @dataclass(frozen=True, slots=True)

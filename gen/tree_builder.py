@@ -22,6 +22,8 @@ OVERRIDABLE = (
     tree.TypeDecl,
 )
 
+# More names than this in one range are surely a mistake.
+_MOST_ROWS = 4096
 # What may follow `field f :` beside a file, alias or table; `x` only after a width, for a file may be called so.
 _FORMATS = frozenset({"signed", "x"})
 
@@ -109,7 +111,7 @@ class TreeBuilder(BodyBuilder):
         return tree.PcDecl(self._name(c[1]), c[3], self._whole(c))
 
     def mode(self, c: Children) -> tree.ModeDecl:
-        return tree.ModeDecl(c[1], c[3], c[5], c[7], self._whole(c))
+        return tree.ModeDecl(c[1], c[3], c[5], c[7], c[8] is not None, self._whole(c))
 
     def prefixes(self, c: Children) -> tree.PrefixesDecl:
         return tree.PrefixesDecl(tuple(c[1:-1:2]), self._whole(c))
@@ -121,7 +123,7 @@ class TreeBuilder(BodyBuilder):
         return tree.Sticky(self._name(c[1]), self._name(c[3]) if c[3] else None, self._whole(c))
 
     def memory(self, c: Children) -> tree.MemoryDecl:
-        return tree.MemoryDecl(self._name(c[1]), c[3], c[5], self._whole(c))
+        return tree.MemoryDecl(self._name(c[1]), c[3], c[5], c[6] is not None, self._whole(c))
 
     def input(self, c: Children) -> tree.InputDecl:
         return tree.InputDecl(c[1], c[3], self._whole(c))
@@ -150,7 +152,9 @@ class TreeBuilder(BodyBuilder):
             if isinstance(part, dict):
                 for what, (value, token) in part.items():
                     self._once(seen, what, value, token)
-        names = tuple(part for part in c if isinstance(part, tree.SysRegName))
+        names = tuple(
+            name for part in c if isinstance(part, tuple) for name in part if isinstance(name, tree.SysRegName)
+        )
         write_name, write_body = seen.get("write", (None, ()))
         end = next((names[i].name for i in range(len(names) - 1, -1, -1)), names[0].name)
         return tree.SysRegRow(
@@ -164,10 +168,28 @@ class TreeBuilder(BodyBuilder):
             write_name,
             write_body,
             self._pos(names[0].address, end),
+            seen.get("at"),
         )
 
-    def sysname(self, c: Children) -> tree.SysRegName:
-        return tree.SysRegName(self.number(c[:1]), self._name(c[1]))
+    def sysname(self, c: Children) -> tuple[tree.SysRegName, ...]:
+        """`0x300 status`, or `0x3B0 pmpaddr0-15`: a name for each address from this one on."""
+        first, name = self.number(c[:1]), self._name(c[1])
+        if c[3] is None:
+            return (tree.SysRegName(first, name),)
+        stem = name.name.rstrip("0123456789")
+        low, high = name.name[len(stem) :], str(c[3])
+        pos = self._pos(c[1], c[3])
+        if not low or not high.isdecimal() or not 0 <= int(high) - int(low) < _MOST_ROWS:
+            self.diagnostics.error(pos, f"'{name.name}-{high}' is no range of names", help="write it as in counter3-31")
+            return (tree.SysRegName(first, name),)
+        numbers = range(int(low), int(high) + 1)
+        return tuple(
+            tree.SysRegName(
+                tree.Num(first.value + number - numbers[0], f"{first.value + number - numbers[0]:#x}", first.pos),
+                tree.Name(f"{stem}{number}", pos),
+            )
+            for number in numbers
+        )
 
     def sysoption(self, c: Children) -> dict[str, tuple[Any, Token]]:
         first = c[0]
@@ -187,6 +209,8 @@ class TreeBuilder(BodyBuilder):
                 return {"ro": (True, first)}
             case "VIEW":
                 return {"view": ((c[1], c[3]), first)}
+            case "AT":
+                return {"at": (self._name(c[1]), first)}
             case _:
                 return {str(first): (c[1], first)}
 

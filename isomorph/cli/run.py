@@ -32,10 +32,12 @@ from runtime.tcg.tier_options import OFF, OptionError, TierOptions, options_from
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from runtime.core.cpu import Vcpu
+    from isomorph.cli.hardware import Hardware
+    from runtime.core.cpu import Isa, Vcpu
     from runtime.core.log import Log
     from runtime.debug.attach import Debugging
     from runtime.linux.crash import Disassemble
+    from runtime.linux.elf import Image
     from runtime.linux.process import Execute
     from runtime.linux.symbols import Symbols
     from runtime.linux.sysroot import Sysroot
@@ -61,6 +63,7 @@ class RunOptions:
         self.argv0: str | None = None
         self.stack: int | None = None
         self.cpu: str | None = None
+        self.accel = "tcg"
         self.strace = False
         self.log: str | None = None
         self.log_file: str | None = None
@@ -102,6 +105,8 @@ OPTIONS: dict[str, tuple[str, str, str]] = {
     "-s": ("stack", "SIZE", "bytes of stack, e.g. 64M; default: the shell's limit (ulimit -s)"),
     "-cpu": ("cpu", "NAME", "instruction set, if not the one of the program's machine; help lists them"),
     "--isa": ("cpu", "NAME", "the same"),
+    "--accel": ("accel", "NAME", "tcg, kvm (x86_64 programs, on the processor itself) or kvm:tcg (kvm if it can be)"),
+    "-accel": ("accel", "NAME", "the same"),
     "-strace": ("strace", "", "print system calls on stderr"),
     "-d": ("log", "ITEMS", "what to log, separated by commas; help lists the items"),
     "-D": ("log_file", "FILE", "where the log goes; default: stderr"),
@@ -116,6 +121,9 @@ OPTIONS: dict[str, tuple[str, str, str]] = {
     "--record": ("record", "", "with -g: record, for gdb's reverse-step and reverse-continue"),
     "--help": ("help", "", "print this"),
 }
+
+
+_ACCELERATORS = ("tcg", "kvm", "kvm:tcg")
 
 
 class UsageError(Exception):
@@ -157,6 +165,10 @@ def parse(words: Sequence[str]) -> tuple[RunOptions, list[str]]:
 def _put(options: RunOptions, attribute: str, name: str, value: str) -> None:
     if attribute in ("stack", "cache"):
         setattr(options, attribute, _size(name, value))
+    elif attribute == "accel":
+        if value not in _ACCELERATORS:
+            raise UsageError(f"{name} {value}: not one of {', '.join(_ACCELERATORS)}")
+        options.accel = value
     elif attribute in ("threshold", "workers"):
         if not value.isdecimal():
             raise UsageError(f"{name} {value}: not a number")
@@ -198,6 +210,8 @@ def main(words: Sequence[str]) -> int:
             raise UsageError("no program given")
         if options.record and options.gdb is None:
             raise UsageError("--record is for gdb: it needs -g")
+        if options.accel == "kvm" and (options.gdb is not None or options.log is not None):
+            raise UsageError("-g and -d look at each instruction: they need --accel tcg")
         return run(options, program)
     except UsageError as error:
         complain(f"run: {error}; `isomorph run --help` lists the options")
@@ -227,29 +241,43 @@ class _Guest:
         wanted = options.cpu
         if predecessor is not None and predecessor.image.machine_name != self.image.machine_name:
             wanted = None
-        self.isa = isa_of(self.image, wanted)
+        hardware = _hardware_isa(options, self.image, predecessor)
+        self.isa = isa_of(self.image, wanted) if hardware is None else hardware
         abi = abi_for(self.image, self.isa)
-        memory = GuestMemory(self.isa.layout.memories[0].address_width)
-        self.tcg = Tcg(self.isa, memory, options.cache or DEFAULT_BYTES, tier=options.tier())
-        self.vcpu = TcgVcpu(self.tcg)
-        self.execute: Execute = partial(cpu_exec, self.vcpu)
+        self.memory = GuestMemory(self.isa.layout.memories[0].address_width)
+        self.tcg: Tcg | None = None
+        self.hardware: Hardware | None = None
+        self.vcpu: Vcpu
+        self.execute: Execute
+        if hardware is None:
+            self.tcg = Tcg(self.isa, self.memory, options.cache or DEFAULT_BYTES, tier=options.tier())
+            self.vcpu = vcpu = TcgVcpu(self.tcg)
+            self.execute = partial(cpu_exec, vcpu)
+        else:
+            from isomorph.cli.hardware import Hardware
+
+            self.hardware = Hardware(self.memory)
+            self.vcpu = self.hardware.vcpu
+            self.execute = self.hardware.vcpu.execute
         self.debugging: Debugging | None = None
         if abi is None:
             if predecessor is not None:
                 raise StartError(f"{path}: nothing says how its programs call Linux")
             from isomorph.cli import bare
 
+            assert isinstance(self.vcpu, TcgVcpu)
             bare.load(self.vcpu, self.image, descriptor)
         else:
             before = predecessor.thread.process if predecessor is not None and predecessor.thread is not None else None
-            self.thread = self._load(Process(abi, memory, True, before), descriptor, before is None)
-        if log is not None:
+            self.thread = self._load(Process(abi, self.memory, True, before), descriptor, before is None)
+        if log is not None and isinstance(self.vcpu, TcgVcpu):
             from runtime.tcg.trace import BlockTracer
 
+            tcg = self.vcpu.tcg
             self.vcpu.tracer = BlockTracer(
-                log, self.tcg.code, self.disassembler(), self.symbols().describe, self.image.big_endian
+                log, tcg.code, self.disassembler(), self.symbols().describe, self.image.big_endian
             )
-            self.tcg.on_region = self.vcpu.tracer.region_listener()
+            tcg.on_region = self.vcpu.tracer.region_listener()
 
     def _load(self, process: Process, descriptor: int, first: bool) -> Thread:
         if first:
@@ -262,18 +290,24 @@ class _Guest:
 
             process.strace = Strace(process, _write_error)
         process.replace = self.successor
-        process.share(Crew(self.tcg.cache.world, self._recruit, self._adopt))
+        if self.hardware is not None:
+            self.hardware.machine.call = process.host.call
+            process.share(Crew(self.hardware.machine.world, self.hardware.recruit, self._adopt))
+        elif self.tcg is not None:
+            process.share(Crew(self.tcg.cache.world, self._recruit, self._adopt))
         self.bias = load_program(process, self.image, descriptor)
         return process.add_thread(self.vcpu)
 
     def debug(self, debugging: Debugging) -> None:
         """Have gdb run the guest code."""
+        assert isinstance(self.vcpu, TcgVcpu)
         self.debugging = debugging
         self.execute = partial(debugging.execute, self.vcpu)
 
     def _recruit(self, parent: Vcpu) -> tuple[Vcpu, Execute]:
         """A vCPU for another thread, which begins as a copy of its parent's."""
-        vcpu = self.tcg.sibling(parent)
+        assert isinstance(self.vcpu, TcgVcpu)
+        vcpu = self.vcpu.tcg.sibling(parent)
         vcpu.tracer = self.vcpu.tracer
         return vcpu, partial(cpu_exec if self.debugging is None else self.debugging.execute, vcpu)
 
@@ -309,12 +343,14 @@ class _Guest:
 
     def close(self) -> None:
         """Free memory and code; what somebody still looks into stays until they are done."""
-        memory = self.tcg.memory
         if self.thread is not None:
             self.thread.close()
-        for part in (self.vcpu, self.tcg, memory):
+        if self.hardware is not None:
+            self.hardware.machine.close()
+        for part in (self.vcpu, self.tcg, self.memory) if self.hardware is None else (self.memory,):
             with suppress(BufferError):
-                part.close()
+                if part is not None:
+                    part.close()
 
     def symbols(self) -> Symbols:
         from runtime.linux.symbols import Symbols
@@ -324,7 +360,16 @@ class _Guest:
     def disassembler(self) -> Disassemble | None:
         from isomorph.disassembly import disassembler
 
-        return disassembler(self.isa)
+        return disassembler(self.isa) if self.tcg is not None else None
+
+
+def _hardware_isa(options: RunOptions, image: Image, predecessor: _Guest | None) -> Isa | None:
+    """The instruction set on KVM, if that is asked for; None: TCG, as for other machines' programs that one executes."""
+    if options.accel == "tcg":
+        return None
+    from isomorph.cli.hardware import hardware_isa
+
+    return hardware_isa(options.accel if predecessor is None else "kvm:tcg", image)
 
 
 def _sysroot(root: str | None) -> Sysroot | None:
@@ -379,6 +424,8 @@ def _wait_for_gdb(options: RunOptions, guest: _Guest, thread: Thread) -> Debuggi
     from runtime.debug.attach import Debugging
     from runtime.debug.stop import DebugError
 
+    assert isinstance(guest.vcpu, TcgVcpu)
+
     def announce(where: str) -> None:
         _write_error(f"isomorph: waiting for gdb: target remote {where}\n")
 
@@ -408,6 +455,7 @@ def _serve(guest: _Guest, thread: Thread, first: int, reason: BaseException | No
             before = guest
             guest, thread = _next(replaced)
             if before.debugging is not None:
+                assert isinstance(guest.vcpu, TcgVcpu)
                 before.debugging.replaced(thread, guest.vcpu)
                 guest.debug(before.debugging)
             before.close()
@@ -449,6 +497,7 @@ def _next(replaced: GuestReplaced) -> tuple[_Guest, Thread]:
 def _run_bare(guest: _Guest) -> int:
     from isomorph.cli import bare
 
+    assert isinstance(guest.vcpu, TcgVcpu)
     _write_error(bare.run(guest.vcpu, guest.image, guest.symbols(), guest.disassembler()))
     return 1
 
@@ -474,10 +523,17 @@ def _write_error(text: str) -> None:
 
 
 def _print_stats(guest: _Guest, spent: float) -> None:
-    from isomorph.cli.statistics import report
-
     executed, calls = guest.vcpu.executed, None
     if guest.thread is not None:
         executed += guest.thread.process.executed_elsewhere
         calls = guest.thread.process.system_calls
-    _write_error("".join(f"isomorph: {line}\n" for line in report(guest.tcg, executed, spent, calls)))
+    if guest.hardware is not None:
+        from isomorph.cli import hardware
+
+        lines = hardware.report(guest.hardware, spent, calls)
+    else:
+        from isomorph.cli.statistics import report
+
+        assert guest.tcg is not None
+        lines = report(guest.tcg, executed, spent, calls)
+    _write_error("".join(f"isomorph: {line}\n" for line in lines))

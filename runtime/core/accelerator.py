@@ -14,8 +14,10 @@ from runtime.core.record import record
 
 __all__ = [
     "Accelerator",
+    "Breakpoint",
     "Bus",
     "BusError",
+    "Clock",
     "Failed",
     "Idle",
     "Ram",
@@ -64,6 +66,13 @@ class Bus(Protocol):
         """Call `listener` whenever `ram()` gives another answer than before."""
 
 
+class Clock(Protocol):
+    """The machine's virtual time: what a processor's own counters and timers go by."""
+
+    def now(self) -> int:
+        """Nanoseconds since the machine's start; it stands still while the machine does."""
+
+
 @record
 class Running:
     """The slice is over, or somebody kicked: nothing happened that the machine must know of."""
@@ -96,13 +105,23 @@ class Failed:
     report: str
 
 
-VcpuExit = Running | Idle | Shutdown | Reset | Failed
+@record
+class Breakpoint:
+    """The next instruction is one that a debugger asked for (`Vm.set_breakpoints`)."""
+
+
+VcpuExit = Running | Breakpoint | Idle | Shutdown | Reset | Failed
 
 
 class Vcpu(Protocol):
-    """One processor.  `run` is called by one thread at a time; `kick` and `set_input` by any."""
+    """One processor.  `run` is called by one thread at a time; `kick` and `set_input` by any.
+
+    executed   instructions executed since it was made.  It is exact whenever `run` has returned and whenever the bus is
+               entered on this processor's behalf, for virtual time may be made of it (-icount).
+    """
 
     index: int
+    executed: int
 
     def run(self, instructions: int) -> VcpuExit:
         """Execute about so many instructions at most, fewer if something happens."""
@@ -150,5 +169,5 @@ class Accelerator(Protocol):
 
     name: str
 
-    def make_vm(self, bus: Bus, ports: Bus | None = None) -> Vm:
-        """A machine on `bus`, and `ports` for a processor with port I/O."""
+    def make_vm(self, bus: Bus, ports: Bus | None = None, clock: Clock | None = None) -> Vm:
+        """A machine on `bus`, and `ports` for a processor with port I/O; without a `clock`, the host's."""

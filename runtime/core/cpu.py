@@ -49,6 +49,11 @@ class Isa:
     def blob_path(self) -> str:
         return f"{self.path}/native.blob"
 
+    @property
+    def system_blob_path(self) -> str:
+        """The native code that runs machines."""
+        return f"{self.path}/system.blob"
+
     def module(self, name: str) -> ModuleType:
         """Another generated module of the folder: translate, syntax."""
         return load_module(f"{self.path}/{name}.py")

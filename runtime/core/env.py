@@ -22,6 +22,8 @@ class Exit(IntEnum):
     HOOK = 7  # env.pc is an address that Python wants to see before it runs (runtime/core/watch.py)
     HOT = 8  # the block at env.pc has become hot, and TcgContext.hot_exit asks to be told at once
     CODE_PAGE = 9  # a block of a page that other vCPUs may be storing to: generate it with the world stopped
+    POLL = 10  # state that `on interrupt` reads has changed: poll, then go on at env.pc
+    HOST_ERROR = 11  # a device's Python raised an exception; the instruction at env.pc has not happened
 
 
 class FaultKind(IntEnum):
@@ -55,7 +57,7 @@ RUNTIME_FIELDS: tuple[tuple[str, int], ...] = (
     ("fault_access", 8),  # 0 load, 1 store, 2 fetch
     ("memory_base", 8),  # host address of guest address 0
     ("permissions", 8),  # host address of the byte-per-page permission table
-    ("jump_cache", 8),  # host address of tb_jmp_cache: JUMP_CACHE_ENTRIES of {pc, flags, op, -}
+    ("jump_cache", 8),  # host address of tb_jmp_cache: JUMP_CACHE_ENTRIES of {pc, flags, op, generation}
     ("tcg", 8),  # host address of the shared TcgContext (runtime/tcg/tb.py)
     ("tb", 8),  # last TB generated or looked up by the slow path
     ("exclusive_address", 8),  # load_exclusive's reservation; all ones when none
@@ -73,7 +75,43 @@ RUNTIME_FIELDS: tuple[tuple[str, int], ...] = (
     ("store_page", 8),  # the last page of code that native code stored to since it was entered; all ones: none
     ("operand0", 8),  # values that records before an instruction's own have worked out for it
     ("operand1", 8),
+    ("machine", 8),  # host address of a machine's functions (runtime/tcg/tb.py: MACHINE), 0 for a user program
+    # What the hooks of a machine tell the engine (gen/native_hooks.py):
+    ("walk_page", 8),  # physical address of the page that hook_translate found
+    ("walk_bits", 8),  # log2 of its size
+    ("walk_permissions", 8),  # 1 to load, 2 to store, 4 to fetch
+    ("phys_failed", 8),  # set by the engine when phys_load, phys_store or phys_cmpxchg reached nothing
     ("sink", 64),  # where writes to hard-wired registers go
+    # From here on: machines only (runtime/tcg/soft_mmu.ll, system.ll).
+    ("kick", 8),  # blocks end in an exit when less of the budget is left than this: 0, or KICKED
+    ("requests", 8),  # REQUEST_* bits that other threads set, before they set `kick`
+    ("tlbs", 8),  # host address of the vCPU's TLBs, one for each value of the modes that translation depends on
+    ("tlb", 8),  # host address of the one for the modes as they are
+    ("jump_generation", 8),  # jump cache entries of another generation are stale
+    ("large_page", 8),  # addresses that are this in the bits of `large_mask` may lie in pages larger than an entry's
+    ("large_mask", 8),
+    ("fetch_addend", 8),  # what makes a host address of the virtual one that instructions are fetched from
+    ("second_place", 8),  # where in RAM the second page of an instruction that straddles two begins
+    ("host_error", 8),  # 1: the bus callback failed, Python has an exception to raise
+    ("locked", 8),  # 1 while this vCPU holds the engine's lock
+    ("step_block", 8),  # host address of room for blocks that run once
+    ("plain_jump_cache", 8),  # the jump cache that is used when not single-stepping
+    ("empty_jump_cache", 8),  # and the one that is never filled, when it is
+    ("run_end", 8),  # instructions executed at which the slice is over
+    ("poll_every", 8),  # instructions between two looks at the clock
+    ("exact", 8),  # non-zero: stop exactly at run_end, and the clock counts instructions
+    ("clock_base", 8),  # TIME when the clock's source was `clock_start`
+    ("clock_start", 8),
+    ("clock_scale", 8),  # ticks of TIME for each unit of the source, as a fraction of 2^32
+    ("raised", 8),  # exceptions entered natively
+    ("interrupts", 8),  # interrupts taken
+    ("tlb_misses", 8),  # runs of hook_translate
+    ("tlb_flushes", 8),
+    ("bus_accesses", 8),
+    ("guest_mxcsr", 8),  # while Python is called from guest code
+    ("bus_value", 8),  # of a bus access
+    ("hook_value", 8),  # of a hook's access to physical memory
+    ("slow", 64),  # bytes of an access that takes the slow path
 )
 
 
@@ -89,6 +127,12 @@ def _offsets() -> dict[str, int]:
 ENV: MappingProxyType[str, int] = MappingProxyType(_offsets())
 #: where the guest's registers begin (a multiple of 64)
 GUEST_STATE: int = -(-sum(size for _, size in RUNTIME_FIELDS) // 64) * 64
+
+#: env.kick of a vCPU that shall look up at the end of its block: more than any budget
+KICKED = 1 << 62
+# Bits of env.requests.
+REQUEST_LEAVE = 1  # leave native code
+REQUEST_FLUSH = 2  # forget all translations
 
 JUMP_CACHE_ENTRIES = 4096
 JUMP_CACHE_ENTRY_BYTES = 32

@@ -52,6 +52,7 @@ class ModeLayout:
     shift: int
     reset: int
     prefix: bool = False
+    machine: bool = False  # a user program never changes it
 
 
 @record
@@ -61,6 +62,7 @@ class MemoryLayout:
     name: str
     address_width: int
     index: int
+    physical: bool = False  # the one behind the first, for hooks
 
 
 @record
@@ -90,6 +92,12 @@ class Layout:
     size: int  # bytes of env, a multiple of 64
     slot: str | None = None  # the mode that is 1 in a delay slot
     bases: tuple[str, ...] = ()  # isas that this one extends, the nearest first
+    hooks: tuple[str, ...] = ()  # what a machine does by itself: the spec's `on …`
+    translation: tuple[str, ...] = ()  # modes that `on translate` reads: each combination has answers of its own
+    translation_registers: tuple[str, ...] = ()  # registers it reads: writing one forgets what it answered
+    interrupt: tuple[str, ...] = ()  # modes that decide about interrupts: writing one polls
+    interrupt_registers: tuple[str, ...] = ()  # registers that do
+    machine: bool = False  # for code that runs whole machines: memory is reached through the TLB
     by_name: dict[str, RegisterLayout] = computed()
 
     def __post_init__(self) -> None:

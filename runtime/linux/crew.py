@@ -5,10 +5,20 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from typing import Protocol
 
     from runtime.core.cpu import Vcpu
     from runtime.linux.process import Execute, Thread
-    from runtime.tcg.world import World
+
+    class World(Protocol):
+        """The vCPUs of one machine: runtime.tcg.world.World, or KVM's."""
+
+        def stopped(self, env: int = 0) -> AbstractContextManager[object]:
+            """`with world.stopped():` nobody is about to touch memory that is taken away."""
+
+        def keep_only(self, env: int) -> None:
+            """After a fork: the other vCPUs' threads are not in this process."""
 
     #: makes another vCPU like one, and what runs it
     Recruit = Callable[[Vcpu], tuple[Vcpu, Execute]]

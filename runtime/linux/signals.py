@@ -57,6 +57,10 @@ CODES: dict[str, int] = {
     "ILL_PRVOPC": 5,
     "FPE_INTDIV": 1,
     "FPE_INTOVF": 2,
+    "FPE_FLTDIV": 3,
+    "FPE_FLTOVF": 4,
+    "FPE_FLTUND": 5,
+    "FPE_FLTRES": 6,
     "FPE_FLTINV": 7,
     "SEGV_MAPERR": 1,
     "SEGV_ACCERR": 2,
@@ -256,13 +260,25 @@ def _enter(thread: Thread, info: SignalInfo, action: Action) -> None:
     context_bytes = -(-frame.context_bytes // frame.align) * frame.align
     thread.vcpu.back_to_branch()
     stack = thread.get(abi.stack)
-    if action.flags & constants["SA_ONSTACK"] and thread.alternate_size and not thread.on_alternate_stack(stack):
-        stack = thread.alternate_stack + thread.alternate_size
-    base = (stack - context_bytes - SIGINFO_BYTES - frame.head_bytes) & -frame.align
-    info_at = base + frame.head_bytes
-    context = info_at + SIGINFO_BYTES
+    switched = action.flags & constants["SA_ONSTACK"] and thread.alternate_size and not thread.on_alternate_stack(stack)
+    stack = thread.alternate_stack + thread.alternate_size if switched else stack - frame.red_zone
+    restorer = action.restorer if action.flags & constants.get("SA_RESTORER", 0) else process.trampoline
+    if frame.info_offset is None:
+        base = (stack - context_bytes - SIGINFO_BYTES - frame.head_bytes) & -frame.align
+        info_at = base + frame.head_bytes
+        context = info_at + SIGINFO_BYTES
+    else:
+        context = (stack - context_bytes) & -frame.align
+        base, info_at = context - frame.head_bytes, context + frame.info_offset
+    data = bytearray(pack_context(thread, context).ljust(context_bytes, b"\0"))
+    if frame.info_offset is None:
+        data[:0] = pack_info(process, info)
+    else:
+        data[frame.info_offset : frame.info_offset + SIGINFO_BYTES] = pack_info(process, info)
     try:
-        process.memory.write(info_at, pack_info(process, info) + pack_context(thread).ljust(context_bytes, b"\0"))
+        process.memory.write(min(info_at, context), data)
+        if frame.return_on_stack:
+            process.memory.write(base, restorer.to_bytes(abi.long_bytes, abi.byte_order))
     except GuestFault:
         # Nowhere to put the frame: Linux ends the process with SIGSEGV (force_sigsegv).
         number = constants["SIGSEGV"]
@@ -274,7 +290,6 @@ def _enter(thread: Thread, info: SignalInfo, action: Action) -> None:
     thread.blocked = (thread.blocked | handled) & ~process.signals.unblockable
     for register, value in zip(frame.arguments, (info.number, info_at, context), strict=True):
         thread.set(register, value)
-    restorer = action.restorer if action.flags & constants.get("SA_RESTORER", 0) else process.trampoline
     if frame.return_address is not None:
         thread.set(frame.return_address, restorer)
     thread.set(abi.stack, base)
@@ -289,7 +304,8 @@ def leave(thread: Thread) -> None:
     frame, order = process.abi.signal_frame, process.abi.byte_order
     base = thread.get(process.abi.stack)
     try:
-        context = process.memory.read(base + frame.head_bytes + SIGINFO_BYTES, frame.context_bytes)
+        at = base if frame.info_offset is not None else base + frame.head_bytes + SIGINFO_BYTES
+        context = process.memory.read(at, frame.context_bytes)
     except GuestFault:
         number = process.signals.constants["SIGSEGV"]
         raise GuestKilled(SignalInfo(number, CODES["SI_KERNEL"], base), True) from None
@@ -314,8 +330,8 @@ def pack_info(process: Process, info: SignalInfo) -> bytes:
     return data.ljust(SIGINFO_BYTES, b"\0")
 
 
-def pack_context(thread: Thread) -> bytes:
-    """The thread's state as a struct ucontext."""
+def pack_context(thread: Thread, address: int = 0) -> bytes:
+    """The thread's state as a struct ucontext that is to stand at `address`."""
     process = thread.process
     frame, order = process.abi.signal_frame, process.abi.byte_order
     data = bytearray(frame.context_bytes)
@@ -329,6 +345,8 @@ def pack_context(thread: Thread) -> bytes:
         value = int.from_bytes(data[offset : offset + size], order)
         value |= (thread.get(register) & (1 << bits) - 1) << low
         data[offset : offset + size] = value.to_bytes(size, order)
+    for offset, value in (*frame.words.items(), *((at, address + to) for at, to in frame.pointers.items())):
+        data[offset : offset + 8] = value.to_bytes(8, order)
     return bytes(data)
 
 

@@ -24,6 +24,8 @@ __all__ = ["Builder", "Value"]
 NOT_TAKEN = mask(64)
 # What becomes of control at the end of the instruction; a static goto's kind is its slot number + 1.
 NEXT, WAIT, RUN_TIME = 0, 254, 255
+#: the argument of @tlb_flush that means every address
+EVERYWHERE = mask(64)
 
 
 class Builder(MemoryBuilder):
@@ -55,8 +57,11 @@ class Builder(MemoryBuilder):
         #: of the instruction before, if it was a delayed one: where it goes, None if only env.npc says
         self._slot_target: Value | None = None
         self._in_slot: Value = 0
-        self.implicit = (self._kind, self._target, self._pending)
         self._prefixes = frozenset(mode.name for mode in layout.modes if mode.prefix)
+        #: whether this instruction has written what translation, or interrupts, depend on
+        self._remapped = self.var(1, 0)
+        self._rerouted = self.var(1, 0)
+        self.implicit = (self._kind, self._target, self._pending, self._remapped, self._rerouted)
         self._start = 0
         self._restartable = False
 
@@ -128,6 +133,7 @@ class Builder(MemoryBuilder):
     def set_reg(self, name: str, value: Value) -> None:
         """Write a register; one with sticky bits takes over from the host's FP unit."""
         register = self._register(name)
+        self._wrote(name)
         self.emit("st_env", (value,), (register.width,), offset=register.offset, symbol=name)
         if self.layout.sticky is not None and self.layout.sticky.register == name:
             self.emit("fpflags_clear")
@@ -156,6 +162,7 @@ class Builder(MemoryBuilder):
     def set_regfile(self, name: str, index: Value, value: Value) -> None:
         """Write an entry of a register file; nothing for the hard-wired one."""
         file = self._register(name)
+        self._wrote(name)
         if isinstance(index, int):
             if index != file.zero:
                 offset = file.offset + index * file.stride
@@ -167,6 +174,13 @@ class Builder(MemoryBuilder):
                 self.emit("st_env", (value,), (file.width,), offset=at, symbol=name)
         else:
             self.emit("st_envx", (at, value), (width_of(at, 64), file.width), symbol=name)
+
+    def _wrote(self, name: str) -> None:
+        if self.layout.machine and not self.dead:
+            if name in self.layout.translation_registers:
+                self._remapped.value = 1
+            if name in self.layout.interrupt_registers:
+                self._rerouted.value = 1
 
     def get_input(self, name: str) -> Value:
         """A wire from the platform."""
@@ -206,13 +220,19 @@ class Builder(MemoryBuilder):
         known = self.modes.get(name)
         if known is not None and same(known, value):
             return
-        self.modes[name] = None if isinstance(value, Temp) else value
-        self._store_mode(mode, value)
+        # Another way of translating addresses begins with another block, which is looked up anew.
+        moves = self.layout.machine and name in self.layout.translation
+        self.modes[name] = None if moves or isinstance(value, Temp) else value
+        self._store_mode(mode, value, moves)
+        if self.layout.machine and name in self.layout.interrupt:
+            self._rerouted.value = 1
 
-    def _store_mode(self, mode: ModeLayout, value: Value) -> None:
+    def _store_mode(self, mode: ModeLayout, value: Value, moves: bool = False) -> None:
         together: Value | None = 0
         for each in self.layout.modes:
             known = self.modes.get(each.name)
+            if moves and each is mode and not isinstance(value, Temp):
+                known = value
             if each.prefix:
                 continue
             if known is None or together is None:
@@ -253,7 +273,9 @@ class Builder(MemoryBuilder):
         return self.sub(64, base, self.budget_here())
 
     def time(self) -> Value:
-        """The host's clock, in its ticks."""
+        """The platform's clock if there is one, or the host's, in its ticks."""
+        if self.layout.machine:
+            return self.emit1("clock", (self.instret(),), (64,), 64)
         return self.emit1("host_time", (), (), 64)
 
     def call(
@@ -264,6 +286,10 @@ class Builder(MemoryBuilder):
         widths = tuple([width for _, width in args])
         temps = self.emit("call", values, widths, results, symbol=helper, flag=pure)
         return temps if len(temps) != 1 else temps[0]
+
+    def call_env(self, function: str, *args: Value, results: tuple[int, ...] = ()) -> tuple[Temp, ...]:
+        """Call a function of the engine; arguments have 64 bits."""
+        return self.emit("call_env", args, (64,) * len(args), results, symbol=function)
 
     def ret(self, values: tuple[Value, ...]) -> None:
         """Return from a plain function."""
@@ -361,6 +387,16 @@ class Builder(MemoryBuilder):
         if isinstance(self._kind.value, int) and self._kind.value == NEXT:
             self._leave_by(RUN_TIME, self.after_pc())
 
+    def flush_translation(self) -> None:
+        """Forget every translation of addresses."""
+        self.flush_page(EVERYWHERE)
+
+    def flush_page(self, address: Value) -> None:
+        """Forget how an address is translated; instructions are fetched anew from the next one on."""
+        if self.layout.machine:
+            self.call_env("tlb_flush", self.zext(address, width_of(address, 64), 64))
+            self.flush_icache()
+
     def wait(self) -> None:
         """Sleep until an interrupt, once the instruction is over."""
         self._leave_by(WAIT, 0)
@@ -403,7 +439,8 @@ class Builder(MemoryBuilder):
     def spend(self, target: Value) -> Value:
         """Count the instructions up to here; exit with pc = target if the budget is overdrawn."""
         left = self.budget_after()
-        for over in self.If(self.slt(64, left, 0), weight=SELDOM):
+        least = self.emit1("kick", (), (), 64) if self.layout.machine else 0
+        for over in self.If(self.slt(64, left, least), weight=SELDOM):
             if over:
                 self.emit("exit", (target, left), (self.layout.pc_width, 64), offset=Exit.BUDGET)
         return left
@@ -424,6 +461,7 @@ class Builder(MemoryBuilder):
         self.targets = []
         self._kinds_used = set()
         self._kind.value, self._target.value, self._pending.value = NEXT, 0, NOT_TAKEN
+        self._remapped.value = self._rerouted.value = 0
         self._slot_target = self._waiting_target() if self._delayed else None
         self._delayed = False
         self._delayed_targets = []
@@ -450,7 +488,16 @@ class Builder(MemoryBuilder):
             if rewritten is not body:
                 self.ops[self._start :] = rewritten
         if not self.dead:
+            self.tell_engine()
+            if isinstance(self._rerouted.value, int) and self._rerouted.value:
+                self.ends_block = True
             self._finish(self._kind.value, self._target.value)
+
+    def tell_engine(self) -> None:
+        """The instruction's writes are done: if translation depends on one, old answers are forgotten."""
+        for remapped in self.If(self._remapped.value, weight=SELDOM):
+            if remapped:
+                self.call_env("tlb_flush", EVERYWHERE)
 
     def _run_time_modes(self) -> bool:
         return any(value is None and name not in self._prefixes for name, value in self.modes.items())
@@ -486,15 +533,26 @@ class Builder(MemoryBuilder):
                 return set().union(*[self._ways(op.args[at], seen) for op in edges])
         return {NEXT, *self._kinds_used}
 
+    def _poll(self, target: Value) -> None:
+        """Leave for the engine to look for interrupts, if the instruction wrote what decides about them."""
+        for rerouted in self.If(self._rerouted.value, weight=SELDOM):
+            if rerouted:
+                self.emit("exit", (target, self.budget_after()), (self.layout.pc_width, 64), offset=Exit.POLL)
+
     def _finish_by(self, kind: int, target: Value) -> None:
         slot = self.layout.slot
         if slot is not None and self._delayed and kind != NEXT and self.known(self._in_slot) is not False:
             self.set_mode(slot, 0)
         if kind == WAIT:
             self.finish_wait()
-        elif kind == NEXT and self._delayed:
+            return
+        if kind == NEXT and self._delayed:
             self._enter_slot()
-        elif kind == RUN_TIME:
+            return
+        self._poll(target if kind == RUN_TIME else self.after_pc() if kind == NEXT else self.targets[kind - 1])
+        if self.dead:
+            return
+        if kind == RUN_TIME:
             self.finish_goto_ptr(target)
         elif self._run_time_modes():
             self.finish_goto_ptr(self.next_pc_value if kind == NEXT else self.targets[kind - 1])

@@ -12,11 +12,12 @@ import struct
 from ctypes import CFUNCTYPE, c_uint64, c_void_p, string_at
 
 from runtime.core.buffer import HostBuffer
-from runtime.core.env import PAGE_BITS
+from runtime.core.env import PAGE_BITS, PAGE_CODE
 from runtime.tcg.tb import (
     COUNT_RECORD,
     HOT_RING,
     RECORD_MAX_BYTES,
+    SEEN_TARGETS,
     SEGMENT,
     TB,
     TB_MAX_BYTES,
@@ -28,6 +29,7 @@ from runtime.tcg.world import MOST_VCPUS, World
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Protocol
 
     from runtime.core.memory import GuestMemory
     from runtime.tcg.blobs import Blob
@@ -48,6 +50,21 @@ _ALL_ONES = (1 << 64) - 1
 _SPREAD_FLAGS, _SPREAD = -7046029288634856825 & _ALL_ONES, -7046029254386353131 & _ALL_ONES
 
 
+if TYPE_CHECKING:
+
+    class CodeMemory(Protocol):
+        """Where code comes from: guest memory, or a machine's RAM (places.py)."""
+
+        @property
+        def size(self) -> int: ...
+        @property
+        def base(self) -> int: ...
+        @property
+        def permissions(self) -> int: ...
+        @property
+        def guard(self) -> object | None: ...
+
+
 class CodeCache:
     """The blocks of one machine and what native code needs to find them (TcgContext at `address`).
 
@@ -58,7 +75,7 @@ class CodeCache:
     tier            what compiles its hot blocks: told of changes before the blocks they concern are freed
     """
 
-    def __init__(self, code: Blob, memory: GuestMemory, size: int = DEFAULT_BYTES, segments: int | None = None) -> None:
+    def __init__(self, code: Blob, memory: CodeMemory, size: int = DEFAULT_BYTES, segments: int | None = None) -> None:
         if size < 1 or (segments is not None and segments < 1):
             raise ValueError(f"a code cache of {size} bytes in {segments} segments: there must be some of both")
         wanted = segments or max(1, min(DEFAULT_SEGMENTS, size // GOOD_SEGMENT))
@@ -85,7 +102,9 @@ class CodeCache:
         tb_max_bytes = min(TB_MAX_BYTES, self.segment_bytes // 4)
         self._set("code_buffer", self.code_address)
         # The last instruction may begin just below tb_max_bytes, and the jump that ends a cut block follows it.
-        self._set("tb_reserve", TB["bytes"] + COUNT_RECORD["bytes"] + tb_max_bytes + 2 * RECORD_MAX_BYTES)
+        self._set(
+            "tb_reserve", TB["bytes"] + COUNT_RECORD["bytes"] + tb_max_bytes + 2 * RECORD_MAX_BYTES + 8 * SEEN_TARGETS
+        )
         self._set("tb_max_bytes", tb_max_bytes)
         self._set("segment_shift", self._shift)
         self._set("segments", self.address + segment_table)
@@ -264,6 +283,35 @@ class CodeCache:
     def set_hooked(self, address: int) -> None:
         """Where the bits are that say at which guest addresses Python is asked first (runtime/core/watch.py)."""
         self._set("hooked", address)
+
+    # ------------------------------------------------------------ machines
+
+    def set_bus(self, read: int, write: int) -> None:
+        """Host addresses of what is called for physical addresses that are no RAM."""
+        self._set("bus_read", read)
+        self._set("bus_write", write)
+
+    def set_ram(self, table: int, count: int) -> None:
+        """Host address of RAM_RECORDs."""
+        self._set("ram", table)
+        self._set("ram_count", count)
+
+    def set_threaded(self, threaded: bool) -> None:
+        """Whether vCPUs run side by side."""
+        self._set("threaded", threaded)
+
+    def set_breakpoints(self, table: int, count: int) -> None:
+        """Host address of the virtual addresses at which Python is asked first."""
+        self._set("breakpoints", table)
+        self._set("breakpoint_count", count)
+
+    def invalidate_places(self, start: int, end: int) -> None:
+        """Free the blocks translated from any byte of [start, end), which may be many pages with few blocks."""
+        pages = self._get("permissions")
+        first, last = start >> PAGE_BITS, end - 1 >> PAGE_BITS
+        marks = string_at(pages + first, last - first + 1)
+        if any(mark & PAGE_CODE for mark in marks):
+            self.invalidate_range(start, end)
 
     def stamps(self) -> list[int]:
         """When each segment was last looked into, on a clock that counts look-ups."""

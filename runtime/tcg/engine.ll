@@ -1,6 +1,10 @@
 ; The native engine of tier 0: look-up, generation, chaining and invalidation of translation blocks, and the slow path
 ; of memory accesses.  Text of string.Template: engine.py fills in the offsets from runtime/core/env.py and tb.py.
 ;
+; There are two engines from these files.  In that of user programs guest memory is a reservation of host memory
+; (reservation.ll, mem_slow.ll), and a block's key is its address; in that of machines addresses are translated
+; (soft_mmu.ll, system.ll), and a block is known by its address and by its *place*: where in RAM its code is.
+;
 ; Everything one vCPU has hangs off %env, everything vCPUs share off its TcgContext; there are no globals, so any number
 ; of machines live side by side.  vCPUs of one machine may run at the same time, each on a host thread: see threads.ll.  "Handler convention" is that of op records:
 ;     preserve_nonecc void (ptr op, ptr env, ptr mem, ptr perm, i64 budget), left by a tail call or by an exit.
@@ -27,6 +31,7 @@ define hidden preserve_nonecc void @tb_lookup(ptr %op, ptr %env, ptr %mem, ptr %
   %flags = load i64, ptr %env.flags
   %env.jump_cache = getelementptr i8, ptr %env, i64 $env_jump_cache
   %cache = load ptr, ptr %env.jump_cache
+  %here = call ptr @memory_of(ptr %env, ptr %mem, i64 %flags)
   %entry = call ptr @jump_cache_entry(ptr %cache, i64 %pc)
   %entry.pc = load i64, ptr %entry
   %entry.flags.at = getelementptr i8, ptr %entry, i64 8
@@ -34,14 +39,16 @@ define hidden preserve_nonecc void @tb_lookup(ptr %op, ptr %env, ptr %mem, ptr %
   %entry.op.at = getelementptr i8, ptr %entry, i64 16
   %same.pc = icmp eq i64 %entry.pc, %pc
   %same.flags = icmp eq i64 %entry.flags, %flags
-  %same = and i1 %same.pc, %same.flags
+  %same.key = and i1 %same.pc, %same.flags
+  %fresh = call i1 @jump_cache_fresh(ptr %env, ptr %entry)
+  %same = and i1 %same.key, %fresh
   br i1 %same, label %fast, label %slow
 
 fast: ; tb_find_fast
   %found = load ptr, ptr %entry.op.at
   call void @tb_touch(ptr %env, ptr %found)
   %found.handler = load ptr, ptr %found
-  musttail call preserve_nonecc void %found.handler(ptr %found, ptr %env, ptr %mem, ptr %perm, i64 %budget)
+  musttail call preserve_nonecc void %found.handler(ptr %found, ptr %env, ptr %here, ptr %perm, i64 %budget)
   ret void
 
 slow:
@@ -60,6 +67,7 @@ remember:
 insert: ; only what every later probe of this pc may run
   store atomic i64 %pc, ptr %entry monotonic, align 8
   store atomic i64 %flags, ptr %entry.flags.at monotonic, align 8
+  call void @jump_cache_stamp(ptr %env, ptr %entry)
   store atomic ptr %code, ptr %entry.op.at release, align 8
   %env.tcg = getelementptr i8, ptr %env, i64 $env_tcg
   %tcg = load ptr, ptr %env.tcg
@@ -81,7 +89,7 @@ forget:
 
 run:
   %handler = load ptr, ptr %code
-  musttail call preserve_nonecc void %handler(ptr %code, ptr %env, ptr %mem, ptr %perm, i64 %budget)
+  musttail call preserve_nonecc void %handler(ptr %code, ptr %env, ptr %here, ptr %perm, i64 %budget)
   ret void
 
 exit:
@@ -97,6 +105,14 @@ define hidden preserve_nonecc void @tb_link(ptr %op, ptr %env, ptr %mem, ptr %pe
   %pc = load i64, ptr %slot.pc
   %env.pc = getelementptr i8, ptr %env, i64 $env_pc
   store i64 %pc, ptr %env.pc
+  %near = call i1 @slot_stays_near(ptr %slot, i64 %pc)
+  br i1 %near, label %find, label %far
+
+far: ; what is there depends on more than the address
+  musttail call preserve_nonecc void @tb_lookup(ptr %op, ptr %env, ptr %mem, ptr %perm, i64 %budget)
+  ret void
+
+find:
   ; Nothing is freed in here, however full the cache: the slot, and so the block it lies in, must outlive the call.
   %tb = call ptr @tb_find(ptr %env)
   %none = icmp eq ptr %tb, null
@@ -112,7 +128,9 @@ found:
   %hook_pass = load i64, ptr %env.hook_pass
   %apart.step = or i64 %nochain, %single_step
   %apart = or i64 %apart.step, %hook_pass
-  %chain = icmp eq i64 %apart, 0
+  %together = icmp eq i64 %apart, 0
+  %fixed = call i1 @tb_stays(ptr %tb)
+  %chain = and i1 %together, %fixed
   br i1 %chain, label %link, label %run
 
 link:
@@ -167,6 +185,21 @@ define internal void @tb_touch(ptr %env, ptr %at) alwaysinline nounwind {
   ret void
 }
 
+; Hold the engine's lock while a block is sought or made.
+define internal void @tb_lock(ptr %env, ptr %tcg) alwaysinline nounwind {
+  call void @engine_lock(ptr %tcg)
+  %locked = getelementptr i8, ptr %env, i64 $env_locked
+  store i64 1, ptr %locked
+  ret void
+}
+
+define internal void @tb_unlock(ptr %env, ptr %tcg) alwaysinline nounwind {
+  %locked = getelementptr i8, ptr %env, i64 $env_locked
+  store i64 0, ptr %locked
+  call void @engine_unlock(ptr %tcg)
+  ret void
+}
+
 ; The block to run at env.pc, generated if need be and left in env.tb; null when native code must be left instead
 ; (env.exit_reason says why).  Callable from Python.  When single-stepping, a block of one instruction that nothing
 ; else will find: it runs once and is forgotten.
@@ -199,17 +232,27 @@ hook:
   br label %leave
 
 seen:
+  %fetched = call { i64, i1 } @fetch_place(ptr %env, i64 %pc)
+  %place = extractvalue { i64, i1 } %fetched, 0
+  %refused = extractvalue { i64, i1 } %fetched, 1
+  br i1 %refused, label %fault, label %fetch
+
+fault:
+  call void @exit_with(ptr %env, i64 $exit_exception)
+  br label %leave
+
+fetch:
   br i1 %stepping, label %step, label %search
 
 step:
-  call void @engine_lock(ptr %tcg)
-  %one = call ptr @tb_gen_code(ptr %env, ptr %tcg, i64 %pc, i64 %cs_base, i64 %flags, i64 $cf_single_step)
-  call void @engine_unlock(ptr %tcg)
+  call void @tb_lock(ptr %env, ptr %tcg)
+  %one = call ptr @tb_gen_code(ptr %env, ptr %tcg, i64 %pc, i64 %cs_base, i64 %flags, i64 $cf_single_step, i64 %place)
+  call void @tb_unlock(ptr %env, ptr %tcg)
   store ptr %one, ptr %env.tb
   ret ptr %one
 
 search:
-  %old = call ptr @tb_find_slow(ptr %tcg, i64 %pc, i64 %cs_base, i64 %flags)
+  %old = call ptr @tb_find_slow(ptr %env, ptr %tcg, i64 %pc, i64 %cs_base, i64 %flags, i64 %place)
   %known = icmp ne ptr %old, null
   br i1 %known, label %found, label %unknown
 
@@ -220,18 +263,18 @@ found:
   ret ptr %there
 
 unknown: ; at least without the lock
-  call void @engine_lock(ptr %tcg)
-  %late = call ptr @tb_hash_search(ptr %tcg, i64 %pc, i64 %cs_base, i64 %flags)
+  call void @tb_lock(ptr %env, ptr %tcg)
+  %late = call ptr @tb_hash_search(ptr %env, ptr %tcg, i64 %pc, i64 %cs_base, i64 %flags, i64 %place)
   %made = icmp ne ptr %late, null
   br i1 %made, label %too.late, label %make
 
 too.late:
-  call void @engine_unlock(ptr %tcg)
+  call void @tb_unlock(ptr %env, ptr %tcg)
   br label %found
 
 make:
-  %new = call ptr @tb_gen_code(ptr %env, ptr %tcg, i64 %pc, i64 %cs_base, i64 %flags, i64 %cflags)
-  call void @engine_unlock(ptr %tcg)
+  %new = call ptr @tb_gen_code(ptr %env, ptr %tcg, i64 %pc, i64 %cs_base, i64 %flags, i64 %cflags, i64 %place)
+  call void @tb_unlock(ptr %env, ptr %tcg)
   %failed = icmp eq ptr %new, null
   br i1 %failed, label %leave, label %generated
 
@@ -277,15 +320,15 @@ define internal ptr @tb_hash_head(ptr %tcg, i64 %pc, i64 %flags) alwaysinline no
 }
 
 ; The block translated for this key, null when there is none.
-define internal ptr @tb_find_slow(ptr %tcg, i64 %pc, i64 %cs_base, i64 %flags) nounwind {
+define internal ptr @tb_find_slow(ptr %env, ptr %tcg, i64 %pc, i64 %cs_base, i64 %flags, i64 %place) nounwind {
   %lookups.at = getelementptr i8, ptr %tcg, i64 $tcg_slow_lookups
   %before = atomicrmw add ptr %lookups.at, i64 1 monotonic
-  %tb = call ptr @tb_hash_search(ptr %tcg, i64 %pc, i64 %cs_base, i64 %flags)
+  %tb = call ptr @tb_hash_search(ptr %env, ptr %tcg, i64 %pc, i64 %cs_base, i64 %flags, i64 %place)
   ret ptr %tb
 }
 
 ; Lock-free: a list that changes meanwhile may seem to end too soon, but never holds what is not there.
-define internal ptr @tb_hash_search(ptr %tcg, i64 %pc, i64 %cs_base, i64 %flags) nounwind {
+define internal ptr @tb_hash_search(ptr %env, ptr %tcg, i64 %pc, i64 %cs_base, i64 %flags, i64 %place) nounwind {
 entry:
   %head = call ptr @tb_hash_head(ptr %tcg, i64 %pc, i64 %flags)
   %first = load atomic ptr, ptr %head acquire, align 8
@@ -307,7 +350,11 @@ compare:
   %same.cs_base = icmp eq i64 %tb.cs_base, %cs_base
   %same.flags = icmp eq i64 %tb.flags, %flags
   %same.1 = and i1 %same.pc, %same.cs_base
-  %same = and i1 %same.1, %same.flags
+  %same.key = and i1 %same.1, %same.flags
+  br i1 %same.key, label %alike, label %other
+
+alike:
+  %same = call i1 @tb_is_from(ptr %env, ptr %tb, i64 %pc, i64 %place)
   br i1 %same, label %done, label %other
 
 other:

@@ -9,18 +9,15 @@ from string import Template
 from runtime.core import env
 from runtime.core.env import ENV, Exit
 from runtime.core.layout import Layout
-from runtime.tcg import tb
+from runtime.tcg import soft_tlb, tb
 
 #: parts of one module
-_FILES = (
-    "engine.ll",
-    "generate.ll",
-    "invalidate.ll",
-    "regions.ll",
-    "mem_slow.ll",
-    "threads.ll",
-    "entry_x86_64.ll",
-)
+_COMMON = ("engine.ll", "generate.ll", "invalidate.ll", "regions.ll", "threads.ll", "entry_x86_64.ll")
+#: and what is behind guest addresses: in a user program, in a machine
+_USER = ("reservation.ll", "mem_slow.ll")
+_MACHINE = ("soft_mmu.ll", "system.ll")
+#: what hooks call, where there is no engine
+_HOOKS_ALONE = ("machine.ll",)
 
 #: functions of the engine that Python calls by their address in the blob: name -> (argument count, whether it returns)
 ENTRY_POINTS: dict[str, tuple[int, bool]] = {
@@ -38,6 +35,17 @@ ENTRY_POINTS: dict[str, tuple[int, bool]] = {
     "region_unguard": (2, False),  # tcg, guard
     "spawn_detached": (6, True),  # path, argv, envp, descriptors for 0, 1 and 2 -> less than 0 when it failed
 }
+#: functions of a machine's engine that Python calls
+MACHINE_ENTRY_POINTS: dict[str, tuple[int, bool]] = {
+    "system_run": (1, False),  # env
+    "tlb_flush": (2, False),  # env, virtual address or all ones
+    "clock_now": (1, True),  # env -> ticks
+    "clock_deadline": (1, True),  # env -> ticks, all ones for never
+    "host_cycles": (0, True),
+    "hook_reset": (1, False),  # env
+    "hook_wake": (1, True),  # env -> 1: it does not sleep
+    "translate_debug": (3, True),  # env, virtual address, access -> physical address or all ones
+}
 
 # What decode_insn and decode_goto return besides the instruction's length (bits 0-7) and its records' bytes (8-23).
 DECODED_ENDS_TB = 1 << 24
@@ -46,6 +54,13 @@ DECODED_NEW_FLAGS = 1 << 29
 DECODED_SLOTS_SHIFT, DECODED_SLOTS_MASK = 25, 7
 # From this bit on: the number of the handler as @fused_handler knows it, 0 for one that is never fused.
 DECODED_FUSIBLE_SHIFT = 32
+
+#: a spec without `on wake`: an interrupt that is taken wakes
+_WAKE = """define hidden i64 @hook_wake(ptr %env) nounwind {
+  %taken = call i64 @hook_interrupt(ptr %env)
+  ret i64 %taken
+}
+"""
 
 
 def _names(layout: Layout) -> Iterator[tuple[str, int]]:
@@ -60,6 +75,11 @@ def _names(layout: Layout) -> Iterator[tuple[str, int]]:
         ("access", tb.ACCESS),
         ("count", tb.COUNT_RECORD),
         ("guard", tb.GUARD),
+        ("ram", tb.RAM_RECORD),
+        ("entry", soft_tlb.TLB_ENTRY),
+        ("full", soft_tlb.TLB_FULL),
+        ("tlb", soft_tlb.TLB),
+        ("machine", tb.MACHINE),
     ):
         for name, offset in offsets.items():
             yield f"{prefix}_{name}", offset
@@ -67,9 +87,32 @@ def _names(layout: Layout) -> Iterator[tuple[str, int]]:
         yield f"exit_{reason.name.lower()}", reason
     for kind in env.FaultKind:
         yield f"kind_{kind.name.lower()}", kind
+    yield "request_leave", env.REQUEST_LEAVE
+    yield "request_flush", env.REQUEST_FLUSH
+    yield "bus_nobody", tb.BUS_NOBODY
+    yield "entry_bits", soft_tlb.ENTRY_BITS
+    yield "tlb_index_shift", soft_tlb.INDEX_SHIFT
+    yield "tlb_index_mask", soft_tlb.INDEX_MASK
+    yield "tlb_count", soft_tlb.tlb_count(layout)
+    yield "tlb_whole", soft_tlb.TLB_ENTRIES + soft_tlb.TLB_VICTIMS
+    yield "tlb_words", soft_tlb.TLB["full"] // 8
+    yield "tlb_victim_count", soft_tlb.TLB_VICTIMS
+    yield "tlb_victim_mask", soft_tlb.TLB_VICTIMS - 1
+    yield "tag_unused", soft_tlb.TAG_UNUSED
+    yield "tag_bus", soft_tlb.TAG_BUS
+    yield "tag_code", soft_tlb.TAG_CODE
+    yield "not_tag_code", ~soft_tlb.TAG_CODE
+    # A tag without flags, but for the one that says it is in nobody's use.
+    yield "tag_key", -(1 << env.PAGE_BITS) | soft_tlb.TAG_UNUSED
+    yield "tb_max_less", tb.TB_MAX_INSTRUCTIONS - 1
+    yield "fetch_bytes", tb.FETCH_BYTES
+    yield "not_page_mask", -(1 << env.PAGE_BITS)
+    address_width = layout.memories[0].address_width if layout.memories else 64
+    yield "address_mask", (1 << address_width) - 1 if address_width < 64 else -1
     yield "tb_outgoing_count", tb.TB_OUTGOING
     # One more instruction has two jump slots at most, and the jump that cuts a block has one.
     yield "tb_last_outgoing", tb.TB_OUTGOING - 3
+    yield "seen_bytes", 8 * tb.SEEN_TARGETS
     yield "decoded_slots_shift", DECODED_SLOTS_SHIFT
     yield "decoded_slots_mask", DECODED_SLOTS_MASK
     yield "tb_max_instructions", tb.TB_MAX_INSTRUCTIONS
@@ -113,10 +156,41 @@ def _names(layout: Layout) -> Iterator[tuple[str, int]]:
 def engine_ir(layout: Layout) -> str:
     """The module text: defines ENTRY_POINTS, @tb_lookup, @tb_link and @mem_slow; wants the ISA's own decoder.
 
-    Wanted: @decode_insn, @decode_goto, @decode_after, @next_flags, @fused_handler, @fetch_fault and @sync_state.
+    Wanted: @decode_insn, @decode_goto, @decode_after, @next_flags, @fused_handler, @fetch_fault and @sync_state;
+    for a machine also its hooks, and it defines what those call.
     """
     if layout.max_bytes > tb.FETCH_BYTES:
         raise ValueError(f"{layout.isa}: instructions of {layout.max_bytes} bytes, more than {tb.FETCH_BYTES}")
+    if not layout.machine:
+        return _filled(layout, (*_COMMON, *_USER))
+    parts = [_filled(layout, (*_COMMON, *_MACHINE)), _tlb_number(layout)]
+    if "wake" not in layout.hooks:
+        parts.append(_WAKE)
+    return "\n".join(parts)
+
+
+def machine_ir(layout: Layout) -> str:
+    """A module of what hooks call alone."""
+    return _filled(layout, _HOOKS_ALONE)
+
+
+def _filled(layout: Layout, files: tuple[str, ...]) -> str:
     names = dict(_names(layout))
     folder = Path(__file__).parent
-    return "\n".join(Template((folder / name).read_text(encoding="ascii")).substitute(names) for name in _FILES)
+    parts = [Template((folder / name).read_text(encoding="ascii")).substitute(names) for name in files]
+    return "\n".join(parts)
+
+
+def _tlb_number(layout: Layout) -> str:
+    """`@tlb_number(flags)`: which TLB is the one for these modes."""
+    lines, number = [], "0"
+    for index, (shift, width, at) in enumerate(soft_tlb.index_parts(layout)):
+        lines += [
+            f"  %moved.{index} = lshr i64 %flags, {shift}",
+            f"  %part.{index} = and i64 %moved.{index}, {(1 << width) - 1}",
+            f"  %placed.{index} = shl i64 %part.{index}, {at}",
+            f"  %number.{index} = or i64 {number}, %placed.{index}",
+        ]
+        number = f"%number.{index}"
+    body = "\n".join([*lines, f"  ret i64 {number}"])
+    return f"define internal i64 @tlb_number(i64 %flags) alwaysinline nounwind {{\n{body}\n}}\n"

@@ -4,15 +4,39 @@ declare hidden void @sync_state(ptr)
 declare void @llvm.x86.sse.stmxcsr(ptr)
 declare void @llvm.x86.sse.ldmxcsr(ptr)
 
-; Run a vCPU from env.pc until an exit.  While guest code runs, MXCSR has all exceptions masked, rounds to nearest and
-; collects the guest's floating-point flags; @sync_state folds them into the guest's register.
-define hidden void @cpu_exec_native(ptr %env) nounwind {
-  call void @world_enter(ptr %env)
+; While guest code runs, MXCSR has all exceptions masked, rounds to nearest and collects the guest's floating-point flags;
+; @sync_state folds them into the guest's register.
+define internal void @host_fp_enter(ptr %env) alwaysinline nounwind {
   %host_mxcsr = getelementptr i8, ptr %env, i64 $env_host_mxcsr
   %guest_mxcsr = getelementptr i8, ptr %env, i64 $env_scratch
   call void @llvm.x86.sse.stmxcsr(ptr %host_mxcsr)
   store i32 8064, ptr %guest_mxcsr ; 0x1F80
   call void @llvm.x86.sse.ldmxcsr(ptr %guest_mxcsr)
+  ret void
+}
+
+define internal void @host_fp_leave(ptr %env) alwaysinline nounwind {
+  %host_mxcsr = getelementptr i8, ptr %env, i64 $env_host_mxcsr
+  call void @sync_state(ptr %env)
+  call void @llvm.x86.sse.ldmxcsr(ptr %host_mxcsr)
+  ret void
+}
+
+; Call a function of Python's in the midst of guest code, whose floating-point flags it must not touch.
+define internal i64 @host_call(ptr %env, ptr %function, i64 %a, i64 %b, i64 %c) noinline nounwind {
+  %host_mxcsr = getelementptr i8, ptr %env, i64 $env_host_mxcsr
+  %guest_mxcsr = getelementptr i8, ptr %env, i64 $env_guest_mxcsr
+  call void @llvm.x86.sse.stmxcsr(ptr %guest_mxcsr)
+  call void @llvm.x86.sse.ldmxcsr(ptr %host_mxcsr)
+  %result = call i64 %function(ptr %env, i64 %a, i64 %b, i64 %c)
+  call void @llvm.x86.sse.ldmxcsr(ptr %guest_mxcsr)
+  ret i64 %result
+}
+
+; Run a vCPU from env.pc until an exit.
+define hidden void @cpu_exec_native(ptr %env) nounwind {
+  call void @world_enter(ptr %env)
+  call void @host_fp_enter(ptr %env)
   %env.memory_base = getelementptr i8, ptr %env, i64 $env_memory_base
   %mem = load ptr, ptr %env.memory_base
   %env.permissions = getelementptr i8, ptr %env, i64 $env_permissions
@@ -20,8 +44,7 @@ define hidden void @cpu_exec_native(ptr %env) nounwind {
   %env.budget = getelementptr i8, ptr %env, i64 $env_budget
   %budget = load i64, ptr %env.budget
   call preserve_nonecc void @tb_lookup(ptr null, ptr %env, ptr %mem, ptr %perm, i64 %budget)
-  call void @sync_state(ptr %env)
-  call void @llvm.x86.sse.ldmxcsr(ptr %host_mxcsr)
+  call void @host_fp_leave(ptr %env)
   call void @world_leave(ptr %env)
   ret void
 }

@@ -2,69 +2,13 @@
 
 ; -------------------------------------------------------------------------------------- making blocks
 
-; Whether guest page %page exists and may be executed.
-define internal i1 @page_executable(ptr %tcg, i64 %page) alwaysinline nounwind {
-entry:
-  %count.at = getelementptr i8, ptr %tcg, i64 $tcg_page_count
-  %count = load i64, ptr %count.at
-  %exists = icmp ult i64 %page, %count
-  br i1 %exists, label %look, label %done
-
-look:
-  %permissions.at = getelementptr i8, ptr %tcg, i64 $tcg_permissions
-  %permissions = load ptr, ptr %permissions.at
-  %byte.at = getelementptr i8, ptr %permissions, i64 %page
-  %byte = load i8, ptr %byte.at
-  %bit = and i8 %byte, $page_exec
-  %executable = icmp ne i8 %bit, 0
-  br label %done
-
-done:
-  %result = phi i1 [ false, %entry ], [ %executable, %look ]
-  ret i1 %result
-}
-
-; Whether Python wants to see guest address %pc before it runs.
-define internal i1 @pc_hooked(ptr %tcg, i64 %pc) alwaysinline nounwind {
-entry:
-  %page = lshr i64 %pc, $page_bits
-  %count.at = getelementptr i8, ptr %tcg, i64 $tcg_page_count
-  %count = load i64, ptr %count.at
-  %exists = icmp ult i64 %page, %count
-  br i1 %exists, label %look, label %done
-
-look:
-  %permissions.at = getelementptr i8, ptr %tcg, i64 $tcg_permissions
-  %permissions = load ptr, ptr %permissions.at
-  %byte.at = getelementptr i8, ptr %permissions, i64 %page
-  %byte = load i8, ptr %byte.at
-  %page.bit = and i8 %byte, $page_hooked
-  %some = icmp ne i8 %page.bit, 0
-  br i1 %some, label %address, label %done
-
-address:
-  %hooked.at = getelementptr i8, ptr %tcg, i64 $tcg_hooked
-  %hooked = load ptr, ptr %hooked.at
-  %index = lshr i64 %pc, 3
-  %eight.at = getelementptr i8, ptr %hooked, i64 %index
-  %eight = load i8, ptr %eight.at
-  %number = trunc i64 %pc to i8
-  %position = and i8 %number, 7
-  %shifted = lshr i8 %eight, %position
-  %bit = trunc i8 %shifted to i1
-  br label %done
-
-done:
-  %result = phi i1 [ false, %entry ], [ false, %look ], [ %bit, %address ]
-  ret i1 %result
-}
-
-; Translate the block at `pc`; null with env.exit_reason set when its first instruction cannot be fetched or the
-; segment is full.  The block ends after an instruction that ends it (one that may jump and may go on does not), at the
+; Translate the block at `pc`, whose code is at `place`; null with env.exit_reason set when its first instruction cannot
+; be fetched or the segment is full.  The block ends after an instruction that ends it (one that may jump and may go on does not), at the
 ; end of its page, or at a size limit.  The caller holds the engine's lock.
-define internal ptr @tb_gen_code(ptr %env, ptr %tcg, i64 %pc, i64 %cs_base, i64 %flags, i64 %cflags) nounwind {
+define internal ptr @tb_gen_code(ptr %env, ptr %tcg, i64 %pc, i64 %cs_base, i64 %flags, i64 %cflags, i64 %place) nounwind {
 entry:
-  %page = lshr i64 %pc, $page_bits
+  %page = lshr i64 %place, $page_bits
+  %pc.page = lshr i64 %pc, $page_bits
   %executable = call i1 @page_executable(ptr %tcg, i64 %page)
   br i1 %executable, label %check, label %fault
 
@@ -84,8 +28,7 @@ check.reach: ; it may go on a little way into the next page
   br i1 %beyond.page, label %check.second, label %allocate
 
 check.second:
-  %page.second = add i64 %page, 1
-  %stable.second = call i1 @page_stable(ptr %env, ptr %tcg, i64 %page.second)
+  %stable.second = call i1 @next_page_stable(ptr %env, ptr %tcg, i64 %page)
   br i1 %stable.second, label %allocate, label %unstable
 
 unstable:
@@ -94,15 +37,20 @@ unstable:
 
 allocate:
   %cursor.at = getelementptr i8, ptr %tcg, i64 $tcg_cursor
-  %tb = load ptr, ptr %cursor.at
+  %cursor.next = load ptr, ptr %cursor.at
   %limit.at = getelementptr i8, ptr %tcg, i64 $tcg_limit
   %limit = load i64, ptr %limit.at
-  %cursor = ptrtoint ptr %tb to i64
-  %room = sub i64 %limit, %cursor
+  %cursor.address = ptrtoint ptr %cursor.next to i64
+  %room = sub i64 %limit, %cursor.address
   %reserve.at = getelementptr i8, ptr %tcg, i64 $tcg_tb_reserve
   %reserve = load i64, ptr %reserve.at
-  %full = icmp ult i64 %room, %reserve
-  br i1 %full, label %cache.full, label %begin
+  %not.full = icmp uge i64 %room, %reserve
+  %apart = call ptr @step_block(ptr %env, i64 %cflags)
+  %is.apart = icmp ne ptr %apart, null
+  %tb = select i1 %is.apart, ptr %apart, ptr %cursor.next
+  %cursor = ptrtoint ptr %tb to i64
+  %place.found = or i1 %is.apart, %not.full
+  br i1 %place.found, label %begin, label %cache.full
 
 cache.full:
   call void @exit_with(ptr %env, i64 $exit_cache_full)
@@ -117,19 +65,21 @@ begin:
   store i64 %cs_base, ptr %tb.cs_base
   %tb.flags = getelementptr i8, ptr %tb, i64 $tb_flags
   store i64 %flags, ptr %tb.flags
+  %tb.place = getelementptr i8, ptr %tb, i64 $tb_place
+  store i64 %place, ptr %tb.place
   %tb.cflags = getelementptr i8, ptr %tb, i64 $tb_cflags
   store i64 %cflags, ptr %tb.cflags
   %tb.tc_ptr = getelementptr i8, ptr %tb, i64 $tb_tc_ptr
   store ptr %code, ptr %tb.tc_ptr
   %step = and i64 %cflags, $cf_single_step
   %stepping = icmp ne i64 %step, 0
-  %most = select i1 %stepping, i64 1, i64 $tb_max_instructions
+  %most.step = call i64 @step_length(ptr %env)
+  %most = select i1 %stepping, i64 %most.step, i64 $tb_max_instructions
   %max_bytes.at = getelementptr i8, ptr %tcg, i64 $tcg_tb_max_bytes
   %max_bytes = load i64, ptr %max_bytes.at
   %records = call ptr @tb_count_record(ptr %tcg, ptr %tb, ptr %code, i64 %cflags)
   %code.end = getelementptr i8, ptr %records, i64 %max_bytes
-  %memory.at = getelementptr i8, ptr %tcg, i64 $tcg_memory_base
-  %memory = load ptr, ptr %memory.at
+  %memory = call ptr @code_memory(ptr %env, ptr %tcg)
   %fetch = getelementptr i8, ptr %tcg, i64 $tcg_fetch
   br label %instruction
 
@@ -149,37 +99,55 @@ instruction:
   br i1 %enough, label %decode, label %near.end
 
 near.end: ; the instruction may run into the next page
-  %page.next = add i64 %page, 1
-  %executable.next = call i1 @page_executable(ptr %tcg, i64 %page.next)
+  %executable.next = call i1 @next_page_executable(ptr %tcg, i64 %page)
   br i1 %executable.next, label %decode, label %cut.short
 
-cut.short: ; which holds no code: the decoder sees zeros there (the host's memory goes on, whatever the guest's does)
-  %bytes = load i$fetch_bits, ptr %direct, align 1
+cut.short: ; which holds no code, or is elsewhere: the decoder sees zeros there
+  %bytes = call i$fetch_bits @code_tail(ptr %direct, i64 %in_page)
   %kept.bits = shl i64 %in_page, 3
   %cut.bits = sub i64 $fetch_bits, %kept.bits
   %cut.wide = zext i64 %cut.bits to i$fetch_bits
   %kept.mask = lshr i$fetch_bits -1, %cut.wide
-  %kept.bytes = and i$fetch_bits %bytes, %kept.mask
-  store i$fetch_bits %kept.bytes, ptr %fetch, align 8
+  %kept.cut = and i$fetch_bits %bytes, %kept.mask
+  store i$fetch_bits %kept.cut, ptr %fetch, align 8
   br label %decode
 
 decode:
   %source = phi ptr [ %direct, %instruction ], [ %direct, %near.end ], [ %fetch, %cut.short ]
   %available = phi i64 [ $max_bytes, %instruction ], [ $max_bytes, %near.end ], [ %in_page, %cut.short ]
-  %decoded = call i64 @decode_insn(ptr %source, i64 %at, i64 %modes, ptr %out, ptr %tb, i64 %index)
-  %length = and i64 %decoded, 255
-  %straddles = icmp ugt i64 %length, %available
+  %kept.bytes = phi i$fetch_bits [ 0, %instruction ], [ 0, %near.end ], [ %kept.cut, %cut.short ]
+  %tried = call i64 @decode_insn(ptr %source, i64 %at, i64 %modes, ptr %out, ptr %tb, i64 %index)
+  %length.tried = and i64 %tried, 255
+  %straddles = icmp ugt i64 %length.tried, %available
   br i1 %straddles, label %unfetched, label %fetched
 
 unfetched:
   %is.first = icmp eq i64 %index, 0
+  %elsewhere = call i1 @next_page_elsewhere()
+  %alone = and i1 %is.first, %elsewhere
+  br i1 %alone, label %straddle, label %unfetched.here
+
+unfetched.here:
   br i1 %is.first, label %fault.straddle, label %end.before
+
+straddle: ; a block of its own, from two pages
+  %second = add i64 %at, %in_page
+  %second.pc = and i64 %second, $pc_mask
+  %second.found = call i1 @fetch_second(ptr %env, ptr %tcg, i64 %second.pc, ptr %fetch, i64 %in_page, i$fetch_bits %kept.bytes)
+  br i1 %second.found, label %straddle.decode, label %refused
+
+straddle.decode:
+  %straddled = call i64 @decode_insn(ptr %fetch, i64 %at, i64 %modes, ptr %out, ptr %tb, i64 %index)
+  br label %fetched
 
 end.before: ; the next block begins with it, and faults
   %index.last = sub i64 %index, 1
   br label %jump
 
 fetched:
+  %decoded = phi i64 [ %tried, %decode ], [ %straddled, %straddle.decode ]
+  %last.forced = phi i1 [ false, %decode ], [ true, %straddle.decode ]
+  %length = and i64 %decoded, 255
   %fusible = lshr i64 %decoded, $decoded_fusible_shift
   %fused = call ptr @fused_handler(i64 %waiting, i64 %fusible)
   %fuses = icmp ne ptr %fused, null
@@ -248,10 +216,11 @@ limits:
   %most.reached = icmp uge i64 %count, %most
   %bytes.reached = icmp ugt ptr %out.next, %code.end
   %page.of.next = lshr i64 %next, $page_bits
-  %page.left = icmp ne i64 %page.of.next, %page
+  %page.left = icmp ne i64 %page.of.next, %pc.page
   %slots.reached = icmp ugt i64 %slots.next, $tb_last_outgoing
   %stop.0 = or i1 %most.reached, %slots.reached
-  %stop.1 = or i1 %stop.0, %bytes.reached
+  %stop.2 = or i1 %stop.0, %last.forced
+  %stop.1 = or i1 %stop.2, %bytes.reached
   %hooked = call i1 @pc_hooked(ptr %tcg, i64 %next)
   %free = icmp eq i64 %cflags, 0
   %stop.3 = and i1 %hooked, %free
@@ -286,14 +255,19 @@ finish:
   store i64 %tb.size, ptr %tb.size.at
   %tb.icount.at = getelementptr i8, ptr %tb, i64 $tb_icount
   store i64 %tb.icount, ptr %tb.icount.at
-  %end.address = ptrtoint ptr %tb.end to i64
-  %used = sub i64 %end.address, %cursor
+  call void @llvm.memset.p0.i64(ptr %tb.end, i8 0, i64 $seen_bytes, i1 false)
+  %seen.address = ptrtoint ptr %tb.end to i64
+  %seen = sub i64 %seen.address, %cursor
+  %tb.seen.at = getelementptr i8, ptr %tb, i64 $tb_seen
+  store i64 %seen, ptr %tb.seen.at
+  %used = add i64 %seen, $seen_bytes
   %used.padded = add i64 %used, 31
   %allocated = and i64 %used.padded, -32
   %tb.allocated.at = getelementptr i8, ptr %tb, i64 $tb_allocated
   store i64 %allocated, ptr %tb.allocated.at
   %cursor.new = getelementptr i8, ptr %tb, i64 %allocated
-  store ptr %cursor.new, ptr %cursor.at
+  %cursor.kept = select i1 %is.apart, ptr %cursor.next, ptr %cursor.new
+  store ptr %cursor.kept, ptr %cursor.at
   br i1 %stepping, label %done, label %enter
 
 enter:
@@ -302,16 +276,21 @@ enter:
   call void @count(ptr %tcg, i64 $tcg_generated, i64 1)
   call void @count(ptr %tcg, i64 $tcg_tb_count, i64 1)
   %tb.page0 = getelementptr i8, ptr %tb, i64 $tb_page0
-  call void @tb_link_page(ptr %tcg, ptr %tb, ptr %tb.page0, i64 %page)
-  %size.less = sub i64 %tb.size, 1
-  %last = add i64 %pc, %size.less
-  %last.page = lshr i64 %last, $page_bits
+  %place.end = add i64 %place, %tb.size
+  call void @tb_link_page(ptr %tcg, ptr %tb, ptr %tb.page0, i64 %page, i64 %place, i64 %place.end)
+  %place.last = sub i64 %place.end, 1
+  %last.page = lshr i64 %place.last, $page_bits
   %two = icmp ne i64 %last.page, %page
   br i1 %two, label %second.page, label %publish
 
 second.page:
   %tb.page1 = getelementptr i8, ptr %tb, i64 $tb_page1
-  call void @tb_link_page(ptr %tcg, ptr %tb, ptr %tb.page1, i64 %last.page)
+  %away = call i64 @second_page_distance(ptr %env, i64 %last.page)
+  %second.start = add i64 %place, %away
+  %second.end = add i64 %place.end, %away
+  %second.number.start = sub i64 %second.end, 1
+  %second.number = lshr i64 %second.number.start, $page_bits
+  call void @tb_link_page(ptr %tcg, ptr %tb, ptr %tb.page1, i64 %second.number, i64 %second.start, i64 %second.end)
   br label %publish
 
 publish: ; last, for from now on other vCPUs find it
@@ -328,9 +307,11 @@ fault.straddle:
 
 fault:
   %address = phi i64 [ %pc, %entry ], [ %beyond, %fault.straddle ]
-  call void @fault(ptr %env, i64 %address, i64 1, i64 2, i64 $kind_denied)
-  call void @fetch_fault(ptr %env, i64 %address)
+  call void @fetch_denied(ptr %env, i64 %address)
   call void @exit_with(ptr %env, i64 $exit_exception)
+  ret ptr null
+
+refused: ; the exception is known, or the second page is not stable
   ret ptr null
 }
 

@@ -101,5 +101,6 @@ class Hook:
     """An `on …` of the spec."""
 
     name: str
-    body: Callable[..., None]
+    body: Callable[..., Any]  # (builder, *parameters) -> as a helper's body
     parameters: tuple[int, ...]
+    results: tuple[int, ...] = ()

@@ -2,8 +2,8 @@
 
 ; -------------------------------------------------------------------------------------- pages
 
-; Enter a block under a guest page.  Stores into the page then take the slow path, which finds the block.
-define internal void @tb_link_page(ptr %tcg, ptr %tb, ptr %link, i64 %page) nounwind {
+; Enter a block under a page for [%start, %end).  Stores into the page then take the slow path, which finds the block.
+define internal void @tb_link_page(ptr %tcg, ptr %tb, ptr %link, i64 %page, i64 %start, i64 %end) nounwind {
   %pages.at = getelementptr i8, ptr %tcg, i64 $tcg_pages
   %pages = load ptr, ptr %pages.at
   %head = getelementptr ptr, ptr %pages, i64 %page
@@ -12,6 +12,10 @@ define internal void @tb_link_page(ptr %tcg, ptr %tb, ptr %link, i64 %page) noun
   store ptr %tb, ptr %link.tb
   %link.page = getelementptr i8, ptr %link, i64 $page_link_page
   store i64 %page, ptr %link.page
+  %link.start = getelementptr i8, ptr %link, i64 $page_link_start
+  store i64 %start, ptr %link.start
+  %link.end = getelementptr i8, ptr %link, i64 $page_link_end
+  store i64 %end, ptr %link.end
   %permissions.at = getelementptr i8, ptr %tcg, i64 $tcg_permissions
   %permissions = load ptr, ptr %permissions.at
   %byte.at = getelementptr i8, ptr %permissions, i64 %page
@@ -27,25 +31,6 @@ define internal void @tb_link_page(ptr %tcg, ptr %tb, ptr %link, i64 %page) noun
 
 taken:
   call void @page_guard(ptr %tcg, i64 %page, i64 1) ; PROT_READ
-  br label %done
-
-done:
-  ret void
-}
-
-; Let the host's protection of a page be %protection, too, if this memory is guarded.
-define internal void @page_guard(ptr %tcg, i64 %page, i64 %protection) nounwind {
-  %guarded.at = getelementptr i8, ptr %tcg, i64 $tcg_guarded
-  %guarded = load i64, ptr %guarded.at
-  %some = icmp ne i64 %guarded, 0
-  br i1 %some, label %protect, label %done
-
-protect:
-  %memory.at = getelementptr i8, ptr %tcg, i64 $tcg_memory_base
-  %memory = load ptr, ptr %memory.at
-  %offset = shl i64 %page, $page_bits
-  %start = getelementptr i8, ptr %memory, i64 %offset
-  call void @host_protect(ptr %start, i64 $page_size, i64 %protection)
   br label %done
 
 done:
@@ -128,15 +113,12 @@ done:
 
 ; Whether the block of a page link was translated from any byte of [%start, %end).
 define internal i1 @link_overlaps(ptr %link, i64 %start, i64 %end) alwaysinline nounwind {
-  %link.tb = getelementptr i8, ptr %link, i64 $page_link_tb
-  %tb = load ptr, ptr %link.tb
-  %tb.pc.at = getelementptr i8, ptr %tb, i64 $tb_pc
-  %tb.pc = load i64, ptr %tb.pc.at
-  %tb.size.at = getelementptr i8, ptr %tb, i64 $tb_size
-  %tb.size = load i64, ptr %tb.size.at
-  %tb.end = add i64 %tb.pc, %tb.size
-  %before = icmp ult i64 %tb.pc, %end
-  %behind = icmp ult i64 %start, %tb.end
+  %link.start.at = getelementptr i8, ptr %link, i64 $page_link_start
+  %link.start = load i64, ptr %link.start.at
+  %link.end.at = getelementptr i8, ptr %link, i64 $page_link_end
+  %link.end = load i64, ptr %link.end.at
+  %before = icmp ult i64 %link.start, %end
+  %behind = icmp ult i64 %start, %link.end
   %both = and i1 %before, %behind
   ret i1 %both
 }
@@ -259,8 +241,15 @@ done:
 
 ; Free every block translated from any byte of [%start, %end).
 define hidden void @tb_invalidate_range(ptr %tcg, i64 %start, i64 %end) nounwind {
-entry:
   call void @engine_lock(ptr %tcg)
+  call void @tb_free_range(ptr %tcg, i64 %start, i64 %end)
+  call void @engine_unlock(ptr %tcg)
+  ret void
+}
+
+; The same for who holds the engine's lock.
+define internal void @tb_free_range(ptr %tcg, i64 %start, i64 %end) nounwind {
+entry:
   %pages.at = getelementptr i8, ptr %tcg, i64 $tcg_pages
   %pages = load ptr, ptr %pages.at
   %count.at = getelementptr i8, ptr %tcg, i64 $tcg_page_count
@@ -306,7 +295,6 @@ page.done:
   br label %page.next
 
 done:
-  call void @engine_unlock(ptr %tcg)
   ret void
 }
 

@@ -24,6 +24,7 @@ from runtime.tcg.ir import Function, InternalError, Label, Op, Operand, Temp
 from runtime.tcg.lower_values import lower_value, real_type, upper_bound
 from runtime.tcg.ops import mask
 from runtime.tcg.optimize import remove_unreachable
+from runtime.tcg.tb import SEEN_TARGETS
 from runtime.tcg.verify import verify
 
 #: where handlers begin: a jump reaches a whole fetch block of the host
@@ -57,6 +58,8 @@ _FLOATING = ("host_", "fpflags_")
 
 class FunctionLowering:
     """The text of one function, built op by op."""
+
+    handler_parameters = HANDLER_PARAMETERS
 
     def __init__(self, function: Function, name: str = "", successor: str = "", inlined: bool = False) -> None:
         """name: of the LLVM function, if not the TCG function's.  successor: the handler that comes next, if it is
@@ -189,7 +192,7 @@ class FunctionLowering:
         function = self.function
         if function.kind == "handler":
             linkage, inline = ("internal", " alwaysinline") if self._inlined else ("hidden", "")
-            return f"define {linkage} preserve_nonecc void @{self._name}({HANDLER_PARAMETERS}){inline}"
+            return f"define {linkage} preserve_nonecc void @{self._name}({self.handler_parameters}){inline}"
         parameters = [f"ptr noalias %{name}" for name in function.context]
         parameters += [f"i{temp.width} %t{temp.id}" for temp in function.parameters]
         return f"define hidden {result_type(function.results)} @{function.name}({', '.join(parameters)})"
@@ -226,8 +229,15 @@ class FunctionLowering:
         self.declarations[op.symbol] = f"declare hidden {returned} @{op.symbol}({types}) #0"
         self._call(op, f"@{op.symbol}")
 
-    def _call(self, op: Op, function: str) -> None:
-        arguments = ", ".join(f"i{w} {self.value(value)}" for value, w in zip(op.args, op.widths, strict=True))
+    def call_env(self, op: Op) -> None:
+        types = ", ".join(["ptr", *(f"i{w}" for w in op.widths)])
+        returned = result_type(tuple(temp.width for temp in op.results))
+        self.declarations[op.symbol] = f"declare hidden {returned} @{op.symbol}({types}) #0"
+        self._call(op, f"@{op.symbol}", "ptr %env")
+
+    def _call(self, op: Op, function: str, *context: str) -> None:
+        given = [f"i{w} {self.value(value)}" for value, w in zip(op.args, op.widths, strict=True)]
+        arguments = ", ".join([*context, *given])
         widths = tuple(temp.width for temp in op.results)
         returned = result_type(widths)
         attributes = "#2" if op.flag else "#1" if self.strict else "#0"
@@ -252,8 +262,8 @@ class FunctionLowering:
                 whole = self.let(f"insertvalue {returned} {whole}, i{width} {self.value(value)}, {number}")
             self.line(f"ret {returned} {whole}")
 
-    def _tail_call(self, handler: str, record: str, budget: str) -> None:
-        arguments = f"ptr {record}, ptr %env, ptr %mem, ptr %perm, i64 {budget}"
+    def _tail_call(self, handler: str, record: str, budget: str, memory: str = "%mem") -> None:
+        arguments = f"ptr {record}, ptr %env, ptr {memory}, ptr %perm, i64 {budget}"
         self.line(f"musttail call preserve_nonecc void {handler}({arguments})")
         self.line("ret void")
 
@@ -269,6 +279,11 @@ class FunctionLowering:
 
     def goto_ptr(self, op: Op) -> None:
         self.declarations["tb_lookup"] = _ENGINE["tb_lookup"]
+        if op.size:  # behind the block's last record stand some of the places that its jump went to: for regions
+            pc = self.resized(self.value(op.args[0]), op.widths[0], 64)
+            place = self.let(f"and i64 {self.let(f'lshr i64 {pc}, 1')}, {SEEN_TARGETS - 1}")
+            seen = self.at(self.at("%op", op.size), self.let(f"shl i64 {place}, 3"))
+            self.line(f"store i64 {pc}, ptr {seen}, align 8")
         self._goto_ptr(op, lambda: "@tb_lookup")
 
     def _goto_ptr(self, op: Op, lookup: Callable[[], str]) -> None:
@@ -470,6 +485,11 @@ class FunctionLowering:
             raise InternalError(f"an atomic access of {width} bits")
         return width
 
+    def machine_only(self, op: Op) -> None:
+        raise InternalError(f"{op.name} outside a machine")
+
+    load_mem = store_mem = clock = kick = machine_only
+
     def fence(self, op: Op) -> None:
         self.line("fence seq_cst")
 
@@ -519,6 +539,7 @@ _CONTROL: dict[str, str] = (
             "br",
             "brcond",
             "call",
+            "call_env",
             "ret",
             "next",
             "goto_tb",
@@ -538,6 +559,10 @@ _CONTROL: dict[str, str] = (
             "ld_mem",
             "st_mem",
             "cas_mem",
+            "load_mem",
+            "store_mem",
+            "clock",
+            "kick",
             "fence",
             "ld_host",
             "st_host",
@@ -568,9 +593,13 @@ def result_type(widths: tuple[int, ...]) -> str:
     return "{ " + ", ".join(f"i{width}" for width in widths) + " }"
 
 
-def lower_module(functions: Iterable[Function], text: str = "") -> str:
+#: makes the lowering of (function, its name, its successor, whether it is inlined): FunctionLowering, or a machine's
+Lowering = Callable[[Function, str, str, bool], FunctionLowering]
+
+
+def lower_module(functions: Iterable[Function], text: str = "", lowering: Lowering = FunctionLowering) -> str:
     """An LLVM module of these functions, once verified, and before them IR text that defines or declares other ones."""
-    return module_text([FunctionLowering(verify(function)) for function in functions], text)
+    return module_text([lowering(verify(function), "", "", False) for function in functions], text)
 
 
 def fused_name(first: Function, second: Function) -> str:
@@ -578,15 +607,15 @@ def fused_name(first: Function, second: Function) -> str:
     return f"{first.name}__{second.name}"
 
 
-def lower_fused(pairs: Iterable[tuple[Function, Function]]) -> str:
+def lower_fused(pairs: Iterable[tuple[Function, Function]], lowering: Lowering = FunctionLowering) -> str:
     """An LLVM module of handlers that do the work of two records, the first one's and the next one's."""
     seconds: dict[str, FunctionLowering] = {}
     fused = []
     for first, second in pairs:
         inlined = f"second_{second.name}"
         if inlined not in seconds:
-            seconds[inlined] = FunctionLowering(verify(second), inlined, inlined=True)
-        fused.append(FunctionLowering(verify(first), fused_name(first, second), f"@{inlined}"))
+            seconds[inlined] = lowering(verify(second), inlined, "", True)
+        fused.append(lowering(verify(first), fused_name(first, second), f"@{inlined}", False))
     return module_text([*seconds.values(), *fused], "")
 
 

@@ -38,17 +38,9 @@ class AtomicUpdate:
         """Store `new` if the location still holds `old`, else go back and try with what it holds now."""
         builder, width = self._builder, self._width
         self.committed = True
-        if builder.dead or self._in_one_step(new):
+        if builder.dead or (builder.in_one_step() and self._in_one_step(new)):
             return
-        address_width = builder.memory_layout(self._memory).address_width
-        seen = builder.emit1(
-            "cas_mem",
-            (self._address, self.old, new),
-            (address_width, width, width),
-            width,
-            symbol=self._memory,
-            flag=self._big,
-        )
+        seen = builder.compare_exchange(self._memory, self._address, width, self.old, new, self._big)
         done, retry = builder.function.label(), builder.function.label()
         builder.branch(builder.eq(width, seen, self.old), done, retry)
         builder.bind(retry)
@@ -99,12 +91,19 @@ class MemoryBuilder(ControlBuilder):
         """Leave native code at this instruction, which counts as not executed."""
         raise NotImplementedError
 
+    def budget_here(self) -> Value:
+        """Instructions left to run before this one."""
+        raise NotImplementedError
+
     # ------------------------------------------------------------ checks
 
-    def check(self, memory: str, address: Value, size: int, access: int) -> None:
+    def check(self, memory: str, address: Value, size: int, access: int, atomic: bool = False) -> None:
         """Fault unless `size` bytes may be accessed; nothing after it in this access can."""
         width = self.memory_layout(memory).address_width
-        status = self.emit1("check_mem", (address,), (width,), 2, symbol=memory, size=size, offset=access)
+        status = self.emit1("check_mem", (address,), (width,), 2, symbol=memory, size=size, offset=access, flag=atomic)
+        if self.layout.machine:
+            self._refused(status, access)
+            return
         for bad in self.If(self.ne(2, status, 0), weight=SELDOM):
             if bad:
                 if access == WRITE:
@@ -115,6 +114,16 @@ class MemoryBuilder(ControlBuilder):
                     self._bad_address(self, access, address)
                 if not self.dead:
                     self.exit_here(Exit.EXCEPTION)
+
+    def _refused(self, status: Temp, access: int) -> None:
+        """Leave where an access of a machine's was refused: env holds the exception by then."""
+        for bad in self.If(self.ne(2, status, 0), weight=SELDOM):
+            if bad:
+                if access == WRITE:
+                    for code in self.If(self.eq(2, status, 2), weight=SELDOM):
+                        if code:
+                            self.exit_here(Exit.CODE_WRITE)
+                self.exit_here(Exit.EXCEPTION)
 
     def probe(self, memory: str, address: Value, size: int) -> None:
         """Fault now if a later store to these bytes would."""
@@ -129,9 +138,21 @@ class MemoryBuilder(ControlBuilder):
         """M[address, width]."""
         address_width = self.memory_layout(memory).address_width
         address = self.operand(address, address_width)
-        self.check(memory, address, width // 8, READ)
         known = self.known(big)
-        value: Value = self.emit1("ld_mem", (address,), (address_width,), width, symbol=memory, flag=bool(known))
+        value: Value
+        if self.layout.machine:
+            status, value = self.emit(
+                "load_mem",
+                (address, self.budget_here()),
+                (address_width, 64),
+                (2, width),
+                symbol=memory,
+                flag=bool(known),
+            )
+            self._refused(status, READ)
+        else:
+            self.check(memory, address, width // 8, READ)
+            value = self.emit1("ld_mem", (address,), (address_width,), width, symbol=memory, flag=bool(known))
         if known is None and width > 8:
             value = self.select(width, big, self._swapped(width, value), value)
         return value
@@ -140,10 +161,22 @@ class MemoryBuilder(ControlBuilder):
         """M[address, width] = value."""
         address_width = self.memory_layout(memory).address_width
         address = self.operand(address, address_width)
-        self.check(memory, address, width // 8, WRITE)
+        if not self.layout.machine:
+            self.check(memory, address, width // 8, WRITE)
         known = self.known(big)
         if known is None and width > 8:
             value = self.select(width, big, self._swapped(width, value), value)
+        if self.layout.machine:
+            status = self.emit1(
+                "store_mem",
+                (address, value, self.budget_here()),
+                (address_width, width, 64),
+                2,
+                symbol=memory,
+                flag=bool(known),
+            )
+            self._refused(status, WRITE)
+            return
         self.emit("st_mem", (address, value), (address_width, width), symbol=memory, flag=bool(known))
 
     # ------------------------------------------------------------ atomics
@@ -161,14 +194,30 @@ class MemoryBuilder(ControlBuilder):
         address_width = self.memory_layout(memory).address_width
         address = self.operand(address, address_width)
         order = self._static_order(big)
-        self.check(memory, address, width // 8, WRITE)
-        found = self.emit1("ld_mem", (address,), (address_width,), width, symbol=memory, flag=order)
+        found = self.read_for_update(memory, address, width, order)
         header = self.function.label("atomic")
         self.emit("br", (found,), (width,), labels=(header,))
         update = AtomicUpdate(self, memory, address, width, order, header)
         yield update
         if not update.committed:
             raise InternalError("an atomic body that does not commit")
+
+    def read_for_update(self, memory: str, address: Value, width: int, big: bool) -> Value:
+        """The value that a read-modify-write starts from."""
+        self.check(memory, address, width // 8, WRITE, atomic=True)
+        address_width = self.memory_layout(memory).address_width
+        return self.emit1("ld_mem", (address,), (address_width,), width, symbol=memory, flag=big)
+
+    def compare_exchange(
+        self, memory: str, address: Value, width: int, expected: Value, new: Value, big: bool
+    ) -> Value:
+        """What stands at a checked address; if it is `expected`, `new` from now on."""
+        widths = (self.memory_layout(memory).address_width, width, width)
+        return self.emit1("cas_mem", (address, expected, new), widths, width, symbol=memory, flag=big)
+
+    def in_one_step(self) -> bool:
+        """Whether the host's own exchange-and-operate may be used."""
+        return True
 
     def load_exclusive(self, memory: str, address: Value, width: int, big: Value) -> Value:
         """Load and reserve the address: store_exclusive succeeds while the value stands there."""
@@ -191,17 +240,10 @@ class MemoryBuilder(ControlBuilder):
         done = self.var(1, 0)
         for holds in self.If(self.eq(64, reserved, self.zext(address, address_width, 64)), done):
             if holds:
-                self.check(memory, address, width // 8, WRITE)
+                self.check(memory, address, width // 8, WRITE, atomic=True)
                 whole: Temp = self.emit1("ld_env", (), (), 64, offset=ENV["exclusive_value"])
                 expected = self.slice(whole, 64, 0, width)
-                seen = self.emit1(
-                    "cas_mem",
-                    (address, expected, value),
-                    (address_width, width, width),
-                    width,
-                    symbol=memory,
-                    flag=order,
-                )
+                seen = self.compare_exchange(memory, address, width, expected, value, order)
                 done.set(self.eq(width, seen, expected))
         self.emit("st_env", (NO_RESERVATION,), (64,), offset=ENV["exclusive_address"])
         return done.get()

@@ -286,9 +286,9 @@ _op(
     "check_mem",
     "n -> 2",
     "may `size` bytes be accessed (`offset` 0: read, 1: written)?  0 yes, 1 bad address, "
-    "2 a write to a page that holds translated code",
+    "2 a write to a page that holds translated code; `flag`: atomically",
     Effect.READ_MEMORY,
-    "symbol size offset",
+    "symbol size offset flag",
 )
 _op("ld_mem", "n -> w", "load w bits (a multiple of 8), big-endian if `flag`", Effect.READ_MEMORY, "symbol flag")
 _op("st_mem", "n w ->", "store w bits, big-endian if `flag`", Effect.WRITE_MEMORY, "symbol flag")
@@ -297,6 +297,20 @@ _op(
     "n w w -> w",
     "atomically: old value; if it equals the second argument, store the third",
     Effect.READ_MEMORY | Effect.WRITE_MEMORY,
+    "symbol flag",
+)
+_op(
+    "load_mem",
+    "n 64 -> 2 w",
+    "machines: check and load w bits, big-endian if `flag`; the status is check_mem's; arguments: address, budget here",
+    Effect.WRITE_MEMORY,
+    "symbol flag",
+)
+_op(
+    "store_mem",
+    "n w 64 -> 2",
+    "machines: check and store, big-endian if `flag`; the status is check_mem's; the last argument is the budget here",
+    Effect.WRITE_MEMORY,
     "symbol flag",
 )
 for _name, _what in (
@@ -322,6 +336,8 @@ _op(
 )
 _op("st_host", "64 w ->", "write host memory likewise", Effect.HOST)
 _op("host_time", "-> 64", "the host's cycle counter", Effect.ORDER)
+_op("clock", "64 -> 64", "machines: the platform's clock after so many instructions", Effect.ORDER)
+_op("kick", "-> 64", "machines: what the budget must not be less than, or native code is left", Effect.ORDER)
 
 # ---------------------------------------------------------------- control
 
@@ -343,6 +359,13 @@ _op(
     "labels offset",
 )
 _op("call", "* -> *", "call the helper `symbol`; `flag`: it has no effects", Effect.ORDER, "symbol flag")
+_op(
+    "call_env",
+    "* -> *",
+    "call the engine's function `symbol` with env before the arguments; it may read and write anything",
+    Effect.READ_STATE | Effect.WRITE_STATE | Effect.READ_MEMORY | Effect.WRITE_MEMORY | Effect.ORDER,
+    "symbol",
+)
 _op("symbol", "-> 64", "host address of the function `symbol`", PURE, "symbol")
 _op("ret", "* ->", "return the arguments (plain functions)", Effect.LEAVE)
 _op(
@@ -359,7 +382,12 @@ _op(
     Effect.LEAVE,
     "offset",
 )
-_op("goto_ptr", "n 64 ->", "go to the TB of a run-time pc, by the jump cache; arguments: pc, budget", Effect.LEAVE)
+_op(
+    "goto_ptr",
+    "n 64 ->",
+    "go to the TB of a run-time pc, by the jump cache: pc, budget; size: of the TB's last record, or 0",
+    Effect.LEAVE,
+)
 _op(
     "exit",
     "n 64 ->",

@@ -42,6 +42,8 @@ class Machine:
     budget: int = 0
     fpflags: int = 0
     helpers: Mapping[str, Function] = field(default_factory=dict)
+    #: what `call_env` calls: (machine, arguments) -> result
+    engine: Mapping[str, Callable[..., int]] = field(default_factory=dict)
     #: addresses `symbol` gives
     symbols: Mapping[str, int] = field(default_factory=dict)
     #: host memory, address -> byte
@@ -104,6 +106,10 @@ class _Run:
             case "call":
                 outcome = self._machine.run(self._machine.helpers[op.symbol], *values)
                 self._temps.update(zip(op.results, outcome.values, strict=True))
+            case "call_env":
+                answer = self._machine.engine[op.symbol](self._machine, *values)
+                if op.results:
+                    self._temps[op.result] = answer & mask(op.result.width)
             case _:
                 results = self._evaluate(op, values)
                 if op.results:
@@ -168,6 +174,8 @@ class _Run:
             case "host_time":
                 machine.time += 1
                 return machine.time
+            case "clock":
+                return machine.engine["clock_read"](machine, values[0])
             case "symbol":
                 return machine.symbols[op.symbol]
             case "ld_host":
@@ -219,7 +227,7 @@ _STATE: dict[str, _Step] = {
     **dict.fromkeys(("ld_mem", "st_mem", "cas_mem"), _Run.memory),
     **dict.fromkeys([f"{how}_mem" for how in ("xchg", "add", "and", "or", "xor")], _Run.memory),
     **dict.fromkeys(
-        ("ld_budget", "fpflags_get", "fpflags_clear", "host_time", "symbol", "ld_host", "st_host"), _Run.other
+        ("ld_budget", "fpflags_get", "fpflags_clear", "host_time", "clock", "symbol", "ld_host", "st_host"), _Run.other
     ),
 }
 
@@ -255,5 +263,8 @@ _HOST: dict[str, _Float] = {
 #: ops with an entry here; the rest of the table is control, handled where the function runs
 KNOWN = frozenset(_STATE) | frozenset(_HOST) | {name for name, op in OPS.items() if op.evaluate is not None}
 CONTROL = frozenset(
-    ("insn_start", "label", "fence", "br", "brcond", "next", "goto_tb", "goto_ptr", "exit", "ret", "call")
+    (
+        *("insn_start", "label", "fence", "br", "brcond", "next", "goto_tb", "goto_ptr", "exit", "ret", "call"),
+        *("call_env", "load_mem", "store_mem", "kick"),  # the last are machines', which have no reference
+    )
 )

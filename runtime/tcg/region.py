@@ -15,7 +15,8 @@ FRAME = struct.Struct("<IQI")
 WANTS_LISTING = 1
 
 _REQUEST = struct.Struct("<QQI")
-_BLOCK = struct.Struct("<QQI")
+_BLOCK = struct.Struct("<QQII")
+_WORD_BYTES = 8
 _ANSWER = struct.Struct("<IIdIII")
 
 
@@ -25,11 +26,13 @@ class RegionBlock:
 
     code    its guest bytes; branches that are not taken may lie inside
     count   times it was entered, as far as they were counted
+    seen    pcs that an indirect jump at its end goes to, if they are known and few
     """
 
     pc: int
     code: bytes
     count: int
+    seen: tuple[int, ...] = ()
 
     @property
     def end(self) -> int:
@@ -56,7 +59,8 @@ class RegionRequest:
     def _encoded(self, counts: bool) -> bytes:
         parts = [_REQUEST.pack(self.entry, self.flags, len(self.blocks))]
         for block in self.blocks:
-            parts += (_BLOCK.pack(block.pc, block.count if counts else 0, len(block.code)), block.code)
+            header = _BLOCK.pack(block.pc, block.count if counts else 0, len(block.code), len(block.seen))
+            parts += (header, struct.pack(f"<{len(block.seen)}Q", *block.seen), block.code)
         return b"".join(parts)
 
     @classmethod
@@ -67,9 +71,11 @@ class RegionRequest:
             entry, flags, count = _REQUEST.unpack_from(view)
             at, blocks = _REQUEST.size, []
             for _ in range(count):
-                pc, entered, size = _BLOCK.unpack_from(view, at)
+                pc, entered, size, targets = _BLOCK.unpack_from(view, at)
                 at += _BLOCK.size
-                blocks.append(RegionBlock(pc, bytes(view[at : at + size]), entered))
+                seen = struct.unpack_from(f"<{targets}Q", view, at)
+                at += _WORD_BYTES * targets
+                blocks.append(RegionBlock(pc, bytes(view[at : at + size]), entered, seen))
                 at += size
         except struct.error as error:
             raise ValueError("not a region request") from error

@@ -56,6 +56,7 @@ class _Flow:
     edges: list[tuple[int, int]] = field(default_factory=list)  # pc, instructions
     indirect: list[tuple[Op, int]] = field(default_factory=list)  # goto_ptr, instructions
     returns_to: int = -1  # the pc behind a block that ends with a jump
+    seen: tuple[int, ...] = ()  # where its indirect jump goes to, if that is known (RegionBlock)
 
 
 class RegionBuilder(Builder):
@@ -69,7 +70,7 @@ class RegionBuilder(Builder):
             mode.name: flags >> mode.shift & mask(mode.width) for mode in layout.modes if not mode.prefix
         }
         self._left = self.function.local(64)  # the budget, less the bias
-        self._flows = {block.pc: _Flow(self.function.label(f"{block.pc:x}")) for block in blocks}
+        self._flows = {block.pc: _Flow(self.function.label(f"{block.pc:x}"), seen=block.seen) for block in blocks}
         self._flow = self._flows[blocks[0].pc]
         self._biased: Value = 0  # the budget as this block found it
         #: sums that the bias is still to be added to
@@ -161,7 +162,7 @@ class RegionBuilder(Builder):
         if not self.dead:
             self.exit_here(Exit.EXCEPTION)
 
-    def check(self, memory: str, address: Value, size: int, access: int) -> None:
+    def check(self, memory: str, address: Value, size: int, access: int, atomic: bool = False) -> None:
         """Tier 0 finds out what is wrong with the access: here it is only seen that something is."""
         if self.dead:
             return
@@ -219,7 +220,7 @@ class RegionBuilder(Builder):
     # ------------------------------------------------------------ the region
 
     def _candidates(self) -> list[int]:
-        """Blocks that an indirect jump may lead to: behind a jump (a call's return), and where no other way leads."""
+        """Blocks that any indirect jump may lead to: behind a jump (a call's return), and where no other way leads."""
         direct = {target for flow in self._flows.values() for target, _ in flow.edges}
         behind = {flow.returns_to for flow in self._flows.values()}
         entry = self._blocks[0].pc
@@ -227,11 +228,12 @@ class RegionBuilder(Builder):
         return places[:MOST_CANDIDATES]
 
     def _assemble(self) -> Region:
-        candidates = self._candidates()
-        indirect: set[int] = set()
+        places = self._candidates()
+        indirect: dict[int, list[int]] = {}
         for flow in self._flows.values():
+            candidates = [pc for pc in flow.seen if pc in self._flows] if flow.seen else places
             for op, count in flow.indirect:
-                indirect.add(id(op))
+                indirect[id(op)] = candidates
                 flow.edges += [(target, count) for target in candidates]
         entry = self._blocks[0].pc
         headers, order = self._depth_first(entry)
@@ -246,7 +248,7 @@ class RegionBuilder(Builder):
         start = self._prologue(bias)
         for op in body:
             if id(op) in indirect:
-                self._compare(op, candidates)
+                self._compare(op, indirect[id(op)])
             self.ops.append(op)
             if op.name == "label" and op.labels[0] in heads:
                 self._test_budget(heads[op.labels[0]], bias)

@@ -67,16 +67,18 @@ class RegionCompiler:
         pipeline: str = "middle",
         level: int = 2,
         checks: str = "guard",
+        verified: bool = True,
     ) -> None:
         """isa: its folder under `build`, or loaded already.
 
         checks  "guard": the host refuses what the guest may not access (runtime/core/guard.py), in a memory of
                 2**ADDRESS_BITS bytes or all that the guest can address.  "byte": the permission table is looked at
+        verified  TCG is checked to be legal before it is lowered: a twentieth of the time
         """
         if isinstance(isa, str):
             isa = load_isa((build or Path("build")) / isa)
         self.isa = isa
-        self.pipeline, self.level, self.checks = pipeline, level, checks
+        self.pipeline, self.level, self.checks, self.verified = pipeline, level, checks, verified
         self._avx = has_avx()
         self._translate = isa.module("translate")
         self._native = read_symbols(isa.blob_path)
@@ -101,7 +103,9 @@ class RegionCompiler:
         straighten(function)
         remove_dead(function)
         mark("optimize")
-        ir = module_text([RegionLowering(verify(function), self._native, self.checks == "guard", self._avx)], "")
+        if self.verified:
+            verify(function)
+        ir = module_text([RegionLowering(function, self._native, self.checks == "guard", self._avx)], "")
         mark("lower")
         data = compile_region(ir, self.pipeline, self.level)
         mark("llvm")

@@ -1,8 +1,8 @@
 """Which blocks are compiled together with a hot one: those that control goes to from it, as counted so far.
 
-The blocks of tier 0 know how often they were entered (count records) and, by the jump slots that are linked, where they
-went.  A region is built of the blocks from which control comes back to its first, for they are the loops around it, and
-then of what else is hot: calls, the code behind them, inner loops.
+The blocks of tier 0 know how often they were entered (count records) and, by the jump slots that are linked and by what
+indirect jumps leave behind them, where they went.  A region is built of the blocks from which control comes back to its
+first, for they are the loops around it, and then of what else is hot: calls, the code behind them, inner loops.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 
 from runtime.tcg.region import MOST_BLOCKS, RegionBlock, RegionRequest
-from runtime.tcg.tb import COUNT_RECORD, TB, TB_OUTGOING
+from runtime.tcg.tb import COUNT_RECORD, SEEN_TARGETS, TB, TB_OUTGOING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,13 +30,14 @@ _ALL_ONES = (1 << 64) - 1
 _HEADER = struct.Struct("<9Q")
 _OUTGOING = struct.Struct(f"<{TB_OUTGOING}Q")
 _COUNTS = struct.Struct("<2Q")
+_SEEN = struct.Struct(f"<{SEEN_TARGETS}Q")
 _WORD = struct.Struct("<Q")
 
 
 class Node:
     """A block of tier 0 as the choice of regions sees it."""
 
-    __slots__ = ("address", "alive", "cflags", "counted", "end", "flags", "heat", "icount", "pc", "targets")
+    __slots__ = ("address", "alive", "cflags", "counted", "end", "flags", "heat", "icount", "pc", "seen", "targets")
 
     def __init__(self, cache: CodeCache, address: int) -> None:
         """The block at a host address of the cache."""
@@ -49,16 +50,20 @@ class Node:
         if self.counted:
             remaining, base = _COUNTS.unpack_from(code, at + TB["bytes"] + COUNT_RECORD["remaining"])
             self.heat = base - remaining & _ALL_ONES
-        #: blocks that its jumps are linked to
+        #: where its last jump goes to, if that is an indirect one to few places
+        seen = _SEEN.unpack_from(code, at + _WORD.unpack_from(code, at + TB["seen"])[0])
+        self.seen = () if all(seen) else tuple(pc for pc in seen if pc)
+        #: blocks that its jumps lead to
         self.targets = [
             _WORD.unpack_from(code, slot - cache.code_address)[0] - TB["bytes"]
             for slot in _OUTGOING.unpack_from(code, at + TB["outgoing"])
             if slot
         ]
+        self.targets += [block for block in (cache.find(pc, self.flags) for pc in self.seen) if block]
 
     def block(self, memory: GuestMemory) -> RegionBlock:
         """What a request says of it."""
-        return RegionBlock(self.pc, bytes(memory.view[self.pc : self.end]), min(self.heat, COMPILED))
+        return RegionBlock(self.pc, bytes(memory.view[self.pc : self.end]), min(self.heat, COMPILED), self.seen)
 
 
 class Former:

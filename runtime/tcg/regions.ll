@@ -141,7 +141,12 @@ exit:
 define hidden void @region_guard(ptr %tcg, ptr %guard, i64 %page) nounwind {
   call void @engine_lock(ptr %tcg)
   %link = getelementptr i8, ptr %guard, i64 $guard_link
-  call void @tb_link_page(ptr %tcg, ptr %guard, ptr %link, i64 %page)
+  %start.at = getelementptr i8, ptr %guard, i64 $guard_pc
+  %start = load i64, ptr %start.at
+  %size.at = getelementptr i8, ptr %guard, i64 $guard_size
+  %size = load i64, ptr %size.at
+  %end = add i64 %start, %size
+  call void @tb_link_page(ptr %tcg, ptr %guard, ptr %link, i64 %page, i64 %start, i64 %end)
   call void @engine_unlock(ptr %tcg)
   ret void
 }

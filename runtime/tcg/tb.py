@@ -33,6 +33,8 @@ def _layout(fields: Iterable[tuple[str, int]]) -> MappingProxyType[str, int]:
 #: blocks that one block can be linked to at a time; it is cut before it has more jump slots (one past these would
 #: work, unlinked, through tb_find_slow)
 TB_OUTGOING = 16
+#: targets of its last, indirect jump that a block remembers: a power of two
+SEEN_TARGETS = 4
 #: most guest instructions in a block
 TB_MAX_INSTRUCTIONS = 64
 #: most bytes of op records in a block
@@ -71,8 +73,10 @@ TB = _layout(
         ("hash_prev", 8),
         ("incoming", 8),  # first JumpSlot linked to this block
         ("outgoing", 8 * TB_OUTGOING),  # linked JumpSlots of this block, 0 where none
-        ("page0", 32),  # a PageLink for the page of its first byte
-        ("page1", 32),  # and for the page of its last byte, when that is another (tb = 0 otherwise)
+        ("page0", 48),  # a PageLink for the page of its first byte
+        ("page1", 48),  # and for the page of its last byte, when that is another (tb = 0 otherwise)
+        ("place", 8),  # machines: where in RAM its first byte is
+        ("seen", 8),  # where in it, behind its records, SEEN_TARGETS pcs begin that an indirect jump went to (or 0)
         ("counted", 8),  # bytes of the count record that its records begin with, 0 if it has none
         # While it is generated, what the decoder said of the last delayed instruction:
         ("delayed_kind", 8),  # DELAYED_*
@@ -80,7 +84,8 @@ TB = _layout(
     ]
 )
 
-PAGE_LINK = _layout([("next", 8), ("prev", 8), ("tb", 8), ("page", 8)])
+#: start, end: the bytes of the page that the block was made from, as places in memory; they may reach beyond the page
+PAGE_LINK = _layout([("next", 8), ("prev", 8), ("tb", 8), ("page", 8), ("start", 8), ("end", 8)])
 
 JUMP_SLOT = _layout(
     [
@@ -137,8 +142,30 @@ TCG_CONTEXT = _layout(
         ("hot_exit", 8),  # non-zero: native code is left when a block becomes hot
         ("hot_ring", 8),  # host address of HOT_RING block addresses, 0 where free
         ("hot_next", 8),  # entries of the ring tried so far
+        # Machines only:
+        ("ram", 8),  # host address of RAM_RECORDs
+        ("ram_count", 8),
+        # Called for what is no RAM: (env, physical address, bytes, value) -> BUS_*; env.bus_value is what was read
+        ("bus_read", 8),
+        ("bus_write", 8),
+        ("threaded", 8),  # non-zero: vCPUs run side by side
+        ("breakpoints", 8),  # host address of sorted virtual addresses that Python wants to see before they run
+        ("breakpoint_count", 8),
     ]
 )
+
+#: a run of physical addresses that is host memory
+RAM_RECORD = _layout(
+    [
+        ("start", 8),  # physical
+        ("end", 8),
+        ("host", 8),  # host address of its first byte
+        ("place", 8),  # of its first byte: all RAM has places one after the other, where blocks and pages are entered
+        ("writable", 8),
+    ]
+)
+# What the bus callbacks return.
+BUS_DONE, BUS_NOBODY, BUS_FAILED = 0, 1, 2
 
 #: the op record that counts how often a block is entered; a compiled region is installed as its handler
 COUNT_RECORD = _layout([("handler", 8), ("remaining", 8), ("base", 8)])
@@ -148,6 +175,9 @@ HOT_RING = 256
 GUARD = MappingProxyType(
     {"pc": TB["pc"], "size": TB["size"], "link": TB["size"] + 8, "bytes": TB["size"] + 8 + PAGE_LINK["bytes"]}
 )
+
+#: functions that the code of a machine calls, each with env first
+MACHINE = _layout([("load", 8), ("store", 8), ("compare_exchange", 8), ("flush", 8), ("clock", 8)])
 
 #: an access log: bytes used, then for each access this and the bytes found there, padded to whole words
 ACCESS = _layout([("address", 8), ("size", 8), ("access", 8)])

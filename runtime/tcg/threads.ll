@@ -190,7 +190,7 @@ entry:
   %vcpus = load ptr, ptr %vcpus.at
   %count.at = getelementptr i8, ptr %tcg, i64 $tcg_vcpu_count
   %count = load i64, ptr %count.at
-  %alone = icmp ule i64 %count, 1
+  %alone = call i1 @world_alone(ptr %tcg)
   br i1 %alone, label %yes, label %shared
 
 shared:

@@ -214,6 +214,20 @@ def test_match() -> None:
     )
 
 
+def test_a_match_of_many_numbers_is_searched_by_halves() -> None:
+    order = [6, 1, 9, 4, 0, 3, 8]
+    cases = "".join(f"            {number}: X[{number}] = 0\n" for number in order)
+    text = probe(f"""
+        match rs1:
+{cases}            else: X[2] = 0
+    """)
+    first, *rest = (line.strip() for line in text.splitlines())
+    assert first == "if (<rs1> ult 4'5):"
+    assert rest.count("else:") == 8  # each half has an `else` of its own
+    tests = [line for line in rest if " eq " in line]
+    assert tests == [f"if (<rs1> eq {number}'5):" for number in (0, 1, 3, 4, 6, 8, 9)]
+
+
 def test_raise() -> None:
     """`on exception` fixes what is raised with a code; missing values are 0."""
     assert probe(

@@ -169,6 +169,7 @@ def test_aliases() -> None:
 
 SYSTEM = f"""
     reg    base : word {{ LOW 3:0 }}
+    regs   cells[4] : word
     input  WIRE : bit
     field  csr : CSR
     sysregs CSR[12] : word  missing raise Illegal
@@ -181,6 +182,8 @@ SYSTEM = f"""
         0x306 counter, 0x307 counterh  read INSTRET[31:0]
         0x308 ours    read base + 1  write v: base = v - 1
         0x309 kept    ro
+        0x310 file0-3 at i  read cells[i] write v: cells[i] = v
+        0x320 none3-6 ro = 0
     insn read  "csr 00000 000 rd 1110011" "read {{rd}}, {{csr}}" : X[rd] = CSR[csr]
     insn write "csr rs1 001 00000 1110011" "write {{csr}}, {{rs1}}" : CSR[csr] = X[rs1]
     {FRAME}
@@ -207,14 +210,16 @@ def test_system_registers() -> None:
             "  return ($base and 15'32)",
             "if (address eq 773'12):",
             "  return zext(?WIRE, 32)",
-            "if (address eq 774'12):",
-            "  return INSTRET()[0+32]",
-            "if (address eq 775'12):",
+            "if ((address sub 774'12) ult 2'12):",
             "  return INSTRET()[0+32]",
             "if (address eq 776'12):",
             "  return ($base add 1'32)",
             "if (address eq 777'12):",
             "  return $kept",
+            "if ((address sub 784'12) ult 4'12):",
+            "  return cells[(address sub 784'12)[0+2]]",
+            "if ((address sub 800'12) ult 4'12):",
+            "  return 0'32",
             "raise Illegal()",
         ]
     )
@@ -239,14 +244,17 @@ def test_system_registers() -> None:
             "  return",
             "if (address eq 773'12):",
             "  return",
-            "if (address eq 774'12):",
-            "  return",
-            "if (address eq 775'12):",
+            "if ((address sub 774'12) ult 2'12):",
             "  return",
             "if (address eq 776'12):",
             "  $base = (value sub 1'32)",
             "  return",
             "if (address eq 777'12):",
+            "  return",
+            "if ((address sub 784'12) ult 4'12):",
+            "  cells[(address sub 784'12)[0+2]] = value",
+            "  return",
+            "if ((address sub 800'12) ult 4'12):",
             "  return",
             "raise Illegal()",
         ]
@@ -342,7 +350,9 @@ def test_hooks_and_tests() -> None:
     assert body(checked.hooks["exception"].body) == (
         "$cause = zext(((code eq 5'5) ? (code add zext(@P, 5)) : code), 32)\ngoto 8192'32"
     )
-    assert body(checked.hooks["translate"].body) == ("if (acc eq 2'2):\n  raise Fault(va)\nreturn va, 12'8, 7'3")
+    assert body(checked.hooks["translate"].body) == (
+        "if (acc eq 2'2):\n  raise Fault(va)\nreturn zext(va, 64), 12'8, 7'3"
+    )
     assert [(found.asm, found.word) for found in checked.tests] == [
         ("probe x1, x2, 3", 0x00310093),
         ("probe x1, x2, 3", None),

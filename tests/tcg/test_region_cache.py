@@ -98,7 +98,7 @@ def test_another_generation_of_native_code_has_other_entries(run: Run, monkeypat
 
 def request(number: int, size: int = 16) -> tuple[RegionRequest, RegionAnswer]:
     """Some region."""
-    block = RegionBlock(0x1000 + 4 * number, bytes([number & 0xFF]) * size, 5)
+    block = RegionBlock(0x1000 + 4 * number, bytes([number & 0xFF]) * size, 5, (0x2000, 0x3000))
     return RegionRequest(block.pc, 0, (block,)), RegionAnswer(bytes(1000), 0, 4, 0.1)
 
 

@@ -14,7 +14,7 @@ from tests.api.guest import CODE, DATA, PROGRAM
 from tests.tcg.test_cache import resident
 from tests.tools import require_build
 
-#: prints nothing, computes much: an inner loop, calls, loads and stores, an indirect jump through a table
+#: prints nothing, computes much: an inner loop, calls, loads and stores
 NESTED = f"""
     li   s0, {DATA}
     li   s1, 300
@@ -43,6 +43,44 @@ mix:
 even:
     srli t0, a0, 3
     add  a0, a0, t0
+    ret
+"""
+#: a call through a pointer, always the same, and a jump through a table to one of eight places
+POINTERS = """
+    la   s0, callee
+    li   s1, 600
+    li   a0, 1
+again:
+    jalr s0
+    andi t0, s1, 7
+    slli t0, t0, 3
+    la   t1, table
+    add  t1, t1, t0
+    jr   t1
+table:
+    addi a0, a0, 1
+    j    join
+    addi a0, a0, 2
+    j    join
+    addi a0, a0, 3
+    j    join
+    addi a0, a0, 4
+    j    join
+    addi a0, a0, 5
+    j    join
+    addi a0, a0, 6
+    j    join
+    addi a0, a0, 7
+    j    join
+    addi a0, a0, 8
+    j    join
+join:
+    addi s1, s1, -1
+    bnez s1, again
+    ecall
+callee:
+    slli a1, a0, 3
+    xor  a0, a0, a1
     ret
 """
 #: every round stores its own next addition into code that is long hot
@@ -110,14 +148,22 @@ def state(emulator: Emulator) -> tuple[object, ...]:
 
 @pytest.mark.parametrize("threshold", [1, 2, 7, 100])
 @pytest.mark.parametrize("size", [8, 256])
-@pytest.mark.parametrize("text", [PROGRAM, NESTED], ids=["program", "nested"])
+@pytest.mark.parametrize("text", [PROGRAM, NESTED, POINTERS], ids=["program", "nested", "pointers"])
 def test_compiled_code_does_what_tier_0_does(make: Make, text: str, threshold: int, size: int) -> None:
     plain, compiled = make(text, 0), make(text, threshold, size)
     assert plain.run().kind is compiled.run().kind
     assert state(plain) == state(compiled)
     assert plain._tcg.cache.tier is None
-    if text is NESTED:
+    if text is not PROGRAM:
         assert tier(compiled).statistics.compiled > 0
+
+
+def test_what_a_pointer_always_points_to_is_compiled_with_the_call(make: Make) -> None:
+    one = make(POINTERS, 50)
+    one.run()
+    callee = one.regs.s0
+    together = [region.pcs for region in tier(one).regions.ready.values() if len(region.pcs) > 1]
+    assert any(callee in pcs for pcs in together)
 
 
 def test_instructions_are_counted_exactly(make: Make) -> None:

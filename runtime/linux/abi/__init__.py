@@ -18,6 +18,7 @@ MACHINES: dict[tuple[int, int, bool], str] = {
     (8, 32, True): "mips",
     (8, 32, False): "mipsel",
     (40, 32, False): "arm",
+    (62, 64, False): "x86_64",
     (243, 32, False): "riscv32",
     (243, 64, False): "riscv64",
 }
@@ -34,7 +35,6 @@ MACHINE_NAMES: dict[int, str] = {
     40: "arm",
     42: "sh4",
     43: "sparc64",
-    62: "x86_64",
     76: "cris",
     183: "aarch64",
     189: "microblaze",

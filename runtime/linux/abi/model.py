@@ -63,6 +63,16 @@ class SignalFrame:
     head_bytes: int = 0
     #: where the handler's own address goes, if it looks for it in a register
     handler: Register | None = None
+    #: siginfo stands in the context's bytes, at this offset, not before them; rt_sigreturn finds the context at the
+    #: stack pointer, for the handler's return has taken the head away
+    info_offset: int | None = None
+    #: the return address is the first word of the head
+    return_on_stack: bool = False
+    #: bytes below the stack pointer that are the interrupted function's
+    red_zone: int = 0
+    #: offset in ucontext -> what always stands there, 8 bytes; and -> the offset of what it points to
+    words: Mapping[int, int] = MappingProxyType({})
+    pointers: Mapping[int, int] = MappingProxyType({})
 
 
 @record
@@ -86,6 +96,8 @@ class Abi:
     constants: Mapping[str, int]  # O_*, MAP_*, SIG* ...: the guest's values
     definitions: Mapping[str, str]  # structure name -> definition (see Struct)
     thread_pointer: Register | None = None
+    #: arch_prctl's codes that set and get a register
+    base_registers: Mapping[tuple[int, int], Register] = MappingProxyType({})
     platform: str | None = None  # AT_PLATFORM
     hardware_capabilities: int = 0  # AT_HWCAP
     hardware_probe: Mapping[int, int] = MappingProxyType({})  # key -> value, where there is a call that asks for it
@@ -132,7 +144,10 @@ class Abi:
         """The layout of structure `name`."""
         found = self.structs.get(name)
         if found is None:
-            found = self.structs[name] = Struct(self.definitions[name], self.long_bytes, self.big_endian)
+            definition = self.definitions[name]
+            fields = definition.removeprefix("packed ")
+            found = Struct(fields, self.long_bytes, self.big_endian, 8 if fields == definition else 1)
+            self.structs[name] = found
         return found
 
     def host_struct(self, name: str) -> Struct:

@@ -100,6 +100,16 @@ def lchown(thread: Thread, path: int, user: int, group: int) -> int:
 
 
 @system_call("path pointer")
+def stat(thread: Thread, path: int, address: int) -> int:
+    return paths.write_stat(thread, address, paths.status_of(thread, AT_FDCWD, path, 0))
+
+
+@system_call("path pointer")
+def lstat(thread: Thread, path: int, address: int) -> int:
+    return paths.write_stat(thread, address, paths.status_of(thread, AT_FDCWD, path, paths.AT_SYMLINK_NOFOLLOW))
+
+
+@system_call("path pointer")
 def stat64(thread: Thread, path: int, address: int) -> int:
     return paths.write_stat(thread, address, paths.status_of(thread, AT_FDCWD, path, 0), "stat64")
 
@@ -127,6 +137,19 @@ def utimes(thread: Thread, path: int, address: int) -> int:
     return futimesat(thread, AT_FDCWD, path, address)
 
 
+@system_call("path pointer")
+def utime(thread: Thread, path: int, address: int) -> int:
+    """Whole seconds, of access and of change; without them the present."""
+    times = None
+    if address:
+        layout = thread.process.abi.struct("utimbuf")
+        fields = layout.unpack(thread.memory.read(address, layout.size))
+        times = (fields["actime"] * _NSEC, fields["modtime"] * _NSEC)
+    found, directory = locate(thread.process, AT_FDCWD, read_path(thread.process, path))
+    os.utime(found, ns=times, dir_fd=directory) if times else os.utime(found, dir_fd=directory)
+    return 0
+
+
 @system_call("dirfd path pointer")
 def futimesat(thread: Thread, dirfd: int, path: int, address: int) -> int:
     process, layout = thread.process, thread.process.abi.struct("timeval")
@@ -140,6 +163,22 @@ def futimesat(thread: Thread, dirfd: int, path: int, address: int) -> int:
     found, directory = locate(process, dirfd, read_path(process, path))
     os.utime(found, ns=times, dir_fd=directory) if times else os.utime(found, dir_fd=directory)
     return 0
+
+
+@system_call("fd pointer unsigned")
+def getdents(thread: Thread, fd: int, address: int, count: int) -> int:
+    """getdents64's entries, which have just the bytes: the type stands last, not before the name."""
+    size = paths.getdents64(thread, fd, address, count)
+    layout, order = thread.process.abi.struct("dirent64"), thread.process.abi.byte_order
+    data = bytearray(thread.memory.read(address, size, 0))
+    kind = layout.offsets["type"]
+    at = 0
+    while at < size:
+        end = at + int.from_bytes(data[at + kind - 2 : at + kind], order)
+        data[at + kind : end] = data[at + kind + 1 : end] + data[at + kind : at + kind + 1]
+        at = end
+    thread.memory.write(address, data)
+    return size
 
 
 # ------------------------------------------------------------ descriptors
@@ -197,7 +236,7 @@ def poll(thread: Thread, address: int, count: int, milliseconds: int) -> int:
     return polling.poll_table(thread, address, count, span)
 
 
-@system_call("int pointer pointer pointer pointer", "_newselect")
+@system_call("int pointer pointer pointer pointer", "_newselect", "select")
 def newselect(thread: Thread, count: int, read: int, write: int, special: int, timeout: int) -> int:
     span = None
     if timeout:
@@ -277,6 +316,22 @@ def time_(thread: Thread, address: int) -> int:
 def sigreturn(thread: Thread) -> int:
     """What a handler without SA_SIGINFO returns by: its frame is like the others here."""
     return signals.rt_sigreturn(thread)
+
+
+@system_call("int word")
+def arch_prctl(thread: Thread, code: int, value: int) -> int:
+    """Set or get the base of a segment, which a program has no instruction for."""
+    abi = thread.process.abi
+    for (setting, getting), register in abi.base_registers.items():
+        if code == setting:
+            if value >= thread.memory.size:
+                raise fail(errno.EPERM)
+            thread.set(register, value)
+            return 0
+        if code == getting:
+            thread.memory.write(value, thread.get(register).to_bytes(abi.long_bytes, abi.byte_order))
+            return 0
+    raise fail(errno.EINVAL)
 
 
 @system_call("pointer", "set_tls", "set_thread_area")

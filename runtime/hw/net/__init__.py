@@ -1,0 +1,1 @@
+"""What is behind a network card: a user-mode network, sockets, tap."""

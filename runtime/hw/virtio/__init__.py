@@ -1,0 +1,1 @@
+"""Virtio 1.2: queues, transports, and one file a device."""
