@@ -292,8 +292,17 @@ class InstructionMaker:
             options.delayed,
             options.restartable,
             source.name.pos if isinstance(decl, tree.Insns) else encoding.pos,
+            self._undefined(options),
             tails if bound else (),
         )
+
+    def _undefined(self, options: tree.InsnOptions) -> tuple[str, ...]:
+        """Single registers that `undefined` names."""
+        for name in options.undefined:
+            if name.name not in self.program.module.regs:
+                hint = self.program.suggest(name.name, self.program.module.regs)
+                self.program.error(name.pos, f"'{name.name}' is no register", help=hint)
+        return tuple(name.name for name in options.undefined)
 
     def _bind(
         self,

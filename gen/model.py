@@ -615,6 +615,7 @@ class Instruction:
     delayed: bool
     restartable: bool
     pos: Pos
+    undefined: tuple[str, ...] = ()  # registers that the manual leaves undefined
     tails: tuple[Pattern, ...] = ()  # of each operand: the instruction's own units behind the operand's
 
     @property

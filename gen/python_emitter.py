@@ -270,6 +270,8 @@ class ModulePrinter:
                 self._operands.use(operand, kind, instruction.body, instruction.pos) for operand in instruction.operands
             ]
             arguments.append(Keyword("variable=", variable(uses, instruction.tails)))
+        if instruction.undefined:
+            arguments.append(Keyword("undefined=", tuple_of(map(quoted, instruction.undefined))))
         return statement(f"{quoted(instruction.name)}: ", call("Instruction", *arguments), ",", 1)
 
     def _table(self, name: str, rows: Iterable[tuple[str, Doc]]) -> list[str]:

@@ -659,6 +659,7 @@ class InsnOptions:
     when: Expr | None = None
     space: Name | None = None
     bindings: tuple[Binding, ...] = ()
+    undefined: tuple[Name, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -348,6 +348,7 @@ class TreeBuilder(BodyBuilder):
             seen.get("when"),
             self._name(seen["in"]) if "in" in seen else None,
             seen.get("with", ()),
+            seen.get("undefined", ()),
         )
 
     def asm(self, c: Children) -> tree.AsmAlias:

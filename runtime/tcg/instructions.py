@@ -25,6 +25,7 @@ class Instruction:
     emit: Callable[[Builder, Any], None]
     fields: Callable[[int], Any]  # from the fetch integer
     guard: Callable[[Builder, Any], Value] | None = None  # `where` and `when`: 1 if this encoding applies
+    undefined: tuple[str, ...] = ()  # registers whose new values the manual leaves open: comparisons pass over them
     variable: Variable | None = None  # operands of sub-tables; `length` is then that of what comes before them
 
 
