@@ -1,4 +1,4 @@
-"""x86-64's instructions against Unicorn: one at a time, with random prefixes, operands, flags and memory."""
+"""i386's and x86-64's instructions against Unicorn: one at a time, with random prefixes, operands, flags and memory."""
 
 from __future__ import annotations
 
@@ -25,24 +25,7 @@ CODE, DATA, SIZE = 0x123000, 0x40000, 0x10000
 MIDDLE = DATA + SIZE // 2
 #: random bytes on either side of MIDDLE, where pointers point
 NEAR = 0x200
-REGISTERS = [
-    "RAX",
-    "RCX",
-    "RDX",
-    "RBX",
-    "RSP",
-    "RBP",
-    "RSI",
-    "RDI",
-    "R8",
-    "R9",
-    "R10",
-    "R11",
-    "R12",
-    "R13",
-    "R14",
-    "R15",
-]
+REGISTERS = ("RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI", *(f"R{number}" for number in range(8, 16)))
 FLAGS = {"CF": 0, "PF": 2, "AF": 4, "ZF": 6, "SF": 7, "OF": 11}
 DIRECTION = 10
 CORNERS = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF, (1 << 63) - 1)
@@ -71,29 +54,16 @@ LEFT_OUT = {
     "popf": "sets system flags",
     "syscall": "raises", "int": "raises", "int3": "raises", "hlt": "raises", "ud2": "raises",
     "ldmxcsr": "Unicorn takes reserved bits",
+    "mov_S_E": "Unicorn has its own segments", "mov_E_S": "Unicorn has its own segments",
+    "mov_m_S": "Unicorn has its own segments", "prefetchw": "another processor",
     "clflush": "Unicorn refuses prefixes before it",
     "fxsave": "shows what the x87 unit holds", "fxrstor": "sets it",
     **dict.fromkeys(("cmpps", "cmppd", "cmpss", "cmpsd"), "Unicorn refuses predicates above 7"),
 }  # fmt: skip
 #: near branches and the stack behind 66: Intel's processors ignore it, Unicorn does as AMD's
 AMD = frozenset(
-    [
-        "call_E",
-        "call32",
-        "ret",
-        "ret_k",
-        "jmp8",
-        "jmp32",
-        "jmp_E",
-        "jcc8",
-        "jcc32",
-        "jcxz",
-        "loop",
-        "loope",
-        "loopne",
-        "leave",
-        "enter",
-    ]
+    ("call_E", "call32", "ret", "ret_k", "jmp8", "jmp32", "jmp_E", "jcc8", "jcc32")
+    + ("jcxz", "loop", "loope", "loopne", "leave", "enter")
 )
 #: with 66 and REX.W Unicorn takes 66; results of shifts further than the operand are undefined
 SIXTEEN = frozenset(["popcnt", "shld", "shrd", "bswap"])
@@ -102,22 +72,26 @@ SIXTEEN = frozenset(["popcnt", "shld", "shrd", "bswap"])
 class Pair:
     """Both machines."""
 
-    def __init__(self) -> None:
-        self.isa = load_isa(ROOT / "build" / "x86_64")
+    def __init__(self, name: str) -> None:
+        self.long = name == "x86_64"
+        self.bits = 64 if self.long else 32
+        self.isa = load_isa(ROOT / "build" / name)
         self.translate = self.isa.module("translate").INSTRUCTIONS
         self.syntax = self.isa.module("syntax").SYNTAX
         self.decoder = Decoder(self.syntax)
-        self.memory = GuestMemory(64)
+        self.memory = GuestMemory(self.bits)
         self.tcg = Tcg(self.isa, self.memory)
         self.cpu = TcgVcpu(self.tcg)
         self.memory.map(CODE, 0x1000, 7)
         self.memory.map(DATA, SIZE, 3)
-        self.theirs = unicorn.Uc(unicorn.UC_ARCH_X86, unicorn.UC_MODE_64)
+        self.theirs = unicorn.Uc(unicorn.UC_ARCH_X86, unicorn.UC_MODE_64 if self.long else unicorn.UC_MODE_32)
         self.theirs.mem_map(CODE, 0x1000)
         self.theirs.mem_map(DATA, SIZE)
         self.theirs.hook_add(unicorn.UC_HOOK_INTR, self._interrupt)
         self.raised = False
-        self.ids = [getattr(x86_const, f"UC_X86_REG_{name}") for name in REGISTERS]
+        self.names = REGISTERS if self.long else [f"E{register[1:]}" for register in REGISTERS[:8]]
+        self.ids = [getattr(x86_const, f"UC_X86_REG_{register}") for register in self.names]
+        self.pc = x86_const.UC_X86_REG_RIP if self.long else x86_const.UC_X86_REG_EIP
 
     def close(self) -> None:
         self.cpu.close()
@@ -147,11 +121,16 @@ class Pair:
         self.cpu.pc = CODE
         fault = Exit(cpu_exec(self.cpu, 1)) == Exit.EXCEPTION
         error = self._theirs(code, values, vectors, flags, data)
-        pc = self.theirs.reg_read(x86_const.UC_X86_REG_RIP)
+        pc = self.theirs.reg_read(self.pc)
         if error == unicorn.UC_ERR_FETCH_UNMAPPED or (error is None and not self.raised and pc == CODE):
             return None  # it went where no code is, or Unicorn did not run it
         if fault != (error is not None or self.raised):
-            high = self.cpu.exception == 14 and fault and not -(1 << 47) <= _signed(self.cpu.arguments[0]) < 1 << 47
+            high = (
+                self.long
+                and self.cpu.exception == 14
+                and fault
+                and not -(1 << 47) <= _signed(self.cpu.arguments[0]) < 1 << 47
+            )
             return None if high else f"fault: ours {fault}, theirs {error}"
         if fault:
             return ""
@@ -186,7 +165,7 @@ class Pair:
         undefined = self.translate[decoded.form.name].undefined
         if self.cpu.pc != pc:
             yield f"pc {self.cpu.pc:#x} {pc:#x}"
-        for number, name in enumerate(REGISTERS):
+        for number, name in enumerate(self.names):
             ours, theirs = self.cpu.get("R", number), self.theirs.reg_read(self.ids[number])
             if ours != theirs:
                 yield f"{name} {ours:#x} {theirs:#x}"
@@ -229,18 +208,18 @@ def _lane(random: Random) -> int:
     return random.getrandbits(64)
 
 
-def _code(random: Random, form: Form) -> bytes:
+def _code(random: Random, form: Form, long: bool) -> bytes:
     """An instruction of a form, with prefixes that are often right."""
     before = b""
     if random.random() < 0.2:
         before += b"\x66"
     elif random.random() < 0.3:
         before += random.choice((b"\xf3", b"\xf2"))
-    if random.random() < 0.04:
+    if long and random.random() < 0.04:
         before += b"\x67"
     if _may_lock(form) and random.random() < 0.3:
         before += b"\xf0"
-    if random.random() < 0.5:
+    if long and random.random() < 0.5:
         before += bytes([0x40 | random.getrandbits(4)])
     length = form.encoding.length
     word = form.encoding.value | random.getrandbits(length) & ~form.encoding.mask
@@ -253,7 +232,7 @@ def _compare(pair: Pair, random: Random, rounds: int) -> tuple[Counter[str], lis
     counted: Counter[str] = Counter()
     wrong: list[str] = []
     for _ in range(rounds):
-        code = _code(random, random.choice(forms))
+        code = _code(random, random.choice(forms), pair.long)
         decoded = pair.decoder.decode(code, CODE)
         if decoded is None or _name(decoded.form) in LEFT_OUT or "x87" in decoded.form.source:
             continue
@@ -263,17 +242,17 @@ def _compare(pair: Pair, random: Random, rounds: int) -> tuple[Counter[str], lis
             continue
         if b"\xf0" in code[:3] and not _may_lock(decoded.form):
             continue  # Unicorn aborts at some
-        if name in {"lahf", "sahf"} and any(byte & 0xF0 == 0x40 for byte in code[: decoded.length]):
+        if pair.long and name in {"lahf", "sahf"} and any(byte & 0xF0 == 0x40 for byte in code[: decoded.length]):
             continue  # Unicorn's AH becomes SPL behind REX
         if name == "test" and decoded.values.get("u"):
             continue  # the second encoding of test: Unicorn does not have it
         if name in {"not", "neg"} and b"\xf0" in code[:3]:
             continue  # Unicorn works the flags of a locked neg out from the value before
-        values = [_value(random) for _ in REGISTERS]
+        values = [_value(random) & (1 << pair.bits) - 1 for _ in pair.names]
         values[4] = MIDDLE
         if name in {"movs", "stos", "lods", "scas", "cmps"}:
             values[1] = random.randrange(3)
-        vectors = [_lane(random) | _lane(random) << 64 for _ in REGISTERS]
+        vectors = [_lane(random) | _lane(random) << 64 for _ in pair.names]
         flags = {flag: random.getrandbits(1) for flag in (*FLAGS, "DF")}
         data = bytearray(SIZE)
         data[SIZE // 2 - NEAR : SIZE // 2 + NEAR] = random.randbytes(2 * NEAR)
@@ -286,10 +265,10 @@ def _compare(pair: Pair, random: Random, rounds: int) -> tuple[Counter[str], lis
     return counted, wrong
 
 
-@pytest.fixture(scope="module")
-def pair() -> Iterator[Pair]:
-    require_build("x86_64")
-    made = Pair()
+@pytest.fixture(scope="module", params=["x86_64", "i386"])
+def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
+    require_build(request.param)
+    made = Pair(request.param)
     yield made
     made.close()
 
@@ -309,10 +288,9 @@ def test_many_instructions(pair: Pair, seed: int) -> None:
 
 
 def test_the_comparison_can_fail(pair: Pair) -> None:
-    pair.cpu.set("R", 1, 0)
     data = bytes(SIZE)
     flags = dict.fromkeys((*FLAGS, "DF"), 0)
-    values = [MIDDLE] * 16
-    assert pair.run(bytes.fromhex("4801d8"), values, [0] * 16, flags, data) == ""
-    pair.cpu.set("R", 7, 9)
-    assert list(pair._differences(CODE + 3, bytes.fromhex("4801d8"))) == [f"R9 0x7 {MIDDLE:#x}"]
+    count = len(pair.names)
+    assert pair.run(bytes.fromhex("01d8"), [MIDDLE] * count, [0] * count, flags, data) == ""
+    pair.cpu.set("R", 7, 6)
+    assert list(pair._differences(CODE + 2, bytes.fromhex("01d8"))) == [f"{pair.names[6]} 0x7 {MIDDLE:#x}"]
