@@ -381,6 +381,12 @@ class BodyPrinter:
             self.body(body)
         self._loops.pop()
 
+    def guarded(self, header: Doc, body: Sequence[model.Stmt]) -> None:
+        """A whole body that may be passed over: `for _ in b.guarded(predicate, fields):`."""
+        self.put("for _ in ", header, ":")
+        with self._indented():
+            self.body(body)
+
     def _atomic(self, s: model.Atomic) -> None:
         if isinstance(s.address, model.OperandRead):
             self.put(f"for at in {self._operands[s.address.operand]}.atomic():")

@@ -153,6 +153,9 @@ class Facts:
                     self._set(args[0], args[1])
                 else:
                     self._exclude(args[0], args[1])
+            case "ule" | "ugt" if (condition.name == "ule") == truth and args[1] == 0:
+                assert isinstance(args[0], DecodeValue)
+                self._set(args[0], 0)
             case "and" if truth:
                 self.assume(args[0], True)
                 self.assume(args[1], True)
@@ -194,6 +197,15 @@ class Facts:
         seen[value] = result = self._combine(value, parts)
         return result
 
+    def _may_be(self, value: DecodeValue, number: int) -> bool:
+        """Whether nothing known, of the value or of bits of it, speaks against this number."""
+        if number in self._not_equal.get(value, ()):
+            return False
+        for part, known in self.equal.items():
+            if part.name == "slice" and part.args[0] is value and known != number >> part.offset & mask(part.width):
+                return False
+        return True
+
     def _combine(self, value: DecodeValue, parts: list[int | None]) -> int | None:
         numbers = tuple([part for part in parts if part is not None])
         if len(numbers) == len(parts):
@@ -209,7 +221,7 @@ class Facts:
                 return mask(value.width)
             case "eq" | "ne":
                 a, b = value.args[0], value.args[1]
-                if isinstance(b, int) and isinstance(a, DecodeValue) and b in self._not_equal.get(a, ()):
+                if isinstance(b, int) and isinstance(a, DecodeValue) and not self._may_be(a, b):
                     return int(value.name == "ne")
         return None
 

@@ -122,7 +122,13 @@ class _Elaboration:
             sysregs=tuple(state.sysregs),
             lazy=lazy,
             asm_aliases=tuple(
-                model.AsmAliasDef(d.decl.syntax.value, d.decl.expansion.value, d.decl.pos) for d in module.asm
+                model.AsmAliasDef(
+                    d.decl.syntax.value,
+                    d.decl.expansion.value,
+                    d.decl.pos,
+                    d.decl.space.name if d.decl.space else "",
+                )
+                for d in module.asm
             ),
             tests=tests,
             fused=fused,

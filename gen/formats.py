@@ -24,7 +24,7 @@ def named_formats(program: Program) -> dict[str, Format]:
         if made is not None:
             found[name] = made
     for name, declared in program.module.fields.items():
-        if declared.decl.kind == "enum":
+        if declared.decl.kind in ("enum", "set"):
             enum = _enum(program, declared.decl)
             if enum is not None:
                 found.setdefault(name, enum)
@@ -36,7 +36,7 @@ def field_formats(program: Program, named: dict[str, Format]) -> dict[str, Forma
     found: dict[str, Format] = {}
     for name, declared in program.module.fields.items():
         decl = declared.decl
-        if decl.kind == "enum":
+        if decl.kind in ("enum", "set"):
             made = named.get(name)
         elif decl.kind == "file" and decl.target is not None:
             made = named.get(decl.target.name)
@@ -61,6 +61,8 @@ def _enum(program: Program, decl: tree.FieldDecl) -> Format | None:
     if decl.enum is None or decl.width is None:
         return None
     width = decl.width.value
+    if decl.target is not None:
+        return _set(program, decl, decl.target, width)
     if width > 12:
         program.error(decl.width.pos, f"a field of {width} bits has too many values to name")
         return None
@@ -73,6 +75,19 @@ def _enum(program: Program, decl: tree.FieldDecl) -> Format | None:
         )
         return None
     return enum_format(width, names)
+
+
+def _set(program: Program, decl: tree.FieldDecl, kind: tree.Name, width: int) -> Format | None:
+    """`16 set names "r0-15"`: a name for each bit."""
+    assert decl.enum is not None
+    if kind.name != "set":
+        program.error(kind.pos, f"'{kind.name}' is no kind of field with names", help="write `set`, or leave it out")
+        return None
+    names = tuple(expand_names(program, decl.enum))
+    if len(names) != width:
+        program.error(decl.enum.pos, f"a set of {width} bits has a name for each, these are {len(names)} names")
+        return None
+    return Format("set", table=(names,))
 
 
 def _alias(program: Program, alias: AliasEntity) -> Format | None:

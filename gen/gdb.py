@@ -27,10 +27,12 @@ _TYPE_NAMES = (
     "bool int int8 int16 int32 int64 int128 uint8 uint16 uint32 uint64 uint128 code_ptr data_ptr ieee_half ieee_single "
     "ieee_double i387_ext bfloat16 float long"
 )
+#: a part that reads as 0, written in a table as its number of bits (runtime/debug/description.py)
+NOTHING = ""
 _PREDEFINED = frozenset(_TYPE_NAMES.split())
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 
-Part = tuple[str, int, int]  # register, file or mode of the spec, or "pc"; index; width
+Part = tuple[str, int, int]  # register, file or mode of the spec, "pc", or nothing; index; width
 
 
 @dataclass(slots=True)
@@ -300,6 +302,9 @@ class _Table(SideTable):
         self.known("a register", item, _REGISTER)
         parts = []
         for name in reversed(item.get("parts", [])):
+            if type(name) is int and name > 0:
+                parts.append((NOTHING, 0, name))
+                continue
             part = description.part(name) if isinstance(name, str) else None
             if part is None:
                 self._no_register(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 
 from gen import model
 from gen.evaluate import NotStatic, compile_guards, variables_of
@@ -64,11 +64,11 @@ def field_value(layout: model.FieldLayout, fetch: int) -> int:
     return value
 
 
-def field_mask(layout: model.FieldLayout) -> int:
-    """The fetch bits a field occupies."""
+def field_mask(layout: model.FieldLayout, bits: int = -1) -> int:
+    """The fetch bits a field, or these bits of it, occupies."""
     mask = 0
     for part in layout.slices:
-        mask |= ((1 << part.width) - 1) << part.low
+        mask |= (bits >> part.field_low & ((1 << part.width) - 1)) << part.low
     return mask
 
 
@@ -88,10 +88,42 @@ def _guard_of(expr: model.Expr, pattern: model.Pattern, functions: Mapping[str, 
     def holds(fetch: int, values: Mapping[str, int]) -> bool:
         return evaluate(*(field_value(layout, fetch) for layout in used), *(values[name] for name in names))
 
+    read = _bits_read(expr)
     bits = 0
     for layout in used:
-        bits |= field_mask(layout)
+        bits |= field_mask(layout, read.get(layout.name, -1))
     return Guard(bits, modes, holds)
+
+
+def _conditions(expr: model.Expr) -> Iterator[model.Expr]:
+    """What must hold all together."""
+    match expr:
+        case model.Select(_, condition, then, model.Const(_, 0)) | model.Binary(1, "and", condition, then):
+            yield from _conditions(condition)
+            yield from _conditions(then)
+        case _:
+            yield expr
+
+
+def _bits_read(root: object) -> dict[str, int]:
+    """Of fields of which only some bits are read: those bits."""
+    found: dict[str, int] = {}
+
+    def visit(node: object) -> None:
+        match node:
+            case model.Slice(width, model.FieldRef(_, name), low):
+                found[name] = found.get(name, 0) | ((1 << width) - 1) << low
+            case model.FieldRef(_, name):
+                found[name] = -1
+            case tuple():
+                for item in node:
+                    visit(item)
+            case _ if is_dataclass(node):
+                for part in fields(node):
+                    visit(getattr(node, part.name))
+
+    visit(root)
+    return found
 
 
 def _operand_guard(
@@ -126,8 +158,9 @@ def encoding_of(instruction: model.Instruction, functions: Mapping[str, model.Fu
     encoding = Encoding(instruction.name, instruction.mnemonic, instruction.pattern, instruction)
     candidates = [
         _guard_of(expr, instruction.pattern, functions)
-        for expr in (instruction.where, instruction.when)
-        if expr is not None
+        for guard in (instruction.where, instruction.when)
+        if guard is not None
+        for expr in _conditions(guard)
     ]
     candidates += [_operand_guard(operand, instruction.pattern, functions) for operand in instruction.operands]
     encoding.guards = [guard for guard in candidates if guard is not None]

@@ -7,12 +7,13 @@ through it is a *variant*: a handler of its own that the decoder chooses.  Handl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from gen import model
 from gen.decode_values import FIELD, INDEX, MODE, NEXT_PC, PC, DecodeValue, Facts, Part, Pool
+from gen.guard_records import Guard, Predicate, emit_guard, fields_of, own_fields
 from gen.operand_choices import HEAD, Choice, Slots, all_choices, assume_row, row_fields, settle
 from gen.source import identifier
 from runtime.core.env import ENV
@@ -33,8 +34,11 @@ from runtime.tcg.tb import (
 from runtime.tcg.values import same
 
 #: ways through one instruction that get handlers of their own; past it, only the first decisions do
-MOST_VARIANTS = 64
-FIRST_DECISIONS = 3
+MOST_VARIANTS = 160
+#: … of an instruction that has more of them, those that are asked first (a table of system registers is one question
+#: after the other: its first rows get handlers of their own, the rest share one)
+FIRST_DECISIONS = (16, 3, 0)
+_COMPARISONS = frozenset({"eq", "ne", "ult", "ule", "ugt", "uge", "slt", "sle", "sgt", "sge"})
 RECORD_HEAD = 8  # the handler's address
 #: what the record behind an instruction in one-shot modes is told
 AFTER_FLAGS, AFTER_TARGET = "flags", "target"
@@ -85,6 +89,7 @@ class HandlerBuilder(Builder):
         facts: Facts,
         answers: tuple[bool, ...] = (),
         most_decisions: int = MOST_VARIANTS,
+        guard_records: bool = False,
     ) -> None:
         super().__init__(layout, function, bad_address)
         self.pool = pool
@@ -94,6 +99,9 @@ class HandlerBuilder(Builder):
         self.jump_targets: list[Part] = []
         self._answers = answers
         self._most_decisions = most_decisions
+        #: predicates are the business of a record before this one; what was asked for
+        self._guard_records = guard_records
+        self.asked: tuple[Predicate, object] | None = None
         self._slot_numbers: dict[tuple[DecodeValue, int, bool, bool], int] = {}
         #: a register's offset for writing has a slot of its own even where it equals one for reading: so an encoding
         #: that names a register once, as source and destination, shares the handler of one that names two
@@ -153,6 +161,9 @@ class HandlerBuilder(Builder):
         known = self.facts.value(value)
         if known is not None:
             return known
+        undecided = len(self.decisions) >= self._most_decisions and value.name in _COMPARISONS
+        if undecided and isinstance(value.args[1], int):
+            return self._compare_now(value)
         core, signed = value, False
         if value.name in {"sext", "zext"} and value.widths[0] <= 64 and isinstance(value.args[0], DecodeValue):
             core, signed = value.args[0], value.name == "sext"
@@ -169,9 +180,27 @@ class HandlerBuilder(Builder):
             self.slots.append(Slot(core, bits, stored_signed))
         return self._load_slot(number, width, signed)
 
+    def _compare_now(self, value: DecodeValue) -> Operand:
+        """One of many comparisons nobody decided beforehand: done at run time, so that they share an operand."""
+        operands = tuple([self.operand(part, width) for part, width in zip(value.args, value.widths, strict=True)])
+        return self.emit1(value.name, operands, value.widths, 1)
+
     def _load_slot(self, number: int, width: int, signed: bool = False) -> Temp:
         """Read an operand; `lay_out` replaces its number by its offset."""
         return self.emit1("ld_slot", (), (), width, offset=number, size=self.slots[number].bits, flag=signed)
+
+    # ------------------------------------------------------------ predicates
+
+    def guarded(self, predicate: Predicate, fields: object) -> Iterator[None]:
+        if not self._guard_records:
+            yield from super().guarded(predicate, fields)
+        elif not self.dead:
+            self.asked = predicate, fields
+            yield
+
+    def can_be_passed_over(self) -> bool:
+        """Whether it tells the decoder nothing that depends on its happening."""
+        return self.waiting() is None and (self.ends_block or not self.new_modes())
 
     # ------------------------------------------------------------ register files
 
@@ -300,7 +329,7 @@ class HandlerBuilder(Builder):
         for op in self.ops:
             if op.name == "ld_slot":
                 op.offset = self.slots[op.offset].offset
-            elif op.name == "next" or (op.name == "goto_ptr" and last):
+            elif op.name in ("next", "skip") or (op.name == "goto_ptr" and last):
                 op.size = size
         self.slots = [self.slots[number] for number in kept]
         return size
@@ -314,6 +343,7 @@ class InstructionHandlers:
     instruction: model.Instruction
     #: one for each way its operands' rows may be chosen; one that chooses nothing if it has no operands
     forms: list[Form]
+    guard: Guard | None = None
 
     @property
     def variants(self) -> list[Variant]:
@@ -349,6 +379,8 @@ class HandlerSet:
     functions: list[Function] = field(default_factory=list)
     computed: dict[tuple[str, int], ComputedRows] = field(default_factory=dict)
     _by_text: dict[str, str] = field(default_factory=dict)
+    #: by predicate and the fields it is asked about
+    guards: dict[tuple[Predicate, tuple[tuple[str, int], ...]], Guard] = field(default_factory=dict)
 
     def handler(self, function: Function) -> str:
         """Enter a finished handler; gives the name of its equal if there is one."""
@@ -390,39 +422,52 @@ class HandlerSet:
                 known.assume(condition, True)
 
         length = None if self.prefixes or entry.variable else insn.pattern.length // 8
+        if entry.variable is not None:
+            return InstructionHandlers(name, insn, self._forms(insn, name, entry, fields, pool, known))
+
+        def emit(b: HandlerBuilder) -> None:
+            entry.emit(b, operands)
+
+        def build(guard_records: bool) -> list[tuple[HandlerBuilder, int]]:
+            return self._build(name, emit, length, entry.source, pool, known, insn.restartable, guard_records)
+
+        built = build(guard_records=not self.prefixes)
+        asked = next((b.asked for b, _ in built if b.asked is not None), None)
+        if asked is not None and not all(b.can_be_passed_over() for b, _ in built):
+            built, asked = build(guard_records=False), None
+        guard = None if asked is None else self._guard(*asked, when)
+        return InstructionHandlers(name, insn, [Form((), [self._variant(b, size) for b, size in built])], guard)
+
+    def _forms(
+        self,
+        insn: model.Instruction,
+        name: str,
+        entry: Instruction,
+        fields: Callable[..., Any],
+        pool: Pool,
+        known: Facts,
+    ) -> list[Form]:
+        """Of an instruction with operands: handlers for each choice of rows."""
+        assert entry.variable is not None
+        scratch = HandlerBuilder(self.layout, Function("guard"), None, pool, Facts(), most_decisions=0)
         forms: list[Form] = []
-        for choices in all_choices(entry.variable.uses if entry.variable else ()):
+        for choices in all_choices(entry.variable.uses):
             facts = Facts(known)
-            chosen = dict(field_values(insn, pool))
+            chosen = field_values(insn, pool)
             for layout in (layout for tail in insn.tails for layout in tail.fields):
                 chosen[identifier(layout.name)] = pool.leaf(FIELD, layout.width, identifier(layout.name))
             operands = fields(**chosen)
             if not settle(choices, operands, scratch, pool, facts, Slots()):
                 continue
-            stem = name if not forms and len(choices) == 0 else f"{name}_f{len(forms)}"
-            variants = self._every_variant(stem, entry, operands, length, pool, facts, insn.restartable)
-            forms.append(Form(choices, variants))
+
+            def emit(b: HandlerBuilder, operands: Any = operands) -> None:
+                entry.emit(b, operands)
+
+            stem = f"{name}_f{len(forms)}"
+            built = self._build(stem, emit, None, entry.source, pool, facts, insn.restartable)
+            forms.append(Form(choices, [self._variant(b, size) for b, size in built]))
             self._compute(choices, Slots())
-        return InstructionHandlers(name, insn, forms)
-
-    def _every_variant(
-        self,
-        name: str,
-        entry: Instruction,
-        operands: Any,
-        length: int | None,
-        pool: Pool,
-        known: Facts,
-        restartable: bool,
-    ) -> list[Variant]:
-        def emit(b: HandlerBuilder) -> None:
-            entry.emit(b, operands)
-
-        for most in (MOST_VARIANTS, FIRST_DECISIONS, 0):
-            variants = self._variants(name, emit, length, entry.source, pool, known, most, restartable)
-            if variants is not None:
-                return variants
-        raise AssertionError("without decisions there is one variant")
+        return forms
 
     def _compute(self, choices: tuple[Choice, ...], slots: Slots) -> None:
         """See to it that the operands left open have records."""
@@ -436,7 +481,8 @@ class HandlerSet:
                 self._compute(choice.inner, slots)
 
     def _row_record(self, table: Table, row: Row, slot: int) -> list[Variant]:
-        pool, facts = Pool(), Facts()
+        pool = Pool()
+        facts = self._facts(pool)
         scratch = HandlerBuilder(self.layout, Function("guard"), None, pool, Facts(), most_decisions=0)
         head = pool.leaf(FIELD, table.head_width, HEAD)
         fields = row_fields(row, head, table.head_width, scratch, pool)
@@ -445,13 +491,33 @@ class HandlerSet:
         def emit(b: HandlerBuilder) -> None:
             b.set_operand(slot, row.bind(b, fields).get(), table.width)
 
-        for most in (MOST_VARIANTS, FIRST_DECISIONS, 0):
-            variants = self._variants(f"{row.name}_to_{slot}", emit, None, row.name, pool, facts, most, False)
-            if variants is not None:
-                return variants
-        raise AssertionError("without decisions there is one variant")
+        built = self._build(f"{row.name}_to_{slot}", emit, None, row.name, pool, facts)
+        return [self._variant(b, size) for b, size in built]
 
-    def _variants(
+    def _guard(self, predicate: Predicate, operands: object, when: Callable[[Builder], Value] | None) -> Guard:
+        """The guards of a predicate, made once."""
+        key = predicate, fields_of(operands)
+        found = self.guards.get(key)
+        if found is not None:
+            return found
+        pool, known, name = Pool(), Facts(), f"guard_{len(self.guards)}"
+        if when is not None:
+            scratch = HandlerBuilder(self.layout, Function("guard"), None, pool, Facts(), most_decisions=0)
+            active = when(scratch)
+            if isinstance(active, DecodeValue):
+                known.assume(active, True)
+        own = own_fields(operands, pool)
+
+        def emit(b: HandlerBuilder) -> None:
+            emit_guard(b, predicate, own)
+
+        built = self._build(name, emit, 0, "", pool, known)
+        variants = [self._variant(b, size) if any(op.name == "skip" for op in b.ops) else None for b, size in built]
+        decisions = tuple(tuple(b.decisions) for b, _ in built)
+        found = self.guards[key] = Guard(f"write_{name}", key[1], tuple(variants), decisions)
+        return found
+
+    def _build(
         self,
         name: str,
         emit: Callable[[HandlerBuilder], None],
@@ -459,31 +525,38 @@ class HandlerSet:
         source: str,
         pool: Pool,
         known: Facts,
-        most_decisions: int,
-        restartable: bool,
-    ) -> list[Variant] | None:
-        """Every way through an emitter, or None if there are too many, or one with too many operands."""
-        pending: list[tuple[bool, ...]] = [()]
-        built: list[tuple[HandlerBuilder, int]] = []
-        while pending:
-            answers = pending.pop()
-            if len(built) + len(pending) >= MOST_VARIANTS:
-                return None
-            function = Function(f"h_{name}_{len(built)}")
-            b = HandlerBuilder(self.layout, function, self.bad_address, pool, Facts(known), answers, most_decisions)
-            self.run(b, emit, length, f"{name} {source}", restartable)
-            optimize(function)
-            try:
-                built.append((b, b.lay_out()))
-            except RecordTooLong:
-                if not most_decisions:
-                    raise
-                return None
-            pending += [
-                (*[truth for _, truth in b.decisions[:at]], not b.decisions[at][1])
-                for at in range(len(answers), len(b.decisions))
-            ]
-        return [self._variant(b, size) for b, size in built]
+        restartable: bool = False,
+        guard_records: bool = False,
+    ) -> list[tuple[HandlerBuilder, int]]:
+        """Every way through an emitter; if they are too many, those that a few decisions tell apart."""
+        for most in (MOST_VARIANTS, *FIRST_DECISIONS):
+            pending: list[tuple[bool, ...]] = [()]
+            built: list[tuple[HandlerBuilder, int]] = []
+            fits = True
+            while pending and fits:
+                answers = pending.pop()
+                if len(built) + len(pending) >= MOST_VARIANTS:
+                    fits = False
+                    break
+                function = Function(f"h_{name}_{len(built)}")
+                b = HandlerBuilder(
+                    self.layout, function, self.bad_address, pool, Facts(known), answers, most, guard_records
+                )
+                self.run(b, emit, length, f"{name} {source}", restartable)
+                optimize(function)
+                try:
+                    built.append((b, b.lay_out()))
+                except RecordTooLong:
+                    if not most:
+                        raise
+                    fits = False
+                pending += [
+                    (*[truth for _, truth in b.decisions[:at]], not b.decisions[at][1])
+                    for at in range(len(answers), len(b.decisions))
+                ]
+            if fits:
+                return built
+        raise AssertionError("without decisions there is one variant")
 
     def run(
         self,

@@ -690,6 +690,7 @@ class AsmAliasDef:
     syntax: str
     expansion: str
     pos: Pos
+    space: str = ""  # where its instructions are looked for; "": anywhere
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,6 +135,7 @@ class _Native:
                 name = identifier(space.name)
                 when = getattr(self.module, f"when_{name}")
                 functions.append(native_decoder.space_test(self.layout, name, when))
+        functions += [native_decoder.guard_decoder(self.layout, guard) for guard in self.handlers.guards.values()]
         for handlers in built:
             entry = self.entries[handlers.instruction.name]
             fields = self._fields_class(entry)
@@ -205,6 +206,8 @@ def generate_ir(
     counts["instructions"] = len(built)
     counts["variants"] = sum(len(entry.variants) for entry in built)
     counts["handlers"] = len(handlers)
+    if native.handlers.guards:
+        counts["guards"] = sum(len(guard.variants) for guard in native.handlers.guards.values())
     counts["fused pairs"] = len(fusion.pairs)
     counts["helpers"] = len(module.HELPERS)
     yield "engine", engine_ir(layout)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gen import decisions, model
+from gen.guard_records import Guard
 from gen.handlers import AFTER_FLAGS, AFTER_TARGET, InstructionHandlers, Variant
 from gen.operand_decoder import OperandPrinter, has_prefixes
 from gen.record_builder import DECODER_PARAMETERS, FLAGS, ILLEGAL, TAKEN_SHIFT, RecordBuilder
@@ -39,12 +40,24 @@ def instruction_decoder(
         for holds in b.If(entry.guard(b, fields)):
             if not holds:
                 b.ret((0,))
-    if entry.variable is None and not has_prefixes(layout):
-        b.choose(handlers.variants, pattern.length // 8, {})
+    if entry.variable is not None or has_prefixes(layout):
+        known = fields_class(**{identifier(name): value for name, value in values.items()})
+        OperandPrinter(b, handlers, entry, known).print()
         return function
-    OperandPrinter(
-        b, handlers, entry, fields_class(**{identifier(name): value for name, value in values.items()})
-    ).print()
+    if handlers.guard is not None:
+        b.write_guard(handlers.guard)
+    b.choose(handlers.variants, pattern.length // 8, {})
+    return function
+
+
+def guard_decoder(layout: Layout, guard: Guard) -> Function:
+    """`@write_guard_…(out, flags, fields…)`: the guard record that is needed; gives its size."""
+    function = plain_function(guard.symbol, (64, 64, *(width for _, width in guard.fields)), (64,))
+    out, flags, *values = function.parameters
+    b = RecordBuilder(layout, function, (None, None, flags, out, None, None))
+    for (name, _), value in zip(guard.fields, values, strict=True):
+        b.set_field(name, value)
+    b.choose_guard(guard)
     return function
 
 

@@ -67,7 +67,8 @@ class ModulePrinter:
         self._guards: dict[object, str] = {}
         self._guard_lines: list[list[str]] = []
         self._operands = OperandPrinter(self.context, self._class, self._guard, source_line)
-        self._predicates = {space.name: space.predicate for space in spec.spaces}
+        self._spaces = {space.name: space for space in spec.spaces}
+        self._predicates: dict[str, list[str]] = {}
         #: the mode that says `in a delay slot` is the builder's business
         self._next_modes = [mode for mode in spec.modes if mode.next is not None and mode.name != spec.slot]
 
@@ -190,19 +191,43 @@ class ModulePrinter:
 
     def emitter(self, instruction: model.Instruction) -> list[str]:
         """`def emit_add(b: Builder, f: RdRs1Rs2) -> None:`"""
-        body = instruction.body
-        predicate = self._predicates.get(instruction.space)
-        if predicate is not None and self._has_fields(instruction, predicate):
-            body = (model.If(predicate, body, (), instruction.pos),)
-        written = self.effects.modes_written(body)
+        written = self.effects.modes_written(instruction.body)
         return [
             f"def {emitter_name(instruction)}(b: Builder, f: {self.fields_class(instruction)}) -> None:",
             *self._doc(f"{instruction.name}  {source_line(instruction.pos)}"),
             *(["    b.delayed()"] if instruction.delayed else []),
-            *self._lines(body, (), instruction.pos, lambda printer: printer.bind_operands(instruction.operands)),
+            *self._body(instruction),
             *(line for mode in self._next_modes if mode.name not in written for line in self._next_mode(mode)),
             *(["    b.leave_slot()"] if self.spec.slot and not instruction.delayed else []),
         ]
+
+    def _body(self, instruction: model.Instruction) -> list[str]:
+        """What it does, if its space's predicate holds."""
+        space = self._spaces[instruction.space]
+        if space.predicate is None or not self._has_fields(instruction, space.predicate):
+            return self._lines(
+                instruction.body, (), instruction.pos, lambda printer: printer.bind_operands(instruction.operands)
+            )
+        named = {node.name for node in nodes(space.predicate) if isinstance(node, model.FieldRef)}
+        names = [layout.name for layout in instruction.pattern.fields if layout.name in named]
+        kind = self._class((tuple(map(identifier, names)), (), ()))
+        fields = call(kind, *(f"f.{identifier(name)}" for name in names))
+        function = self._predicate_function(space, kind)
+        printer = BodyPrinter(self.context, instruction.pos)
+        printer.guarded(call("b.guarded", function, fields), instruction.body)
+        return printer.lines
+
+    def _predicate_function(self, space: model.Space, kind: str) -> str:
+        """`def predicate_A32(b: Builder, f: Cond) -> Value:`"""
+        name = f"predicate_{identifier(space.name)}_{kind}"
+        if name not in self._predicates:
+            assert space.predicate is not None
+            self._predicates[name] = [
+                f"def {name}(b: Builder, f: {kind}) -> Value:",
+                *self._doc(f"{space.name}  {source_line(space.pos)}"),
+                *self._lines([model.Return((space.predicate,), space.pos)], (1,), space.pos),
+            ]
+        return name
 
     def _next_mode(self, mode: model.Mode) -> list[str]:
         """What a one-shot mode is for the next instruction, after one that does not set it."""
@@ -303,6 +328,7 @@ class ModulePrinter:
     def module(self) -> str:
         """The whole text."""
         spec = self.spec
+        emitters = [self.emitter(instruction) for instruction in spec.instructions]
         rows = [self._instruction_row(instruction) for instruction in spec.instructions]
         prefixes = [lines for number, prefix in enumerate(spec.prefixes) for lines in self.prefix(number, prefix)]
         decoders: list[list[str]] = []
@@ -334,7 +360,7 @@ class ModulePrinter:
             classes=classes,
             functions=[*(self.function(f) for f in spec.functions.values()), *next_functions],
             hooks=[self._definition("hook", h, h.results, f"on {h.name}  {source_line(h.pos)}") for h in hooks],
-            emitters=[self.emitter(instruction) for instruction in spec.instructions],
+            emitters=[*self._predicates.values(), *emitters],
             prefixes=prefixes,
             prefix_table=self._prefix_table(),
             reset=reset,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from gen import model
 from gen.decode_values import FIELD, INDEX, MODE, NEXT_PC, PC, DecodeValue, Part, replay
+from gen.guard_records import SKIP_OFFSET, Guard
 from gen.handlers import Slot, Variant
 from runtime.core.layout import Layout
 from runtime.tcg.builder import Builder
@@ -13,7 +14,7 @@ from runtime.tcg.engine import DECODED_ENDS_TB, DECODED_FUSIBLE_SHIFT, DECODED_N
 from runtime.tcg.ir import Function, Temp, Value
 from runtime.tcg.operands import Bits, part_of
 from runtime.tcg.ops import mask
-from runtime.tcg.tb import JUMP_SLOT
+from runtime.tcg.tb import JUMP_SLOT, SEEN_TARGETS
 
 #: parameters of @decode_insn and of every @dec_…
 CODE, PC_AT, FLAGS, OUT, TB_AT, INDEX_AT = range(6)
@@ -32,6 +33,8 @@ class RecordBuilder(Builder):
         self._fields: dict[str, Value] = {}
         #: numbers of the handlers that may be fused with a neighbour
         self.fusible: Mapping[str, int] = {}
+        #: bytes of the guard record before this one, if there can be one
+        self._guard_bytes: Value = 0
         flags = parameters[FLAGS]
         if flags is not None:
             self.modes = {m.name: self.slice(flags, 64, m.shift, m.width) for m in layout.modes}
@@ -103,23 +106,66 @@ class RecordBuilder(Builder):
             chosen = [variant for variant in variants if variant.decisions[depth][1] == holds]
             self.choose(chosen, length, dict(done), depth + 1, before)
 
+    def write_guard(self, guard: Guard) -> None:
+        """The record goes behind the guard's, if there is one."""
+        arguments: list[tuple[Value, int]] = [(self.parameter(OUT), 64), (self.parameter(FLAGS), 64)]
+        arguments += [(self._fields[name], width) for name, width in guard.fields]
+        size = self.call(guard.symbol, tuple(arguments), (64,), pure=False)
+        assert not isinstance(size, tuple)
+        self._guard_bytes = size
+
+    def choose_guard(
+        self, guard: Guard, number: int = 0, depth: int = 0, done: dict[Part, Value] | None = None
+    ) -> None:
+        """Write the guard whose decisions hold, and return its size; `number` is a variant that may be it."""
+        done = done or {}
+        decisions = guard.decisions[number]
+        if depth == len(decisions):
+            variant = guard.variants[number]
+            if variant is not None:
+                self._store(0, self._symbol(variant.handler), 64)
+                for slot in variant.slots:
+                    if slot.offset != SKIP_OFFSET:
+                        value = replay(slot.value, self, self.leaf, done)
+                        self._store(slot.offset, self._operand(slot, value), slot.bits)
+            self.ret((variant.record_bytes if variant else 0,))
+            return
+        condition = decisions[depth][0]
+        for holds in self.If(replay(condition, self, self.leaf, done)):
+            path = (*decisions[:depth], (condition, holds))
+            chosen = next(at for at, other in enumerate(guard.decisions) if other[: depth + 1] == path)
+            self.choose_guard(guard, chosen, depth + 1, dict(done))
+
+    def _place(self, offset: int) -> Value:
+        """An address in the record."""
+        return self.add(64, self.add(64, self.out, self._guard_bytes), offset)
+
     def _store(self, offset: int, value: Value, width: int) -> None:
-        self.emit("st_host", (self.add(64, self.out, offset), value), (64, width))
+        self.emit("st_host", (self._place(offset), value), (64, width))
 
     def _write(self, variant: Variant, length: Value, done: dict[Part, Value], before: Value) -> None:
+        guard_bytes = self._guard_bytes
+        # What jumps to a run-time pc notes it behind its record, which is not the block's last if there is a guard.
+        room = 8 * SEEN_TARGETS if variant.ends_block else 0
+        if not isinstance(guard_bytes, int):
+            # Where there is no guard this record lies there, or the next one will.
+            skip = self.add(64, self.parameter(OUT), SKIP_OFFSET)
+            self.emit("st_host", (skip, variant.record_bytes + room), (64, 64))
         self._store(0, self._symbol(variant.handler), 64)
         for number, target in enumerate(variant.jump_targets):
             self._write_jump_slot(number, replay(target, self, self.leaf, done))
         for slot in variant.slots:
             self._store(slot.offset, self._operand(slot, replay(slot.value, self, self.leaf, done)), slot.bits)
-        word = len(variant.jump_targets) << DECODED_SLOTS_SHIFT
-        word |= DECODED_ENDS_TB if variant.ends_block else 0
+        word = variant.record_bytes << 8 | len(variant.jump_targets) << DECODED_SLOTS_SHIFT
         if variant.new_modes and not variant.ends_block:
             self._write_flags(variant, done)
             word |= DECODED_NEW_FLAGS
-        word |= self.fusible.get(variant.handler, 0) << DECODED_FUSIBLE_SHIFT
-        records = self.shl(64, self.add(64, before, variant.record_bytes), 8, 8)
-        self.ret((self.or_(64, self.or_(64, records, length), word),))
+        plain = word | self.fusible.get(variant.handler, 0) << DECODED_FUSIBLE_SHIFT
+        plain |= DECODED_ENDS_TB if variant.ends_block else 0
+        # Behind a guard it may not happen: the block goes on.
+        chosen = self.select(64, self.eq(64, guard_bytes, 0), plain, word + (room << 8))
+        earlier = self.shl(64, self.add(64, guard_bytes, before), 8, 8)
+        self.ret((self.add(64, self.add(64, chosen, earlier), length),))
 
     def _write_flags(self, variant: Variant, done: dict[Part, Value]) -> None:
         """Behind the record, where the next one will overwrite it: the modes from here on, and where a branch goes."""
@@ -156,7 +202,7 @@ class RecordBuilder(Builder):
     def _write_jump_slot(self, number: int, target: Value) -> None:
         at = 8 + JUMP_SLOT["bytes"] * number
         stub = at + JUMP_SLOT["stub"]
-        self._store(at + JUMP_SLOT["target"], self.add(64, self.out, stub), 64)
+        self._store(at + JUMP_SLOT["target"], self._place(stub), 64)
         self._store(stub, self._symbol("tb_link"), 64)
         self._store(at + JUMP_SLOT["pc"], self.zext(target, self.layout.pc_width, 64), 64)
         self._store(at + JUMP_SLOT["owner"], self.parameter(TB_AT), 64)

@@ -26,7 +26,7 @@ FOLDER = "tests"
 #: where every word stands
 ADDRESS = 0x1000
 #: modes wider than this are not searched for the value that makes a space the active one
-_MOST_MODE_BITS = 8
+_MOST_MODE_BITS = 12
 _NEIGHBOURS_A_LINE = 6
 Modes = Mapping[str, int]
 Evaluate = Callable[[Modes, Modes], int]
@@ -171,7 +171,7 @@ class _Candidates:
         found = self.holes.get(id(slot))
         if found is None:
             kind = {"file": "names", "enum": "names", "sysreg": "number"}.get(slot.kind, slot.kind)
-            names = [" ".join(name or "-" for name in spelling) for spelling in slot.table]
+            names = [" ".join(name.replace(" ", "~") or "-" for name in spelling) for spelling in slot.table]
             field = slot.expr.name if isinstance(slot.expr, model.FieldRef) else ""
             hole = Hole(
                 "number" if slot.kind == "file" and not names else kind,

@@ -28,7 +28,7 @@ _NAME_HOLE = re.compile(r"\s*name\s*(?::\s*(\S+)\s*)?")
 class Format:
     """How a value is shown: the part of model.Slot that a declaration decides."""
 
-    kind: str  # number, hex, plus, file, enum, sysreg
+    kind: str  # number, hex, plus, file, enum, set, sysreg
     signed: bool = False
     table: tuple[tuple[str, ...], ...] = ()
     sysregs: tuple[tuple[int, str], ...] = ()
@@ -181,6 +181,9 @@ def _slot(
                 )
                 return None
             found = formats[hole.format]
+    if found.kind == "set" and expr.width > len(found.table[0]):
+        diagnostics.error(hole.pos, f"{len(found.table[0])} names for {expr.width} bits")
+        return None
     if found.kind == "enum" and 1 << expr.width > len(found.table[0]):
         diagnostics.error(hole.pos, f"{len(found.table[0])} names for a value of {expr.width} bits")
         return None

@@ -134,6 +134,10 @@ class _Resolver:
     def __init__(self, definition: model.AsmAliasDef, syntax: Syntax) -> None:
         self.definition = definition
         self.syntax = syntax
+        space = definition.space
+        if space and space not in {known.name for known in syntax.spaces}:
+            raise _Wrong(f"there is no instruction space '{space}'")
+        self.forms = [form for form in syntax.forms if space in ("", form.space)]
         self.parts = _split(definition.syntax)
         self.holes: dict[str, Hole] = {}  # the first hole of an instruction that takes the alias's hole as it is
         self.used: set[str] = set()
@@ -163,7 +167,7 @@ class _Resolver:
         matcher = Matcher(text, self.syntax.register_names, wildcards=True)
         readings = (
             reading
-            for form in self.syntax.forms
+            for form in self.forms
             if form.encoding.length > length
             for reading in matcher.match(form.pieces, form.operands)
         )
@@ -189,9 +193,10 @@ class _Resolver:
 
     def step(self, text: str, longer_than: int = 0) -> Step:
         """The instruction a text is, in more than so many bits."""
+        text = text.replace("{{", "{").replace("}}", "}")
         matcher = Matcher(text, self.syntax.register_names, wildcards=True)
         wrong: _Wrong | None = None
-        for form in sorted(self.syntax.forms, key=lambda form: form.encoding.length):
+        for form in sorted(self.forms, key=lambda form: form.encoding.length):
             if form.encoding.length <= longer_than:
                 continue
             for given in matcher.match(form.pieces, form.operands):
@@ -277,6 +282,9 @@ def _split(syntax: str) -> list[tuple[str, str]]:
         if found:
             parts.append((found[1], found[2] or ""))
             at = found.end()
+        elif syntax[at] in "{}" and syntax[at : at + 2] in ("{{", "}}"):
+            parts.append(("", syntax[at]))
+            at += 2
         elif syntax[at] in "{}":
             raise _Wrong(f"'{syntax[at:]}': a hole is a name in braces, {{rd}}, perhaps with a limit, {{imm:s32}}")
         else:

@@ -141,7 +141,7 @@ class _SyntaxPrinter:
         wanted = self.files.get(slot.table)
         if wanted is None:
             wanted = slot.expr.name.upper() if isinstance(slot.expr, model.FieldRef) else "NAMES"
-        texts = [" ".join(name or "-" for name in names) for names in slot.table]
+        texts = [" ".join(name.replace(" ", "~") or "-" for name in names) for names in slot.table]
         value = call("Names", quoted(wanted), tuple_of(map(_long_text, texts)))
         name = self.names.name(f"{wanted}_NAMES", value, repr(texts))
         if slot.kind == "file":
@@ -172,7 +172,7 @@ class _SyntaxPrinter:
             arguments.append(Keyword("fields=", tuple_of(map(quoted, names))))
         if slot.signed:
             arguments.append(Keyword("signed=", "True"))
-        if slot.table and kind == "names":
+        if slot.table and kind in ("names", "set"):
             arguments.append(Keyword("names=", self.table(slot)))
         if slot.sysregs:
             arguments.append(Keyword("numbers=", self.numbers(slot)))

@@ -495,7 +495,7 @@ class DecodeDecl:
 
 @dataclass(frozen=True, slots=True)
 class FieldDecl:
-    """kind: 'width' (`5`), 'file' (a register file, alias or sysregs table), 'format' (`signed`), 'enum'."""
+    """kind: 'width' (`5`), 'file' (a register file, alias or sysregs table), 'format', 'enum', 'set'."""
 
     names: tuple[Name, ...]
     kind: str
@@ -715,10 +715,11 @@ class Insns:
 
 @dataclass(frozen=True, slots=True)
 class AsmAlias:
-    """`asm "nop" = "addi zero, zero, 0"`."""
+    """`asm "nop" = "addi zero, zero, 0"`, perhaps `in A32`."""
 
     syntax: Text
     expansion: Text
+    space: Name | None
     pos: Pos
 
 

@@ -250,6 +250,8 @@ class TreeBuilder(BodyBuilder):
         width = self.number(c[:1]) if c[0].type == "NUM" else None
         if len(c) == 3:
             return "enum", width, None, self._text(c[2])
+        if len(c) == 4:
+            return "set", width, self._name(c[1]), self._text(c[3])
         if width is not None and len(c) == 1:
             return "width", width, None, None
         target = self._name(c[-1])
@@ -352,7 +354,8 @@ class TreeBuilder(BodyBuilder):
         )
 
     def asm(self, c: Children) -> tree.AsmAlias:
-        return tree.AsmAlias(self._text(c[1]), self._text(c[3]), self._whole(c))
+        space = self._name(c[5]) if c[5] is not None else None
+        return tree.AsmAlias(self._text(c[1]), self._text(c[3]), space, self._whole(c[:4]))
 
     def reserved(self, c: Children) -> tree.Reserved:
         return tree.Reserved(self._text(c[1]), self._whole(c))

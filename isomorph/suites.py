@@ -270,7 +270,7 @@ class _NativeDecoder:
         self._blob = map_blob(isa.blob_path)
         self._addresses = self._blob.symbols
         self._code = ctypes.create_string_buffer(FETCH_BYTES)
-        self._record = ctypes.create_string_buffer(RECORD_MAX_BYTES)
+        self._record = ctypes.create_string_buffer(2 * RECORD_MAX_BYTES)  # a guard before it, too
         symbols = {name.removeprefix("dec_") for name in self._addresses if name.startswith("dec_")}
         self.names = {"": "illegal"}
         for name in translate.INSTRUCTIONS:  # a keyword has an underscore behind it in generated names
@@ -282,7 +282,7 @@ class _NativeDecoder:
         """What a decoder returns for the instruction at ADDRESS, and the record it writes."""
         if function not in self._functions:
             self._functions[function] = _DECODER(self._blob.base + self._addresses[function])
-        ctypes.memset(self._record, 0, RECORD_MAX_BYTES)
+        ctypes.memset(self._record, 0, len(self._record))
         ctypes.memmove(self._code, code.ljust(FETCH_BYTES, b"\0"), FETCH_BYTES)
         places = ctypes.addressof(self._code), ADDRESS, flags, ctypes.addressof(self._record), 0, 0
         described: int = self._functions[function](*places)

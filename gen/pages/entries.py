@@ -174,6 +174,8 @@ def _meaning(layout: model.FieldLayout, insn: model.Instruction, uses: set[tuple
         case "enum":
             names = [name for name in slot.table[0] if name not in ("", "_", "-")]
             return "one of " + " ".join(name.lstrip(",") for name in names) if names else "option"
+        case "set":
+            return "a set of registers, a bit each"
         case "optional":
             return f"written `{slot.text}` if not 0"
         case "sysreg":

@@ -17,6 +17,7 @@ _SLOT_KINDS = {
     "plus": "field-imm",
     "file": "field-reg",
     "enum": "field-opt",
+    "set": "field-reg",
     "optional": "field-opt",
     "sysreg": "field-sys",
     "address": "field-adr",

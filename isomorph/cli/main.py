@@ -11,6 +11,7 @@ from isomorph import __version__
 #: subcommand -> what help says of it; each is a module of this package with `main(arguments) -> exit status`
 COMMANDS: dict[str, str] = {
     "run": "run a Linux program of another machine",
+    "machine": "run a whole machine, with its firmware or kernel",
     "list": "list the instruction sets, their extensions and whether they are generated",
     "gen": "generate instruction sets from specs/*.isa",
     "test": "run the test lines of specs, and what is generated to test every encoding",

@@ -13,6 +13,7 @@ from functools import partial
 from isomorph.builds import NotGenerated, generated
 from isomorph.cli.main import complain
 from isomorph.programs import abi_for, isa_of, read_program
+from runtime.core.failure import EngineError
 from runtime.core.log import LogError, help_text, open_log
 from runtime.core.memory import GuestMemory
 from runtime.linux.abi import AbiError
@@ -218,6 +219,8 @@ def main(words: Sequence[str]) -> int:
         return 2
     except (ElfError, StartError, AbiError, NotGenerated, BlobError, LogError, OptionError, FileNotFoundError) as error:
         complain(str(error))
+    except EngineError as error:
+        complain(str(error))
     except MemoryError as error:
         complain(f"not enough memory: {error}" if str(error) else "not enough memory")
     return 1
@@ -364,7 +367,7 @@ class _Guest:
 
 
 def _hardware_isa(options: RunOptions, image: Image, predecessor: _Guest | None) -> Isa | None:
-    """The instruction set on KVM, if that is asked for; None: TCG, as for other machines' programs that one executes."""
+    """The instruction set on KVM, if that is asked for; None: TCG, as for other machines' programs."""
     if options.accel == "tcg":
         return None
     from isomorph.cli.hardware import hardware_isa

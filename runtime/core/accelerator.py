@@ -7,7 +7,7 @@ bus: an accelerator maps `Bus.ram()` itself and asks the bus for every other phy
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from runtime.core.record import record
@@ -107,24 +107,29 @@ class Failed:
 
 @record
 class Breakpoint:
-    """The next instruction is one that a debugger asked for (`Vm.set_breakpoints`)."""
+    """The instruction at the pc has a breakpoint (`Vm.set_breakpoints`); it has not been executed."""
 
 
-VcpuExit = Running | Breakpoint | Idle | Shutdown | Reset | Failed
+VcpuExit = Running | Idle | Shutdown | Reset | Failed | Breakpoint
 
 
 class Vcpu(Protocol):
     """One processor.  `run` is called by one thread at a time; `kick` and `set_input` by any.
 
+    pc         where it is, to be read and written while it does not run
     executed   instructions executed since it was made.  It is exact whenever `run` has returned and whenever the bus is
                entered on this processor's behalf, for virtual time may be made of it (-icount).
     """
 
     index: int
+    pc: int
     executed: int
 
     def run(self, instructions: int) -> VcpuExit:
         """Execute about so many instructions at most, fewer if something happens."""
+
+    def step(self) -> VcpuExit:
+        """Execute one instruction, even if there is a breakpoint at it."""
 
     def kick(self) -> None:
         """Make `run` return soon."""
@@ -138,6 +143,9 @@ class Vcpu(Protocol):
     def set_register(self, name: str, value: int) -> None:
         """Change one; KeyError for a name there is none of."""
 
+    def translate(self, address: int, access: int = 0) -> int | None:
+        """The physical address behind a virtual one (access: 0 load, 1 store, 2 fetch); None where it would fault."""
+
     def reset(self) -> None:
         """The state after power-on."""
 
@@ -149,7 +157,12 @@ class Vcpu(Protocol):
 
 
 class Vm(Protocol):
-    """A guest's processors and physical memory."""
+    """A guest's processors and physical memory.
+
+    acknowledge   set by a board whose interrupt controllers a processor asks for the vector (a PC's INTA cycle)
+    """
+
+    acknowledge: Callable[[], int] | None
 
     def make_vcpu(self, index: int) -> Vcpu:
         """The next processor."""
@@ -159,6 +172,9 @@ class Vm(Protocol):
 
     def memory_changed(self, address: int, size: int) -> None:
         """A device wrote RAM behind the vCPUs' back: translated code there is stale."""
+
+    def set_breakpoints(self, addresses: Iterable[int]) -> None:
+        """Have `run` return before it executes what is at these virtual addresses."""
 
     def close(self) -> None:
         """Free it."""

@@ -75,7 +75,6 @@ RUNTIME_FIELDS: tuple[tuple[str, int], ...] = (
     ("store_page", 8),  # the last page of code that native code stored to since it was entered; all ones: none
     ("operand0", 8),  # values that records before an instruction's own have worked out for it
     ("operand1", 8),
-    ("machine", 8),  # host address of a machine's functions (runtime/tcg/tb.py: MACHINE), 0 for a user program
     # What the hooks of a machine tell the engine (gen/native_hooks.py):
     ("walk_page", 8),  # physical address of the page that hook_translate found
     ("walk_bits", 8),  # log2 of its size
@@ -88,8 +87,6 @@ RUNTIME_FIELDS: tuple[tuple[str, int], ...] = (
     ("tlbs", 8),  # host address of the vCPU's TLBs, one for each value of the modes that translation depends on
     ("tlb", 8),  # host address of the one for the modes as they are
     ("jump_generation", 8),  # jump cache entries of another generation are stale
-    ("large_page", 8),  # addresses that are this in the bits of `large_mask` may lie in pages larger than an entry's
-    ("large_mask", 8),
     ("fetch_addend", 8),  # what makes a host address of the virtual one that instructions are fetched from
     ("second_place", 8),  # where in RAM the second page of an instruction that straddles two begins
     ("host_error", 8),  # 1: the bus callback failed, Python has an exception to raise
@@ -107,6 +104,7 @@ RUNTIME_FIELDS: tuple[tuple[str, int], ...] = (
     ("interrupts", 8),  # interrupts taken
     ("tlb_misses", 8),  # runs of hook_translate
     ("tlb_flushes", 8),
+    ("tlb_full_flushes", 8),  # of everything
     ("bus_accesses", 8),
     ("guest_mxcsr", 8),  # while Python is called from guest code
     ("bus_value", 8),  # of a bus access

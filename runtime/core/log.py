@@ -19,6 +19,9 @@ ITEMS: dict[str, str] = {
     "exec": "show each block before it runs",
     "cpu": "show the registers before each block",
     "nochain": "do not let blocks jump straight into each other",
+    "io": "machines: show each access to a device, naming its register and fields",
+    "guest_errors": "machines: show what the guest's drivers do wrong",
+    "cpu_reset": "machines: show why a processor was reset",
 }
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @record
 class Part:
-    """A piece of a register: a register, a mode or the entry of a file of the spec, or "pc"."""
+    """A piece of a register: a register, a mode or the entry of a file of the spec, "pc", or "": bits that are 0."""
 
     name: str
     index: int
@@ -66,6 +66,8 @@ def write_register(vcpu: Vcpu, register: WireRegister, value: int) -> None:
 def _read(vcpu: Vcpu, part: Part) -> int:
     if part.name == "pc":
         return vcpu.pc
+    if not part.name:
+        return 0
     if part.name in vcpu.layout.by_name:
         return vcpu.get(part.name, part.index)
     return vcpu.get_mode(part.name)
@@ -76,5 +78,5 @@ def _write(vcpu: Vcpu, part: Part, value: int) -> None:
         vcpu.pc = value
     elif part.name in vcpu.layout.by_name:
         vcpu.set(part.name, value, part.index)
-    else:
+    elif part.name:
         vcpu.set_mode(part.name, value)

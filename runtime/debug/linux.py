@@ -51,6 +51,8 @@ class LinuxTarget(Debugger):
     hang_up  closes the connection to the debugger, in the child that a fork made
     """
 
+    reversible = True
+
     def __init__(self, thread: Thread, vcpu: TcgVcpu, record: bool) -> None:
         self.breakpoints = Breakpoints()
         self.lock = Condition()
@@ -86,6 +88,14 @@ class LinuxTarget(Debugger):
     @property
     def memory(self) -> GuestMemory:
         return self.process.memory
+
+    @property
+    def address_space(self) -> int:
+        return self.process.memory.size
+
+    def monitor(self, tid: int, text: str) -> str | None:
+        """A `monitor` command of its own: there is none."""
+        return None
 
     # ------------------------------------------------------------ the guest's side: called by its threads
 

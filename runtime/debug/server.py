@@ -63,10 +63,15 @@ class Listener:
         self._path = path
         return made
 
-    def accept(self) -> socket.socket:
-        """Wait for gdb; nobody else can come then."""
+    def fileno(self) -> int:
+        """The descriptor that is readable when gdb is there."""
+        return self._socket.fileno()
+
+    def accept(self, last: bool = True) -> socket.socket:
+        """Wait for gdb; nobody else can come then, if it is the `last`."""
         connection, _ = self._socket.accept()
-        self.close()
+        if last:
+            self.close()
         if connection.family != socket.AF_UNIX:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection

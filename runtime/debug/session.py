@@ -22,9 +22,12 @@ if TYPE_CHECKING:
 
 _BAD = b"E01"
 _FEATURES = (
-    "PacketSize={size:x};QStartNoAckMode+;qXfer:features:read+;qXfer:auxv:read+;qXfer:exec-file:read+;"
-    "qXfer:threads:read+;qXfer:siginfo:read+;QPassSignals+;vContSupported+;swbreak+;hwbreak+;ReverseStep+;"
-    "ReverseContinue+;exec-events+"
+    "PacketSize={size:x};QStartNoAckMode+;qXfer:features:read+;qXfer:threads:read+;vContSupported+;swbreak+;hwbreak+"
+)
+#: what only programs of an operating system have
+_MORE_FEATURES = (
+    ";qXfer:auxv:read+;qXfer:exec-file:read+;qXfer:siginfo:read+;QPassSignals+;ReverseStep+;ReverseContinue+"
+    ";exec-events+"
 )
 
 
@@ -203,7 +206,7 @@ class Session:
         kind, address, length = _numbers(place)
         if kind > 4:
             return None
-        if address >= self.target.memory.size:
+        if address >= self.target.address_space:
             raise DebugError(f"{address:#x} is no address of the guest")
         return kind, address, length
 
@@ -295,7 +298,8 @@ class Session:
                 feature[:-1] for feature in words.decode("ascii", "replace").split(";") if feature[-1:] == "+"
             }
             target.reports_exec = "exec-events" in self._features
-            return _FEATURES.format(size=PACKET_BYTES).encode("ascii")
+            more = _MORE_FEATURES if target.reversible else ""
+            return (_FEATURES.format(size=PACKET_BYTES) + more).encode("ascii")
         if name == b"Xfer":
             return read_object(target, words)
         if name == b"C":
@@ -313,7 +317,8 @@ class Session:
         if name == b"Rcmd":
             text = bytes.fromhex(words.decode("ascii")).decode("utf-8", "replace")
             try:
-                self.say(monitor.command(target, self._thread, text))
+                own = target.monitor(self._thread, text)
+                self.say(monitor.command(target, self._thread, text) if own is None else own)
             except DebugError as error:
                 self.say(f"{error}\n")
             return b"OK"

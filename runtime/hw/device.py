@@ -100,6 +100,20 @@ class Device:
             self.log("guest_errors", f"{self.name}: {text}")
 
 
+def give_state(part: object, names: tuple[str, ...]) -> dict[str, object]:
+    """The state of a part of a device: these attributes, plain values."""
+    return {name: _copied(getattr(part, name)) for name in names}
+
+
+def take_state(owner: str, part: object, names: tuple[str, ...], state: object) -> None:
+    """What `give_state` gave; DeviceError if it is not that."""
+    for name in names:
+        value = state.get(name) if isinstance(state, dict) else None
+        if type(value) is not type(getattr(part, name)):
+            raise DeviceError(f"{owner}: the saved state has no fitting {name}")
+        setattr(part, name, _copied(value))
+
+
 def _copied(value: object) -> object:
     """Plain data of its own."""
     if isinstance(value, bytearray):

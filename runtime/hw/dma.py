@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from runtime.core.accelerator import BusError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -9,13 +11,8 @@ if TYPE_CHECKING:
     from runtime.hw.bus import AddressSpace
 
 
-class DmaError(Exception):
+class DmaError(BusError):
     """A device was told to reach where there is no RAM."""
-
-    def __init__(self, address: int, size: int) -> None:
-        super().__init__(f"{size:#x} bytes at physical address {address:#x} are not all RAM")
-        self.address = address
-        self.size = size
 
 
 class Dma:

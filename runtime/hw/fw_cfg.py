@@ -18,6 +18,8 @@ _TRADITIONAL, _DMA = 1, 2
 _ERROR, _READ, _SKIP, _SELECT, _WRITE = 1, 2, 4, 8, 16
 _DMA_SIGNATURE = int.from_bytes(b"QEMU CFG", "big")
 _MOST_FILES, _LONGEST_NAME = 0x1000, 55
+#: bits of the selector that name an item: all but that of a channel for writing; 0x8000 are those of one architecture
+_ENTRY = 0xBFFF
 _PIECE = 1 << 20
 
 
@@ -70,7 +72,7 @@ class FwCfg(Device):
 
     def take(self, count: int) -> bytes:
         """The next bytes; zeros behind the item's end."""
-        item = self.items.get(self.selected & 0x3FFF, b"")
+        item = self.items.get(self.selected & _ENTRY, b"")
         data = bytes(item[self.position : self.position + count])
         self.position = min(self.position + count, len(item))
         return data.ljust(count, b"\0")
@@ -102,7 +104,7 @@ class FwCfg(Device):
             elif control & _WRITE:
                 self._write(address, length)
             elif control & _SKIP:
-                item = self.items.get(self.selected & 0x3FFF, b"")
+                item = self.items.get(self.selected & _ENTRY, b"")
                 self.position = min(self.position + length, len(item))
         except DmaError as error:
             self.complain(str(error))
@@ -118,8 +120,8 @@ class FwCfg(Device):
             address, length = address + count, length - count
 
     def _write(self, address: int, length: int) -> None:
-        written = self._writers.get(self.selected & 0x3FFF)
-        item = self.items.get(self.selected & 0x3FFF)
+        written = self._writers.get(self.selected & _ENTRY)
+        item = self.items.get(self.selected & _ENTRY)
         if written is None or not isinstance(item, bytearray) or self.position + length > len(item):
             raise DmaError(address, length)
         item[self.position : self.position + length] = self._platform.memory.read(address, length)

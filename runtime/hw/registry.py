@@ -54,7 +54,22 @@ class DeviceKind:
         return found
 
 
-KINDS: tuple[DeviceKind, ...] = ()
+_VIRTIO = (
+    ("blk", "disk over a -drive", "blk:VirtioBlk"),
+    ("net", "network card on a -netdev", "net:VirtioNet"),
+    ("console", "console on a -chardev", "console:VirtioConsole"),
+    ("rng", "random numbers from the host", "rng:VirtioRng"),
+    ("gpu", "screen, two-dimensional", "gpu:VirtioGpu"),
+    ("keyboard", "keyboard", "input:VirtioKeyboard"),
+    ("mouse", "mouse: relative movements", "input:VirtioMouse"),
+    ("tablet", "tablet: the pointer is where the user's is", "input:VirtioTablet"),
+)
+
+KINDS: tuple[DeviceKind, ...] = tuple(
+    DeviceKind(f"virtio-{name}-{suffix}", bus, summary, f"runtime.hw.virtio.{load}")
+    for name, summary, load in _VIRTIO
+    for suffix, bus in (("device", "virtio"), ("pci", "pci"))
+)
 
 DEVICES: dict[str, DeviceKind] = {kind.name: kind for kind in KINDS}
 

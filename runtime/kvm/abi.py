@@ -8,6 +8,12 @@ from __future__ import annotations
 import ctypes
 from ctypes import c_int64, c_uint8, c_uint16, c_uint32, c_uint64
 
+TYPE_CHECKING = False  # typing's own takes longer to import than all this
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    S = TypeVar("S", bound=ctypes.Structure)
+
 API_VERSION = 12
 
 # ------------------------------------------------------------ structures
@@ -588,6 +594,7 @@ IRQ_ROUTING_IRQCHIP, IRQ_ROUTING_MSI = 1, 2
 IRQCHIP_PIC_MASTER, IRQCHIP_PIC_SLAVE, IRQCHIP_IOAPIC = range(3)
 IOEVENTFD_FLAG_DATAMATCH, IOEVENTFD_FLAG_PIO, IOEVENTFD_FLAG_DEASSIGN = 1, 2, 4
 IRQFD_FLAG_DEASSIGN = 1
+PIT_SPEAKER_DUMMY = 1
 VCPUEVENT_VALID_NMI_PENDING, VCPUEVENT_VALID_SIPI_VECTOR, VCPUEVENT_VALID_SHADOW = 1, 2, 4
 PIO_PAGE_OFFSET, COALESCED_MMIO_PAGE_OFFSET = 1, 2
 INTERNAL_ERRORS = {1: "EMULATION", 2: "SIMUL_EX", 3: "DELIVERY_EV", 4: "UNEXPECTED_EXIT_REASON"}

@@ -8,14 +8,12 @@ import mmap
 import os
 from contextlib import suppress
 from fcntl import ioctl
-from typing import TypeVar
 
 from runtime.kvm import abi
 from runtime.kvm.machine import Machine
 from runtime.kvm.system import IoctlError, KvmError, control
 
 _MSRS_AT_ONCE = 64
-_S = TypeVar("_S", bound=ctypes.Structure)
 
 
 class Processor:
@@ -61,55 +59,73 @@ class Processor:
     # ------------------------------------------------------------ registers
 
     def regs(self) -> abi.kvm_regs:
-        return self._get(abi.KVM_GET_REGS, abi.kvm_regs())
+        value = abi.kvm_regs()
+        control(self.descriptor, abi.KVM_GET_REGS, value)
+        return value
 
     def set_regs(self, value: abi.kvm_regs) -> None:
         control(self.descriptor, abi.KVM_SET_REGS, value)
 
     def sregs(self) -> abi.kvm_sregs:
-        return self._get(abi.KVM_GET_SREGS, abi.kvm_sregs())
+        value = abi.kvm_sregs()
+        control(self.descriptor, abi.KVM_GET_SREGS, value)
+        return value
 
     def set_sregs(self, value: abi.kvm_sregs) -> None:
         control(self.descriptor, abi.KVM_SET_SREGS, value)
 
     def fpu(self) -> abi.kvm_fpu:
-        return self._get(abi.KVM_GET_FPU, abi.kvm_fpu())
+        value = abi.kvm_fpu()
+        control(self.descriptor, abi.KVM_GET_FPU, value)
+        return value
 
     def set_fpu(self, value: abi.kvm_fpu) -> None:
         control(self.descriptor, abi.KVM_SET_FPU, value)
 
     def xsave(self) -> abi.kvm_xsave:
-        return self._get(abi.KVM_GET_XSAVE, abi.kvm_xsave())
+        value = abi.kvm_xsave()
+        control(self.descriptor, abi.KVM_GET_XSAVE, value)
+        return value
 
     def set_xsave(self, value: abi.kvm_xsave) -> None:
         control(self.descriptor, abi.KVM_SET_XSAVE, value)
 
     def xcrs(self) -> abi.kvm_xcrs:
-        return self._get(abi.KVM_GET_XCRS, abi.kvm_xcrs())
+        value = abi.kvm_xcrs()
+        control(self.descriptor, abi.KVM_GET_XCRS, value)
+        return value
 
     def set_xcrs(self, value: abi.kvm_xcrs) -> None:
         control(self.descriptor, abi.KVM_SET_XCRS, value)
 
     def events(self) -> abi.kvm_vcpu_events:
-        return self._get(abi.KVM_GET_VCPU_EVENTS, abi.kvm_vcpu_events())
+        value = abi.kvm_vcpu_events()
+        control(self.descriptor, abi.KVM_GET_VCPU_EVENTS, value)
+        return value
 
     def set_events(self, value: abi.kvm_vcpu_events) -> None:
         control(self.descriptor, abi.KVM_SET_VCPU_EVENTS, value)
 
     def debug_registers(self) -> abi.kvm_debugregs:
-        return self._get(abi.KVM_GET_DEBUGREGS, abi.kvm_debugregs())
+        value = abi.kvm_debugregs()
+        control(self.descriptor, abi.KVM_GET_DEBUGREGS, value)
+        return value
 
     def set_debug_registers(self, value: abi.kvm_debugregs) -> None:
         control(self.descriptor, abi.KVM_SET_DEBUGREGS, value)
 
     def lapic(self) -> abi.kvm_lapic_state:
-        return self._get(abi.KVM_GET_LAPIC, abi.kvm_lapic_state())
+        value = abi.kvm_lapic_state()
+        control(self.descriptor, abi.KVM_GET_LAPIC, value)
+        return value
 
     def set_lapic(self, value: abi.kvm_lapic_state) -> None:
         control(self.descriptor, abi.KVM_SET_LAPIC, value)
 
     def mp_state(self) -> int:
-        return int(self._get(abi.KVM_GET_MP_STATE, abi.kvm_mp_state()).mp_state)
+        value = abi.kvm_mp_state()
+        control(self.descriptor, abi.KVM_GET_MP_STATE, value)
+        return int(value.mp_state)
 
     def set_mp_state(self, value: int) -> None:
         control(self.descriptor, abi.KVM_SET_MP_STATE, abi.kvm_mp_state(value))
@@ -163,7 +179,8 @@ class Processor:
 
     def translate(self, address: int) -> int | None:
         """The physical address behind a linear one, now."""
-        found = self._get(abi.KVM_TRANSLATE, abi.kvm_translation(address))
+        found = abi.kvm_translation(address)
+        control(self.descriptor, abi.KVM_TRANSLATE, found)
         return int(found.physical_address) if found.valid else None
 
     def set_guest_debug(self, control_bits: int, breakpoints: list[int] | None = None) -> None:
@@ -184,12 +201,6 @@ class Processor:
             return
         argument = ctypes.create_string_buffer((8).to_bytes(4, "little") + mask.to_bytes(8, "little"), 12)
         control(self.descriptor, abi.KVM_SET_SIGNAL_MASK, argument)
-
-    # ------------------------------------------------------------ inside
-
-    def _get(self, number: int, structure: _S) -> _S:
-        control(self.descriptor, number, structure)
-        return structure
 
 
 def _msr_entries(pairs: list[tuple[int, int]]) -> ctypes.Structure:

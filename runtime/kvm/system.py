@@ -7,6 +7,7 @@ import errno
 import os
 from fcntl import ioctl as _ioctl
 
+from runtime.core.failure import EngineError
 from runtime.kvm import abi
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -16,7 +17,7 @@ DEVICE = "/dev/kvm"
 _MOST_CPUID = 256
 
 
-class KvmError(Exception):
+class KvmError(EngineError):
     """KVM cannot be used, or refused something; the message is one line for the user."""
 
 

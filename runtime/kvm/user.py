@@ -23,7 +23,7 @@ from runtime.kvm import user_entry_x86_64 as entry
 from runtime.kvm import user_pages as pages
 from runtime.kvm.machine import Machine
 from runtime.kvm.processor import Processor
-from runtime.kvm.system import IoctlError, KvmError, System
+from runtime.kvm.system import KvmError, System
 from runtime.kvm.user_state import GENERAL, HEADER, IMAGE, IMAGE_BYTES
 
 TYPE_CHECKING = False
@@ -106,12 +106,17 @@ class UserMachine:
             raise
 
     def make_vcpu(self) -> UserVcpu:
-        """Another vCPU; ValueError if there are too many."""
+        """Another vCPU."""
         return UserVcpu(self)
 
     def sibling(self, parent: UserVcpu) -> UserVcpu:
-        """A vCPU in the same state as another, which is not running."""
+        """A vCPU in the same state as another, which is not running; ValueError if there can be no more."""
         made = UserVcpu(self)
+        try:
+            made.obtain()
+        except KvmError as error:
+            made.close()
+            raise ValueError(str(error)) from None
         parent.fetch()
         made.octets[GENERAL:] = parent.octets[GENERAL:]
         made.pc = parent.pc
@@ -120,17 +125,15 @@ class UserMachine:
 
     def processor(self) -> Processor:
         """A vCPU of KVM's: one that is not used any more, for they are never really gone, or a new one."""
-        if self._free:
-            return self._free.pop()
-        if self._made == pages.MOST_PROCESSORS:
-            raise ValueError(f"a machine has at most {pages.MOST_PROCESSORS} virtual CPUs")
-        try:
+        with self.world.lock:
+            if self._free:
+                return self._free.pop()
+            if self._made == pages.MOST_PROCESSORS:
+                raise KvmError(f"a machine has at most {pages.MOST_PROCESSORS} virtual CPUs")
             made = Processor(self.machine, self._made)
-        except IoctlError as error:
-            raise ValueError(str(error)) from None
-        self._made += 1
-        self._prepare(made)
-        return made
+            self._made += 1
+            self._prepare(made)
+            return made
 
     def release(self, processor: Processor) -> None:
         """A vCPU of KVM's is not used any more."""
@@ -292,7 +295,7 @@ class UserVcpu(Vcpu):
 
     def execute(self) -> Exit:
         """Run until an exception, or a signal for whoever runs it: BUDGET."""
-        processor = self._processor or self._obtain()
+        processor = self._processor or self.obtain()
         self.owner = get_ident()
         if self.attention is not self._attention_seen:
             self._find_slot()
@@ -325,18 +328,15 @@ class UserVcpu(Vcpu):
                 return self._called(processor)
             vector = port - entry.EXCEPTION_PORT
             if not 0 <= vector < 32 or not self._at_entry():
-                return self._port_refused()
+                return self._port_refused(processor)
             reason = self._excepted(processor, vector)
             if reason is not None:
                 return reason
             self._load(processor)
 
-    def _obtain(self) -> Processor:
-        """A vCPU of KVM's, in no particular state."""
-        try:
-            processor = self._processor = self.machine.processor()
-        except ValueError as error:
-            raise KvmError(str(error)) from None
+    def obtain(self) -> Processor:
+        """Have a vCPU of KVM's, at user level."""
+        processor = self._processor = self.machine.processor()
         self._run_words = processor.octets.cast("Q")
         self._run_halves = processor.octets.cast("H")
         self._run_quarters = processor.octets.cast("I")
@@ -430,8 +430,9 @@ class UserVcpu(Vcpu):
             if result != -errno.EINTR:
                 raise processor.failed(-result)
 
-    def _port_refused(self) -> Exit:
+    def _port_refused(self, processor: Processor) -> Exit:
         """The program executed IN or OUT, and KVM did it: to Linux's programs that is forbidden."""
+        self._finish(processor)
         self._store()
         self._in_kernel = False
         behind = self.words[_PC]
@@ -440,6 +441,15 @@ class UserVcpu(Vcpu):
             length = 2
         self.words[_PC] = behind - length
         return self._raise(_GENERAL_PROTECTION, 0, 0)
+
+    def _finish(self, processor: Processor) -> None:
+        """Have KVM finish the instruction that left, without going on; what it reads from a port is zeros."""
+        io = processor.run.io
+        data = io.data_offset
+        processor.octets[data : data + io.size * io.count] = bytes(io.size * io.count)
+        processor.run.immediate_exit = 1
+        _plain(processor.descriptor)
+        processor.run.immediate_exit = 0
 
     def _called(self, processor: Processor) -> Exit:
         """The program executed SYSCALL."""

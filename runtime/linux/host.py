@@ -13,6 +13,7 @@ import errno
 import mmap
 import os
 import signal
+import struct
 from _thread import _local, get_native_id
 from contextlib import nullcontext
 
@@ -41,6 +42,13 @@ _BLOCKABLE = _ALL & ~sum(1 << number - 1 for number in _OF_ACCESSES)
 _BUS_ADRERR = 2
 _MOST_LOST = 64
 _MREMAP_MAYMOVE, _MREMAP_FIXED = 1, 2
+_POLLFD = struct.Struct("<ihh")
+_POLLIN, _POLLOUT = 1, 4
+#: what calls wait for on the descriptor that is their first argument
+_DIRECTIONS = {
+    **dict.fromkeys(("read", "readv", "preadv2", "recvfrom", "recvmsg", "accept4", "splice", "tee"), _POLLIN),
+    **dict.fromkeys(("write", "writev", "pwritev2", "sendto", "sendmsg", "sendfile"), _POLLOUT),
+}
 
 #: what a call that a signal cut short answers (include/linux/errno.h); the guest never sees them (signals.deliver)
 ERESTARTSYS = 512  # begin again, or EINTR if the signal's handler was installed without SA_RESTART
@@ -222,8 +230,10 @@ class Host:
     def wait(self, name: str, *arguments: int, restart: int = ERESTARTSYS) -> int:
         """A call that may wait.  A signal for the guest ends it: with OSError(`restart`).
 
-        One that came before the call began came before the guest's instruction, as it were: ERESTARTNOINTR.  Calls
-        that Linux completes at once, such as writing to a file, must not fail with EINTR for it.
+        A signal may also come while the call is on its way here.  Linux would have completed what need not wait,
+        such as writing to a file, and so that must not fail: the signal has come before the guest's instruction, which
+        begins again after its handler (ERESTARTNOINTR).  What would wait now has waited: the guest may count on it
+        that the signal ends it.
         """
         number = NUMBERS[name]
         padding = (0,) * (6 - len(arguments))
@@ -236,7 +246,19 @@ class Host:
                 raise fail(-result)
             # Without a signal for the guest it was one of Python's, whose handlers have run by now.
             if slot.pending[0]:
-                raise fail(ERESTARTNOINTR if result == -ERESTARTSYS else restart)
+                began = result != -ERESTARTSYS
+                raise fail(
+                    restart if began or restart != ERESTARTSYS or self._waits(name, arguments) else ERESTARTNOINTR
+                )
+
+    def _waits(self, name: str, arguments: tuple[int, ...]) -> bool:
+        """Whether a call that has not begun would wait for what its descriptor has not got yet."""
+        events = _DIRECTIONS.get(name)
+        if events is None:
+            return False
+        asked = Bytes(_POLLFD.pack(arguments[0], events, 0))
+        at_once = Bytes(16)  # a struct timespec
+        return self.plain(NUMBERS["ppoll"], asked.address, 1, at_once.address, 0, MASK_BYTES, 0) == 0
 
     # ------------------------------------------------------------ signals, by the host's numbers
 

@@ -11,7 +11,7 @@ import sys
 from enum import Enum
 from threading import RLock
 
-from runtime.core.accelerator import Failed, Reset, Shutdown
+from runtime.core.accelerator import Breakpoint, Failed, Reset, Shutdown
 from runtime.core.record import record
 from runtime.hw.bus import AddressSpace
 from runtime.hw.clock import Clock, InstructionClock
@@ -71,6 +71,7 @@ class Machine:
 
     prepare       what a board does to a processor after its reset (where it begins to execute)
     on_reset      called behind the devices' resets: images are loaded anew
+    on_breakpoint called, on any thread, by a processor that has come to a breakpoint; it should `pause`
     on_change     called in the main thread when the state of running changes: (event, data), with QMP's names
     """
 
@@ -79,6 +80,7 @@ class Machine:
         self.lock = RLock()
         self.space = AddressSpace("memory", 64, self.lock)
         self.memory = Dma(self.space)
+        self.ports: AddressSpace | None = None  # a processor's I/O ports, if it has them
         self.clock = clock
         self.events = EventLoop(self.lock)
         self.log = log
@@ -96,11 +98,13 @@ class Machine:
         self.lines: list[Line] = []
         self.vm: Vm | None = None
         self.accelerator = ""
+        self.acknowledge: Callable[[], int] | None = None  # as Vm.acknowledge
         self.vcpus: list[Vcpu] = []
         self.processors: Processors | None = None
         self.prepare: Callable[[Vcpu], None] = lambda vcpu: None
         self.on_reset: list[Callable[[], None]] = []
         self.on_change: list[Callable[[str, dict[str, object]], None]] = []
+        self.on_breakpoint: Callable[[Vcpu], None] = lambda vcpu: None
         self.no_reboot = False
         self.no_shutdown = False
         self.state = State.PRELAUNCH
@@ -108,6 +112,7 @@ class Machine:
         self._ending: Ending | None = None
         self._reset_wanted = ""
         self._errands: list[Callable[[], None]] = []
+        self._closed = False
         clock.on_change = self.events.wake
 
     # ------------------------------------------------------------ putting it together
@@ -137,7 +142,8 @@ class Machine:
     def attach(self, accelerator: Accelerator, count: int) -> None:
         """Processors, once the memory is in place."""
         self.accelerator = accelerator.name
-        vm = self.vm = accelerator.make_vm(self.space, None, self.clock)
+        vm = self.vm = accelerator.make_vm(self.space, self.ports, self.clock)
+        vm.acknowledge = self.acknowledge
         self.memory.on_write(vm.memory_changed)
         for index in range(count):
             self.vcpus.append(vm.make_vcpu(index))
@@ -310,11 +316,16 @@ class Machine:
             self.reset("guest-reset")
         elif isinstance(reason, Reset):
             self.reset("guest-reset")
+        elif isinstance(reason, Breakpoint):
+            self.on_breakpoint(vcpu)
 
     # ------------------------------------------------------------ the end
 
     def close(self) -> None:
-        """Give everything back that is the host's; the first failure is told, the rest is done all the same."""
+        """Give everything back that is the host's; what fails is told, and the rest done all the same."""
+        if self._closed:
+            return
+        self._closed = True
         if self.processors is not None:
             self.processors.stop()
         for placed in self.devices.values():

@@ -6,7 +6,7 @@ import time
 from functools import partial
 from threading import Condition, Thread
 
-from runtime.core.accelerator import Idle
+from runtime.core.accelerator import Idle, Running
 from runtime.hw.clock import InstructionClock
 
 TYPE_CHECKING = False
@@ -57,6 +57,9 @@ class RoundRobin:
         self._deadlines: list[int | None] = [None] * len(machine.vcpus)  # None: it does not wait
         self._sleep = sleep
         self._next = 0
+        self._running: Vcpu | None = None
+        if isinstance(machine.clock, InstructionClock):
+            machine.clock.on_change = self.kick  # its slice was measured by the deadline before
 
     def start(self) -> None:
         pass
@@ -65,8 +68,9 @@ class RoundRobin:
         pass
 
     def kick(self) -> None:
-        for vcpu in self._machine.vcpus:
-            vcpu.kick()
+        running = self._running
+        if running is not None:
+            running.kick()
 
     def woken(self, index: int) -> None:
         self._deadlines[index] = None
@@ -98,11 +102,16 @@ class RoundRobin:
         due = clock.next_deadline()
         if due is not None and isinstance(clock, InstructionClock):
             budget = min(budget, clock.instructions_until(due))
-        reason = vcpu.run(budget)
+        self._running = vcpu
+        try:
+            reason = vcpu.run(budget)
+        finally:
+            self._running = None
         if isinstance(reason, Idle):
             self._deadlines[vcpu.index] = _NEVER if reason.deadline is None else reason.deadline
         else:
             machine.answer(vcpu, reason)
+        due = clock.next_deadline()
         if due is not None and due <= clock.now():
             with machine.lock:
                 clock.run_due()
@@ -199,6 +208,9 @@ class Threads:
                 reason = Idle(None)
             if not isinstance(reason, Idle):
                 machine.answer(vcpu, reason)
+                if not isinstance(reason, Running):  # the main thread has something to do before it goes on
+                    with self._change:
+                        self._change.wait_for(lambda: not self._running)
                 continue
             with self._change:
                 left = None

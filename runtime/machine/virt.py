@@ -14,9 +14,12 @@ from runtime.hw.device_tree import Node, Place, flatten, read_tree, wide
 from runtime.hw.fw_cfg import FwCfgMmio
 from runtime.hw.goldfish_rtc import GoldfishRtc
 from runtime.hw.ns16550 import Ns16550
+from runtime.hw.pci.host import PciHost, Window
 from runtime.hw.pflash import Pflash, pair_node
 from runtime.hw.plic import Plic
 from runtime.hw.sifive_test import PASS, RESET, SifiveTest
+from runtime.hw.virtio.mmio import VirtioMmio
+from runtime.hw.virtio.pci import VirtioPci
 from runtime.machine.images import Executable, Images, Part, is_elf, read_elf, read_file
 from runtime.machine.machine import Machine, MachineError
 
@@ -25,15 +28,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runtime.core.accelerator import Vcpu
-    from runtime.hw.device import Device
     from runtime.hw.irq import Line
+    from runtime.hw.virtio.device import VirtioDevice
 
 MROM, MROM_SIZE = 0x1000, 0xF000
 TEST, RTC, CLINT, SSWI = 0x100000, 0x101000, 0x2000000, 0x2F00000
 PLIC, UART, FW_CFG, FLASH = 0xC000000, 0x10000000, 0x10100000, 0x20000000
 VIRTIO, VIRTIO_STEP, VIRTIO_COUNT = 0x10001000, 0x1000, 8
 DRAM = 0x80000000
-UART_IRQ, RTC_IRQ, VIRTIO_IRQ, SOURCES = 10, 11, 1, 95
+ECAM, ECAM_SIZE, PCI_IO, PCI_IO_SIZE = 0x30000000, 0x10000000, 0x3000000, 0x10000
+PCI_LOW, PCI_LOW_SIZE, PCI_HIGH_SIZE = 0x40000000, 0x40000000, 16 << 30
+UART_IRQ, RTC_IRQ, VIRTIO_IRQ, PCI_IRQ, SOURCES = 10, 11, 1, 32, 95
 FLASH_BANK, FLASH_SECTOR = 32 << 20, 256 << 10
 TIMEBASE = 10_000_000
 EM_RISCV = 243
@@ -79,7 +84,7 @@ class VirtOptions:
 
 
 class Virt:
-    """The board.  `serial` is the console's other end; `plug` puts devices into the eight virtio-mmio slots."""
+    """The board.  `serial` is the console's other end; devices are plugged into virtio-mmio slots or PCI."""
 
     def __init__(self, machine: Machine, cpu: Cpu, options: VirtOptions, serial: Characters) -> None:
         self.machine = machine
@@ -94,7 +99,13 @@ class Virt:
         self.rom = Memory("riscv_virt_board.mrom", MROM_SIZE)
         machine.space.add_rom(MROM, self.rom)
         self._devices(serial)
-        self.slots: list[Device] = []
+        self.slots: list[VirtioMmio] = []
+        for index in range(VIRTIO_COUNT):
+            source = VIRTIO_IRQ + index
+            slot = VirtioMmio(f"virtio-mmio.{index}", machine.memory, self.line(source))
+            machine.add(slot, VIRTIO + index * VIRTIO_STEP, (source,))
+            self.slots.append(slot)
+        self.pci = self._pci_host()
         self._start = DRAM
         self._tree_at = 0
         machine.prepare = self._prepare
@@ -134,21 +145,37 @@ class Virt:
             flash.map(machine.space, FLASH + index * FLASH_BANK)
             self.flash.append(flash)
 
+    def _pci_host(self) -> PciHost:
+        """The bridge; its 64-bit window lies behind RAM, at a multiple of its size."""
+        high = -(-(DRAM + self.ram_size) // PCI_HIGH_SIZE) * PCI_HIGH_SIZE
+        sources = tuple(range(PCI_IRQ, PCI_IRQ + 4))
+        host = PciHost(
+            "pcie.0",
+            ECAM_SIZE,
+            [self.line(source) for source in sources],
+            (Window(PCI_LOW, PCI_LOW_SIZE), Window(high, PCI_HIGH_SIZE)),
+            Window(PCI_IO, PCI_IO_SIZE),
+        )
+        self.machine.add(host, ECAM, sources)
+        host.map_windows(self.machine.space)
+        return host
+
     def line(self, source: int) -> Line:
         """A wire to the interrupt controller."""
         return self.plic.line(source, f"irq{source}")
 
-    def plug(self, device: Device) -> None:
-        """Put a virtio-mmio transport into the next slot; its interrupt line is `slot_line`'s."""
-        index = len(self.slots)
-        if index == VIRTIO_COUNT:
+    def plug_virtio(self, name: str, device: VirtioDevice) -> None:
+        """Put a virtio device into the next slot, the last one first, as QEMU does."""
+        free = [slot for slot in self.slots if slot.device is None]
+        if not free:
             raise MachineError(f"the virt machine has room for {VIRTIO_COUNT} virtio devices")
-        self.slots.append(device)
-        self.machine.add(device, VIRTIO + index * VIRTIO_STEP, (VIRTIO_IRQ + index,))
+        free[-1].plug(device)
 
-    def slot_line(self) -> Line:
-        """The interrupt line of the slot that is next."""
-        return self.line(VIRTIO_IRQ + min(len(self.slots), VIRTIO_COUNT - 1))
+    def plug_pci(self, name: str, device: VirtioDevice) -> None:
+        """Put a virtio device into the next PCI slot."""
+        function = VirtioPci(name, self.machine.memory, device)
+        self.pci.plug(function)
+        self.machine.add(function, bus="pcie.0")
 
     # ------------------------------------------------------------ the device tree
 
@@ -315,7 +342,8 @@ class Virt:
         self.rom.bytes[: len(data)] = data
 
     def _prepare(self, vcpu: Vcpu) -> None:
-        vcpu.set_register("pc", MROM)
+        vcpu.set_input("HARTID", vcpu.index)
+        vcpu.pc = MROM
 
 
 def _cells(harts: Sequence[Node], *interrupts: int) -> tuple[tuple[Node, int], ...]:

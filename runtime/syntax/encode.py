@@ -38,6 +38,7 @@ from runtime.syntax.tables import (
     Field,
     Form,
     Hole,
+    Names,
     Operand,
     Piece,
     Shorter,
@@ -92,7 +93,10 @@ class Encoder:
         # Short encodings are tried first, and real instructions before pseudo-instructions.
         for form in sorted(forms, key=lambda form: form.encoding.length):
             self._heads.setdefault(_head(form.pieces), []).append(form)
+        names = {form.name for form in forms}
         for alias in syntax.aliases:
+            if not all(step.form in names for step in alias.steps):
+                continue
             self._heads.setdefault(_head(alias.pieces), []).append(alias)
 
     # ------------------------------------------------------------ reading
@@ -415,9 +419,23 @@ class Encoder:
         try:
             if not fits(number, hole.width, style):
                 raise Unsolvable(solver.range_of(hole, known, style))
-            solver.solve(hole, number % (1 << hole.width), known, style)
+            if hole.names is not None and hole.kind == "names":
+                self._solve_name(hole, hole.names, number, solver, known)
+            else:
+                solver.solve(hole, number % (1 << hole.width), known, style)
         except Unsolvable as error:
             raise Rejected(explain(hole, number, known[PC], error), given.start, given.end) from None
+
+    def _solve_name(self, hole: Hole, names: Names, number: int, solver: Solver, known: dict[str, int]) -> None:
+        """A name may stand for several values, of which one is possible here."""
+        values = [value for value in names.synonyms(number) if value < 1 << hole.width] or [number]
+        for value in values[:-1]:
+            try:
+                solver.solve(hole, value, known)
+                return
+            except Unsolvable:
+                continue
+        solver.solve(hole, values[-1], known)
 
     def _solve_optional(self, hole: Hole, wanted: bool, solver: Solver, known: dict[str, int], given: Given) -> None:
         """Any value but 0 shows the text; 1 is what is usually meant."""
@@ -498,8 +516,15 @@ def _evaluate(expression: Expression, environment: Environment) -> int:
 
 
 def _direct_first(holes: Sequence[Hole], given: Sequence[Given]) -> list[tuple[Hole, Given]]:
-    """Holes that are fields before those that compute: the latter may share a field with them."""
-    return sorted(zip(holes, given, strict=True), key=lambda pair: pair[0].value is not None)
+    """Holes that are fields before those that compute, for they may share a field; last those that only say whether
+    something holds, the less the more fields they ask."""
+
+    def key(pair: tuple[Hole, Given]) -> tuple[bool, bool, int]:
+        hole = pair[0]
+        whether = hole.kind == "optional"
+        return hole.value is not None, whether, len(hole.fields) if whether else 0
+
+    return sorted(zip(holes, given, strict=True), key=key)
 
 
 def _words_of(encoding: Encoding) -> Iterator[int]:

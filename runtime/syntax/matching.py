@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from runtime.syntax.expressions import BadExpression, Expression, parse, parse_operand, symbols
-from runtime.syntax.tables import AliasHole, Hole, Operand, Row
+from runtime.syntax.tables import AliasHole, Hole, Names, Operand, Row
 
 __all__ = ["Given", "Matcher", "RowGiven", "Wildcard"]
 
@@ -142,6 +142,9 @@ class Matcher:
                 for inner, end in self._pieces(row.pieces, 0, start, row.operands):
                     yield Given(RowGiven(row, inner), start, end)
             return
+        if hole.kind == "set" and hole.names is not None:
+            yield from self._set(hole.names, start)
+            return
         if hole.names is not None:
             yield from self._names(hole, start)
             return
@@ -160,6 +163,34 @@ class Matcher:
                 yield Given(value, at, at + length)
         if not found:
             self._reached(at)
+
+    def _set(self, names: Names, at: int) -> Iterator[Given]:
+        """Names separated by commas, in any order; `r4-r7` is all from one to the other."""
+        start, bits, last = at, 0, -1
+        while True:
+            found = self._member(names, self._blanks(at))
+            if found is None:
+                return
+            value, at = found
+            for bit in range(last if last >= 0 else value, value + 1):
+                bits |= 1 << bit
+            end = self._blanks(at)
+            sign = self.text[end : end + 1]
+            if sign not in (",", "-"):
+                break
+            last = value if sign == "-" else -1
+            at = end + 1
+        yield Given(bits, start, at)
+
+    def _member(self, names: Names, at: int) -> tuple[int, int] | None:
+        end = at
+        while end < len(self.text) and _wordlike(self.text[end]):
+            end += 1
+        value = names.by_name.get(self.lower[at:end])
+        if value is None:
+            self._reached(at)
+            return None
+        return value, end
 
     def _numbers(self, numbers: Mapping[int, str], at: int) -> Iterator[Given]:
         for value, name in numbers.items():

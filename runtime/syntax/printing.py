@@ -73,7 +73,7 @@ def show_value(hole: Hole, value: int, address: Address = plain_address) -> str 
     if hole.kind == "optional":
         return hole.text if value else ""
     if hole.names is not None:
-        return hole.names.show(value)
+        return hole.names.show_set(value) if hole.kind == "set" else hole.names.show(value)
     if hole.numbers is not None and value in hole.numbers:
         return hole.numbers[value]
     if hole.kind == "address":
@@ -93,6 +93,11 @@ def hidden_fields(form: Form) -> tuple[str, ...]:
     return tuple(field.name for field in form.encoding.fields if field.name not in seen)
 
 
+def _only_in(hole: Hole, form: Form) -> frozenset[str]:
+    """The fields of an expression that no other hole shows by themselves."""
+    return frozenset(hole.fields) - {other.field for other in form.holes}
+
+
 class Canonical:
     """Whether reading a hole's value back gives the field bits it came from, and no others that mean the same."""
 
@@ -105,12 +110,14 @@ class Canonical:
         if hole.value is None or hole.kind == "optional":
             return True
         known = {**self.modes, PC: 0, NEXT_PC: 0}
-        known.update((field.name, 0) for field in form.encoding.fields if field.name not in hole.fields)
-        return self._solver(form).one_to_one(hole, known)
+        open_fields = _only_in(hole, form)
+        known.update((field.name, 0) for field in form.encoding.fields if field.name not in open_fields)
+        return self._solver(form).one_to_one(hole, known, tuple(name for name in hole.fields if name in open_fields))
 
     def holds(self, hole: Hole, value: int, values: Values, form: Form) -> bool:
         """Whether it is so for this value."""
-        known = {name: number for name, number in values.items() if name not in hole.fields}
+        open_fields = _only_in(hole, form)
+        known = {name: number for name, number in values.items() if name not in open_fields}
         try:
             self._solver(form).solve(hole, value, known, style_of(hole))
         except Unsolvable:
@@ -293,6 +300,8 @@ class _Source:
         variable = self._variable()
         if hole.kind == "optional":
             self._add(depth, f"{variable} = {hole.text!r} if {value} else ''")
+        elif hole.kind == "set" and hole.names is not None:
+            self._add(depth, f"{variable} = {self._constant(hole.names.show_set)}({value})")
         elif hole.names is not None:
             size = 1 << min(hole.width, _MOST_NAMES.bit_length() - 1)
             names = tuple(map(hole.names.show, range(size)))

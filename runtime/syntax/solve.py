@@ -163,9 +163,9 @@ class Solver:
                 values[name] |= 1 << bit
         return values if rest == 0 and expression.evaluate({**known, **values}) == target else None
 
-    def one_to_one(self, expression: _Expression, known: Values) -> bool:
-        """Whether different bits of the expression's fields always give different values."""
-        affine = self._affine_of(expression, known, expression.fields)
+    def one_to_one(self, expression: _Expression, known: Values, free: tuple[str, ...]) -> bool:
+        """Whether different bits of these fields always give different values."""
+        affine = self._affine_of(expression, known, free)
         if affine is None:
             return False
         # The lowest set bits of the weights differ, so each bit of the sum, from the lowest up, gives one field bit.

@@ -98,7 +98,7 @@ class Encoding:
 class Names:
     """Names for the values 0, 1, …, separated by blanks: the first spelling is printed, all are read.
 
-    "_" marks a reserved value, "-" one that prints nothing.
+    "_" marks a reserved value, "-" one that prints nothing; "~" in a name is a blank.
     """
 
     name: str
@@ -107,7 +107,9 @@ class Names:
     @cached_property
     def spellings(self) -> tuple[tuple[str, ...], ...]:
         """The names of each spelling; "" where nothing is printed."""
-        return tuple(tuple("" if name == "-" else name for name in text.split()) for text in self.texts)
+        return tuple(
+            tuple("" if name == "-" else name.replace("~", " ") for name in text.split()) for text in self.texts
+        )
 
     def show(self, value: int) -> str | None:
         """None for a reserved value, or one that has no name."""
@@ -122,7 +124,19 @@ class Names:
             for value, name in enumerate(names):
                 if name != "_":
                     found.setdefault(name.lower(), value)
+                    found.setdefault(name.lower().replace(", ", ","), value)  # blanks behind a comma are free
         return found
+
+    def synonyms(self, value: int) -> tuple[int, ...]:
+        """All values of the same name."""
+        names = self.spellings[0]
+        if value >= len(names):
+            return (value,)
+        return tuple(other for other, name in enumerate(names) if name == names[value])
+
+    def show_set(self, bits: int) -> str:
+        """The names of the bits that are set, lowest first."""
+        return ", ".join(name for bit, name in enumerate(self.spellings[0]) if bits >> bit & 1)
 
     @cached_property
     def lengths(self) -> tuple[int, ...]:
@@ -134,8 +148,9 @@ class Names:
 class Hole:
     """A hole of a template: the value of `field`, or what `value` computes from `fields`.
 
-    kind: 'number', 'hex', 'plus' (a number with its sign), 'names', 'address', 'optional' (shows `text` unless the
-    value is 0), 'operand' (a sub-table).  With `names` but of another kind, names are preferred to numbers.
+    kind: 'number', 'hex', 'plus' (a number with its sign), 'names', 'set' (of names, by bit), 'address', 'optional'
+    (shows `text` unless the value is 0), 'operand' (a sub-table).  With `names` but of another kind, names are
+    preferred to numbers.
     """
 
     kind: str

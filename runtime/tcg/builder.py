@@ -7,7 +7,8 @@ Deferreds and the hooks overridden (regfile_offset, defer, materialise, decide, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from runtime.core.env import ENV, Exit
 from runtime.core.layout import Layout, ModeLayout, RegisterLayout
@@ -111,6 +112,12 @@ class Builder(MemoryBuilder):
         """The TB ends and the vCPU sleeps."""
         self.emit("exit", (self.after_pc(), self.budget_after()), (self.layout.pc_width, 64), offset=Exit.WAIT)
 
+    def guarded(self, predicate: Callable[[Builder, Any], Value], fields: object) -> Iterator[None]:
+        """The body of an instruction whose space has a predicate: built once, for when that holds."""
+        for holds in self.If(predicate(self, fields)):
+            if holds:
+                yield
+
     # ------------------------------------------------------------ registers
 
     def _register(self, name: str) -> RegisterLayout:
@@ -178,7 +185,8 @@ class Builder(MemoryBuilder):
     def _wrote(self, name: str) -> None:
         if self.layout.machine and not self.dead:
             if name in self.layout.translation_registers:
-                self._remapped.value = 1
+                # The next instruction may lie elsewhere already: it is looked up anew.
+                self._remapped.value = self._rerouted.value = 1
             if name in self.layout.interrupt_registers:
                 self._rerouted.value = 1
 
@@ -489,7 +497,7 @@ class Builder(MemoryBuilder):
                 self.ops[self._start :] = rewritten
         if not self.dead:
             self.tell_engine()
-            if isinstance(self._rerouted.value, int) and self._rerouted.value:
+            if any(isinstance(told.value, int) and told.value for told in (self._rerouted, self._remapped)):
                 self.ends_block = True
             self._finish(self._kind.value, self._target.value)
 
@@ -539,6 +547,12 @@ class Builder(MemoryBuilder):
             if rerouted:
                 self.emit("exit", (target, self.budget_after()), (self.layout.pc_width, 64), offset=Exit.POLL)
 
+    def _look_up(self, target: Value) -> None:
+        """Fetch what comes next anew, if the instruction wrote what translation depends on."""
+        for remapped in self.If(self._remapped.value, weight=SELDOM):
+            if remapped:
+                self.finish_goto_ptr(target)
+
     def _finish_by(self, kind: int, target: Value) -> None:
         slot = self.layout.slot
         if slot is not None and self._delayed and kind != NEXT and self.known(self._in_slot) is not False:
@@ -549,7 +563,9 @@ class Builder(MemoryBuilder):
         if kind == NEXT and self._delayed:
             self._enter_slot()
             return
-        self._poll(target if kind == RUN_TIME else self.after_pc() if kind == NEXT else self.targets[kind - 1])
+        following = target if kind == RUN_TIME else self.after_pc() if kind == NEXT else self.targets[kind - 1]
+        self._poll(following)
+        self._look_up(following)
         if self.dead:
             return
         if kind == RUN_TIME:

@@ -101,10 +101,10 @@ class CodeCache:
         self._segment_table = segment_table // 8
         tb_max_bytes = min(TB_MAX_BYTES, self.segment_bytes // 4)
         self._set("code_buffer", self.code_address)
-        # The last instruction may begin just below tb_max_bytes, and the jump that ends a cut block follows it.
-        self._set(
-            "tb_reserve", TB["bytes"] + COUNT_RECORD["bytes"] + tb_max_bytes + 2 * RECORD_MAX_BYTES + 8 * SEEN_TARGETS
-        )
+        # The last instruction may begin just below tb_max_bytes, with a guard before it, and the jump that ends a cut
+        # block follows it; both may note where they went.
+        room = 3 * RECORD_MAX_BYTES + 2 * 8 * SEEN_TARGETS
+        self._set("tb_reserve", TB["bytes"] + COUNT_RECORD["bytes"] + tb_max_bytes + room)
         self._set("tb_max_bytes", tb_max_bytes)
         self._set("segment_shift", self._shift)
         self._set("segments", self.address + segment_table)

@@ -3,7 +3,7 @@
 ;
 ; There are two engines from these files.  In that of user programs guest memory is a reservation of host memory
 ; (reservation.ll, mem_slow.ll), and a block's key is its address; in that of machines addresses are translated
-; (soft_mmu.ll, system.ll), and a block is known by its address and by its *place*: where in RAM its code is.
+; (machine_memory.ll, soft_tlb.ll, soft_mmu.ll), and a block is known by its address and by its *place*: where in RAM its code is.
 ;
 ; Everything one vCPU has hangs off %env, everything vCPUs share off its TcgContext; there are no globals, so any number
 ; of machines live side by side.  vCPUs of one machine may run at the same time, each on a host thread: see threads.ll.  "Handler convention" is that of op records:

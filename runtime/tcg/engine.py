@@ -15,9 +15,7 @@ from runtime.tcg import soft_tlb, tb
 _COMMON = ("engine.ll", "generate.ll", "invalidate.ll", "regions.ll", "threads.ll", "entry_x86_64.ll")
 #: and what is behind guest addresses: in a user program, in a machine
 _USER = ("reservation.ll", "mem_slow.ll")
-_MACHINE = ("soft_mmu.ll", "system.ll")
-#: what hooks call, where there is no engine
-_HOOKS_ALONE = ("machine.ll",)
+_MACHINE = ("machine_memory.ll", "soft_tlb.ll", "soft_mmu.ll", "physical.ll", "system.ll")
 
 #: functions of the engine that Python calls by their address in the blob: name -> (argument count, whether it returns)
 ENTRY_POINTS: dict[str, tuple[int, bool]] = {
@@ -79,7 +77,6 @@ def _names(layout: Layout) -> Iterator[tuple[str, int]]:
         ("entry", soft_tlb.TLB_ENTRY),
         ("full", soft_tlb.TLB_FULL),
         ("tlb", soft_tlb.TLB),
-        ("machine", tb.MACHINE),
     ):
         for name, offset in offsets.items():
             yield f"{prefix}_{name}", offset
@@ -94,6 +91,14 @@ def _names(layout: Layout) -> Iterator[tuple[str, int]]:
     yield "tlb_index_shift", soft_tlb.INDEX_SHIFT
     yield "tlb_index_mask", soft_tlb.INDEX_MASK
     yield "tlb_count", soft_tlb.tlb_count(layout)
+    after = soft_tlb.after_tlbs(layout)
+    yield "jump_pages", after["jump_pages"]
+    yield "jump_page_mask", soft_tlb.JUMP_PAGES - 1
+    yield "jump_page_words", soft_tlb.JUMP_PAGES // 8
+    yield "jump_page_shift", env.PAGE_BITS + soft_tlb.JUMP_PAGES.bit_length() - 1
+    yield "large_ranges", after["large_ranges"]
+    yield "large_count", soft_tlb.LARGE_RANGES
+    yield "large_words", 2 * soft_tlb.LARGE_RANGES
     yield "tlb_whole", soft_tlb.TLB_ENTRIES + soft_tlb.TLB_VICTIMS
     yield "tlb_words", soft_tlb.TLB["full"] // 8
     yield "tlb_victim_count", soft_tlb.TLB_VICTIMS
@@ -104,7 +109,6 @@ def _names(layout: Layout) -> Iterator[tuple[str, int]]:
     yield "not_tag_code", ~soft_tlb.TAG_CODE
     # A tag without flags, but for the one that says it is in nobody's use.
     yield "tag_key", -(1 << env.PAGE_BITS) | soft_tlb.TAG_UNUSED
-    yield "tb_max_less", tb.TB_MAX_INSTRUCTIONS - 1
     yield "fetch_bytes", tb.FETCH_BYTES
     yield "not_page_mask", -(1 << env.PAGE_BITS)
     address_width = layout.memories[0].address_width if layout.memories else 64
@@ -167,11 +171,6 @@ def engine_ir(layout: Layout) -> str:
     if "wake" not in layout.hooks:
         parts.append(_WAKE)
     return "\n".join(parts)
-
-
-def machine_ir(layout: Layout) -> str:
-    """A module of what hooks call alone."""
-    return _filled(layout, _HOOKS_ALONE)
 
 
 def _filled(layout: Layout, files: tuple[str, ...]) -> str:

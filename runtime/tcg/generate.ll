@@ -73,8 +73,7 @@ begin:
   store ptr %code, ptr %tb.tc_ptr
   %step = and i64 %cflags, $cf_single_step
   %stepping = icmp ne i64 %step, 0
-  %most.step = call i64 @step_length(ptr %env)
-  %most = select i1 %stepping, i64 %most.step, i64 $tb_max_instructions
+  %most = select i1 %stepping, i64 1, i64 $tb_max_instructions
   %max_bytes.at = getelementptr i8, ptr %tcg, i64 $tcg_tb_max_bytes
   %max_bytes = load i64, ptr %max_bytes.at
   %records = call ptr @tb_count_record(ptr %tcg, ptr %tb, ptr %code, i64 %cflags)

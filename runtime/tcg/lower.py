@@ -272,6 +272,11 @@ class FunctionLowering:
         handler = self._successor or self.let(f"load ptr, ptr {record}, align 8")
         self._tail_call(handler, record, self.value(op.args[0]))
 
+    def skip(self, op: Op) -> None:
+        distance = self.let(f"add i64 {self.value(op.args[1])}, {op.size}")
+        record = self.at("%op", distance)
+        self._tail_call(self.let(f"load ptr, ptr {record}, align 8"), record, self.value(op.args[0]))
+
     def goto_tb(self, op: Op) -> None:
         record = self.let(f"load ptr, ptr {self.at('%op', op.offset)}, align 8")
         handler = self.let(f"load ptr, ptr {record}, align 8")
@@ -542,6 +547,7 @@ _CONTROL: dict[str, str] = (
             "call_env",
             "ret",
             "next",
+            "skip",
             "goto_tb",
             "goto_ptr",
             "exit",

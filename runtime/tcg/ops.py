@@ -40,6 +40,9 @@ PURE = Effect.NONE
 #: an op whose result may be dropped when unused
 READS = Effect.READ_STATE | Effect.READ_MEMORY | Effect.RECORD | Effect.LOCAL
 
+#: what may look at registers written before
+SHOWS = Effect.READ_STATE | Effect.JUMP | Effect.LEAVE | Effect.ORDER | Effect.HOST | Effect.WRITE_MEMORY
+
 Evaluate = Callable[[int, tuple[int, ...], tuple[int, ...], int], int]
 
 
@@ -61,11 +64,16 @@ class OpDef:
     terminator: bool = field(init=False)
     #: whether the op can go when nobody uses its results
     droppable: bool = field(init=False)
+    #: whether it may write registers, and whether somebody may look at them, here or where it leads
+    writes_state: bool = field(init=False)
+    shows_state: bool = field(init=False)
 
     def __post_init__(self) -> None:
         # Asked of every op of every function: the arithmetic of flags is slow.
         object.__setattr__(self, "terminator", bool(self.effects & (Effect.JUMP | Effect.LEAVE)))
         object.__setattr__(self, "droppable", bool(self.results) and not self.effects & ~READS)
+        object.__setattr__(self, "writes_state", bool(self.effects & Effect.WRITE_STATE))
+        object.__setattr__(self, "shows_state", bool(self.effects & SHOWS))
 
 
 def signed(value: int, width: int) -> int:
@@ -372,6 +380,13 @@ _op(
     "next",
     "64 ->",
     "go on at the op record `size` bytes after this one; the argument is the budget",
+    Effect.LEAVE,
+    "size",
+)
+_op(
+    "skip",
+    "64 64 ->",
+    "pass the next record over: go on `size` and the second argument's bytes after this one; the first is the budget",
     Effect.LEAVE,
     "size",
 )

@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from runtime.tcg.ir import Function, Label, Op, Operand, Temp
-from runtime.tcg.ops import OPS, Effect, mask
-
-_BARRIER = Effect.ORDER | Effect.HOST | Effect.WRITE_MEMORY
+from runtime.tcg.ops import OPS, mask
 
 
 def optimize(function: Function) -> Function:
@@ -216,7 +214,6 @@ def forward_state(function: Function) -> None:
     for op in function.ops:
         if op.args:
             op.args = tuple([_resolve(value, replace) for value in op.args])
-        effects = OPS[op.name].effects
         if op.name == "label":
             known.clear()
         elif op.name in ("ld_env", "ld_slot", "ld_local"):
@@ -234,7 +231,7 @@ def forward_state(function: Function) -> None:
             known[("ld_env", None, op.offset, 0, False, op.widths[0])] = op.args[0]
         elif op.name == "st_local":
             known[("ld_local", op.local, 0, 0, False, op.widths[0])] = op.args[0]
-        elif effects & Effect.WRITE_STATE:
+        elif OPS[op.name].writes_state:
             known = {key: value for key, value in known.items() if key[0] != "ld_env"}
         kept.append(op)
     function.ops[:] = kept
@@ -292,7 +289,6 @@ def remove_dead_state(function: Function) -> None:
     overwritten: set[tuple[int, int]] = set()
     kept: list[Op] = []
     for op in reversed(function.ops):
-        effects = OPS[op.name].effects
         if op.name == "st_env":
             place = (op.offset, op.widths[0])
             if place in overwritten:
@@ -302,7 +298,7 @@ def remove_dead_state(function: Function) -> None:
             overwritten = {place for place in overwritten if place[0] != op.offset}
         elif op.name == "insn_start":
             pass  # a register two instructions write is written once: nothing can look in between
-        elif effects & (Effect.READ_STATE | Effect.JUMP | Effect.LEAVE | _BARRIER) or op.name == "label":
+        elif OPS[op.name].shows_state or op.name == "label":
             overwritten.clear()
         kept.append(op)
     kept.reverse()

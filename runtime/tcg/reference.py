@@ -101,8 +101,8 @@ class _Run:
                 self._jump(op.labels[0], values)
             case "brcond":
                 self._jump(op.labels[0 if values[0] else 1], ())
-            case "next" | "goto_tb" | "goto_ptr" | "exit" | "ret":
-                return Outcome(op.name, values, op.size if op.name == "next" else op.offset)
+            case "next" | "skip" | "goto_tb" | "goto_ptr" | "exit" | "ret":
+                return Outcome(op.name, values, op.size if op.name in ("next", "skip") else op.offset)
             case "call":
                 outcome = self._machine.run(self._machine.helpers[op.symbol], *values)
                 self._temps.update(zip(op.results, outcome.values, strict=True))
@@ -264,7 +264,7 @@ _HOST: dict[str, _Float] = {
 KNOWN = frozenset(_STATE) | frozenset(_HOST) | {name for name, op in OPS.items() if op.evaluate is not None}
 CONTROL = frozenset(
     (
-        *("insn_start", "label", "fence", "br", "brcond", "next", "goto_tb", "goto_ptr", "exit", "ret", "call"),
+        *("insn_start", "label", "fence", "br", "brcond", "next", "skip", "goto_tb", "goto_ptr", "exit", "ret", "call"),
         *("call_env", "load_mem", "store_mem", "kick"),  # the last are machines', which have no reference
     )
 )

@@ -1,5 +1,5 @@
 ; Guest memory of a user program: a reservation of host memory, and a byte of permissions for each page.  What the rest
-; of the engine asks about memory, as soft_mmu.ll answers it for machines.  A part of the engine: see engine.ll.
+; of the engine asks about memory, as machine_memory.ll answers it for machines.  A part of the engine: see engine.ll.
 
 ; -------------------------------------------------------------------------------------- from block to block
 
@@ -102,13 +102,9 @@ define internal i$fetch_bits @code_tail(ptr %at, i64 %count) alwaysinline nounwi
   ret i$fetch_bits %bytes
 }
 
-; Room for a block outside the code cache, null if there is none; and the instructions of one that runs once.
+; Room for a block outside the code cache, null if there is none.
 define internal ptr @step_block(ptr %env, i64 %cflags) alwaysinline nounwind {
   ret ptr null
-}
-
-define internal i64 @step_length(ptr %env) alwaysinline nounwind {
-  ret i64 1
 }
 
 ; Code cannot be fetched from %address.

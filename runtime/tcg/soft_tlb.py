@@ -17,6 +17,9 @@ from runtime.core.layout import Layout
 TLB_BITS = 10
 TLB_ENTRIES = 1 << TLB_BITS
 TLB_VICTIMS = 8
+#: pages are told apart by so many bytes when one is flushed; ranges of large pages that are known (both even)
+JUMP_PAGES = 1024
+LARGE_RANGES = 8
 #: log2 of an entry's bytes
 ENTRY_BITS = 5
 #: more modes than this would make too many TLBs
@@ -63,6 +66,16 @@ def index_parts(layout: Layout) -> list[tuple[int, int, int]]:
 def tlb_count(layout: Layout) -> int:
     """How many TLBs a vCPU has."""
     return 1 << sum(width for _, width, _ in index_parts(layout))
+
+
+def after_tlbs(layout: Layout) -> dict[str, int]:
+    """What stands behind a vCPU's TLBs: of which pages the jump cache may hold blocks, and where large pages are."""
+    start = tlb_count(layout) * TLB["bytes"]
+    return {
+        "jump_pages": start,
+        "large_ranges": start + JUMP_PAGES,
+        "bytes": start + JUMP_PAGES + 16 * LARGE_RANGES,
+    }
 
 
 def tlb_number(layout: Layout, flags: int) -> int:

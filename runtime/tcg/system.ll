@@ -172,7 +172,11 @@ poll:
   %end = load i64, ptr %run_end.at
   %left.all = sub i64 %end, %executed
   %some = icmp sgt i64 %left.all, 0
-  br i1 %some, label %plan, label %over
+  br i1 %some, label %plan.any, label %over
+
+plan.any: ; one instruction, if Python steps
+  %by.steps = icmp ne i64 %stepped.by.python, 0
+  br i1 %by.steps, label %code.again, label %plan
 
 plan:
   %exact = load i64, ptr %exact.at
@@ -193,8 +197,17 @@ plan.long: ; native code leaves at the end of the block in which the budget is o
   %room = sub i64 %left, $tb_max_instructions
   br label %run.free
 
-run.step:
-  %left.less = sub i64 %left, 1
+run.step: ; block by block, as long as they fit, then instruction by instruction
+  store i64 $exit_none, ptr %reason.at
+  %next = call ptr @tb_find(ptr %env)
+  %none = icmp eq ptr %next, null
+  br i1 %none, label %left.native, label %measure
+
+measure:
+  %icount.at = getelementptr i8, ptr %next, i64 $tb_icount
+  %icount = load i64, ptr %icount.at
+  %long = icmp ugt i64 %icount, %left
+  %one.by.one = zext i1 %long to i64
   br label %run
 
 run.free:
@@ -202,8 +215,8 @@ run.free:
   br label %run
 
 run:
-  %count = phi i64 [ %left.less, %run.step ], [ %free.budget, %run.free ], [ 0, %code.again ]
-  %steps = phi i64 [ 1, %run.step ], [ %stepped.by.python, %run.free ], [ 1, %code.again ]
+  %count = phi i64 [ 0, %measure ], [ %free.budget, %run.free ], [ 0, %code.again ]
+  %steps = phi i64 [ %one.by.one, %measure ], [ 0, %run.free ], [ 1, %code.again ]
   call void @set_budget(ptr %env, i64 %count)
   store i64 %steps, ptr %step.at
   %plain = load ptr, ptr %plain.at
@@ -213,6 +226,9 @@ run:
   store ptr %cache, ptr %cache.at
   call preserve_nonecc void @tb_lookup(ptr null, ptr %env, ptr null, ptr null, i64 %count)
   store i64 %stepped.by.python, ptr %step.at
+  br label %left.native
+
+left.native:
   %reason = load i64, ptr %reason.at
   switch i64 %reason, label %out [ i64 $exit_budget, label %look
                                    i64 $exit_poll, label %look

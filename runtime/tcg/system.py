@@ -92,12 +92,12 @@ class TcgVm:
         self.cache = CodeCache(self.code, self.ram, accelerator.cache_bytes)
         self.world = self.cache.world
         self.vcpus: list[MachineVcpu] = []
+        self.acknowledge: Callable[[], int] | None = None
         self._by_env: dict[int, MachineVcpu] = {}
         self.requests = Lock()
         self._callbacks = _CALLBACK(self._read), _CALLBACK(self._write)
         read, write = self._callbacks
         self.cache.set_bus(c_void_p.from_buffer(read).value or 0, c_void_p.from_buffer(write).value or 0)
-        self.cache.set_threaded(accelerator.threaded)
         self._breakpoints = HostBuffer(MOST_BREAKPOINTS * 8)
         self._flush: Callable[[int, int], None] = CFUNCTYPE(None, c_void_p, c_uint64)(self.code.address("tlb_flush"))
         self._cycles: Callable[[], int] = CFUNCTYPE(c_uint64)(self.code.address("host_cycles"))
@@ -116,6 +116,7 @@ class TcgVm:
         vcpu = MachineVcpu(self, index)
         self.vcpus.append(vcpu)
         self._by_env[vcpu.address] = vcpu
+        self.cache.set_threaded(self.accelerator.threaded and len(self.vcpus) > 1)
         return vcpu
 
     def set_line(self, line: int, level: int) -> None:

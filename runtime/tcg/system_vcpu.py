@@ -21,7 +21,7 @@ from runtime.core.env import (
     REQUEST_LEAVE,
     Exit,
 )
-from runtime.tcg.soft_tlb import TLB, tlb_count
+from runtime.tcg.soft_tlb import TLB, after_tlbs, tlb_count
 from runtime.tcg.tb import RECORD_MAX_BYTES, TB, TB_MAX_BYTES
 
 TYPE_CHECKING = False
@@ -54,7 +54,10 @@ class MachineVcpu(Vcpu):
         self._empty_cache = HostBuffer(JUMP_CACHE_ENTRIES * JUMP_CACHE_ENTRY_BYTES)
         for buffer in (self._jump_cache, self._empty_cache):
             buffer.memory[:16] = b"\xff" * 16  # the only entry that zeros would be right for
-        self._tlbs = HostBuffer(tlb_count(self.layout) * TLB["bytes"])
+        behind = after_tlbs(self.layout)
+        self._tlbs = HostBuffer(behind["bytes"])
+        ranges = behind["bytes"] - behind["large_ranges"]
+        self._tlbs.memory[behind["large_ranges"] : behind["bytes"]] = b"\xff" * ranges
         for number in range(tlb_count(self.layout)):
             at = number * TLB["bytes"]
             self._tlbs.memory[at : at + TLB["full"]] = b"\xff" * TLB["full"]
@@ -66,7 +69,6 @@ class MachineVcpu(Vcpu):
             ("jump_generation", 1),
             ("tlbs", self._tlbs.address),
             ("tlb", self._tlbs.address),
-            ("large_page", _ALL_ONES),
             ("step_block", self._step_block.address),
             ("tcg", vm.cache.address),
             ("native", code.base),
@@ -154,22 +156,21 @@ class MachineVcpu(Vcpu):
     def _step(self) -> None:
         """Run one instruction while the world is stopped."""
         words = self.words
-        kept = words[_WORD["run_end"]], words[_WORD["exact"]]
-        words[_WORD["run_end"]], words[_WORD["exact"]] = self.executed + 1, 1
+        end = words[_WORD["run_end"]]
+        words[_WORD["run_end"]], words[_WORD["single_step"]] = self.executed + 1, 1
         try:
             self._enter(self.address)
         finally:
-            words[_WORD["run_end"]], words[_WORD["exact"]] = kept
+            words[_WORD["run_end"]], words[_WORD["single_step"]] = end, 0
 
     def step(self) -> VcpuExit:
         """Execute one instruction, even if there is a breakpoint at it; or enter an interrupt's handler before it."""
         words = self.words
-        exact = words[_WORD["exact"]]
-        words[_WORD["exact"]], words[_WORD["hook_pass"]] = 1, PASS_CODE
+        words[_WORD["single_step"]], words[_WORD["hook_pass"]] = 1, PASS_CODE
         try:
             return self.run(1)
         finally:
-            words[_WORD["exact"]], words[_WORD["hook_pass"]] = exact, 0
+            words[_WORD["single_step"]] = words[_WORD["hook_pass"]] = 0
 
     @property
     def is_mine(self) -> bool:
@@ -220,7 +221,7 @@ class MachineVcpu(Vcpu):
 
     def set_register(self, name: str, value: int) -> None:
         """Change one; KeyError for a name there is none of."""
-        if name == self.layout.pc_name:
+        if name in ("pc", self.layout.pc_name):
             self.pc = value
         elif (found := self.find(name)) is not None:
             self.set(found[0].name, value, found[1])
@@ -267,5 +268,5 @@ class MachineVcpu(Vcpu):
 
     def statistics(self) -> dict[str, int]:
         """What was counted since the start."""
-        names = ("raised", "interrupts", "tlb_misses", "tlb_flushes", "bus_accesses")
+        names = ("raised", "interrupts", "tlb_misses", "tlb_flushes", "tlb_full_flushes", "bus_accesses")
         return {"executed": self.executed} | {name: self.words[_WORD[name]] for name in names}

@@ -176,9 +176,6 @@ GUARD = MappingProxyType(
     {"pc": TB["pc"], "size": TB["size"], "link": TB["size"] + 8, "bytes": TB["size"] + 8 + PAGE_LINK["bytes"]}
 )
 
-#: functions that the code of a machine calls, each with env first
-MACHINE = _layout([("load", 8), ("store", 8), ("compare_exchange", 8), ("flush", 8), ("clock", 8)])
-
 #: an access log: bytes used, then for each access this and the bytes found there, padded to whole words
 ACCESS = _layout([("address", 8), ("size", 8), ("access", 8)])
 ACCESS_LOG_BYTES = 1 << 16

@@ -93,7 +93,7 @@ def _check_members(function: Function, op: Op) -> None:
         case "ret":
             if function.kind != "plain" or op.widths != function.results:
                 raise _fail(op, f"the function returns {function.results}")
-        case "next" | "goto_tb" | "goto_ptr" | "exit" | "ld_budget" | "ld_slot" if function.kind != "handler":
+        case "next" | "skip" | "goto_tb" | "goto_ptr" | "exit" | "ld_budget" | "ld_slot" if function.kind != "handler":
             raise _fail(op, "only in a handler")
 
 

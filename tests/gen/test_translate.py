@@ -215,4 +215,5 @@ def test_a_predicate_wraps_every_body() -> None:
     space = dataclasses.replace(toy.SPEC.spaces[0], predicate=toy.binary("ne", toy.rd, const(15, 4), 1))
     instructions = tuple(i for i in toy.INSTRUCTIONS if i.name == "addi")
     text = module_source(dataclasses.replace(toy.SPEC, spaces=(space,), instructions=instructions))
-    assert "    for taken in b.If(b.ne(4, f.rd, 0xF)):\n        if taken:\n            b.set_regfile" in text
+    assert "    return b.ne(4, f.rd, 0xF)\n" in text
+    assert "    for _ in b.guarded(predicate_T_Rd, Rd(f.rd)):\n        b.set_regfile" in text

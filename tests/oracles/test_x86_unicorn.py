@@ -62,9 +62,8 @@ LEFT_OUT = {
 }  # fmt: skip
 #: near branches and the stack behind 66: Intel's processors ignore it, Unicorn does as AMD's
 AMD = frozenset(
-    ("call_E", "call32", "ret", "ret_k", "jmp8", "jmp32", "jmp_E", "jcc8", "jcc32")
-    + ("jcxz", "loop", "loope", "loopne", "leave", "enter")
-)
+    ("call_E", "call32", "ret", "ret_k", "jmp8", "jmp32", "jmp_E", "jcc8", "jcc32", "jcxz", "loop", "loope", "loopne")
+) | {"leave", "enter"}
 #: with 66 and REX.W Unicorn takes 66; results of shifts further than the operand are undefined
 SIXTEEN = frozenset(["popcnt", "shld", "shrd", "bswap"])
 

@@ -40,6 +40,12 @@ class BlockBackend(Protocol):
     def flush(self) -> None:
         """Make everything durable that was written."""
 
+    def save(self) -> dict[int, bytes]:
+        """What a saved machine must hold of the disk: nothing, if it is all in the image.  A key is an offset."""
+
+    def load(self, state: Mapping[int, bytes]) -> None:
+        """What `save` gave."""
+
     def close(self) -> None:
         """Flush, and let go of the host's files."""
 

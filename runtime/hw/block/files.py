@@ -29,6 +29,7 @@ class HostFile:
     def __init__(self, path: str, *, read_only: bool, lock: bool = True) -> None:
         self.path = path
         self.read_only = read_only
+        self.durable = True
         try:
             self.descriptor = os.open(path, (os.O_RDONLY if read_only else os.O_RDWR) | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
@@ -91,6 +92,8 @@ class HostFile:
 
     def sync(self) -> None:
         """Have the host make everything durable."""
+        if not self.durable:
+            return
         try:
             os.fdatasync(self.descriptor)
         except OSError as error:

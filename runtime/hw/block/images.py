@@ -20,14 +20,25 @@ MOST_DEEP = 64
 
 
 def open_image(
-    path: str, *, format: str | None = None, read_only: bool = False, snapshot: bool = False
+    path: str,
+    *,
+    format: str | None = None,
+    read_only: bool = False,
+    snapshot: bool = False,
+    durable: bool = True,
 ) -> BlockBackend:
-    """The image; ImageError with one line that says what is wrong.  With `snapshot` the file is only read."""
+    """The image; ImageError with one line that says what is wrong.
+
+    With `snapshot` the file is only read.  Unless `durable`, a flush leaves data with the host's kernel: they survive
+    the emulator, not the host.
+    """
     image = _open(path, format, read_only or snapshot, ())
+    if not durable:
+        image.file.durable = False
     return Overlay(image) if snapshot else image
 
 
-def _open(path: str, format: str | None, read_only: bool, above: tuple[tuple[int, int], ...]) -> BlockBackend:
+def _open(path: str, format: str | None, read_only: bool, above: tuple[tuple[int, int], ...]) -> RawImage | Qcow2Image:
     if format is not None and format not in FORMATS:
         raise ImageError(f"{path}: there is no image format {format}; there are {', '.join(FORMATS)}")
     try:
@@ -50,7 +61,7 @@ def _open(path: str, format: str | None, read_only: bool, above: tuple[tuple[int
         raise
 
 
-def _open_qcow2(file: HostFile, above: tuple[tuple[int, int], ...]) -> BlockBackend:
+def _open_qcow2(file: HostFile, above: tuple[tuple[int, int], ...]) -> RawImage | Qcow2Image:
     header = read_header(file)
     backing: BlockBackend | None = None
     if header.backing_file is not None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from runtime.hw.block.backend import BlockBackend, BlockError
 from runtime.hw.block.raw import zeroes
+from runtime.hw.device import DeviceError
 
 __all__ = ["Overlay"]
 
@@ -96,6 +97,23 @@ class Overlay:
                 place, length = place + piece, length - piece
         self.below.flush()
         self._own = bytearray(len(self._own))
+
+    def save(self) -> dict[int, bytes]:
+        """Every cluster of its own."""
+        return {
+            number * CLUSTER: self.read(number * CLUSTER, min(CLUSTER, self.size - number * CLUSTER))
+            for number, own in enumerate(self._own)
+            if own
+        }
+
+    def load(self, state: Mapping[int, bytes]) -> None:
+        """What `save` gave."""
+        if any(offset % CLUSTER or not 0 <= offset <= self.size - len(data) for offset, data in state.items()):
+            raise DeviceError(f"{self.name}: the machine was saved with another disk")
+        self._own = bytearray(len(self._own))
+        for offset, data in state.items():
+            self._store(offset, data)
+            self._own[offset // CLUSTER] = 1
 
     def close(self) -> None:
         """Forget everything."""

@@ -18,6 +18,7 @@ from runtime.hw.block.files import HostFile
 from runtime.hw.block.qcow2_header import AT_AUTOCLEAR, Snapshot, read_header, read_snapshots
 from runtime.hw.block.qcow2_refcounts import Refcounts, big_endian_words
 from runtime.hw.block.raw import zeroes
+from runtime.hw.device import DeviceError
 
 __all__ = ["Qcow2Image"]
 
@@ -363,6 +364,15 @@ class Qcow2Image:
                 if counts.get(cluster) == 0:
                     file.punch(cluster << self.cluster_bits, self.cluster_size)
             counts.flush_blocks()
+
+    def save(self) -> dict[int, bytes]:
+        """The image has it all."""
+        return {}
+
+    def load(self, state: Mapping[int, bytes]) -> None:
+        """The image is as it is."""
+        if state:
+            raise DeviceError(f"{self.name}: the machine was saved with -snapshot; start it with that")
 
     def close(self) -> None:
         """Flush and close, the backing file too."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from runtime.hw.block.backend import BlockError
 from runtime.hw.block.files import HostFile
+from runtime.hw.device import DeviceError
 
 __all__ = ["RawImage", "zeroes"]
 
@@ -63,6 +64,15 @@ class RawImage:
         """Make it durable."""
         if not self.read_only:
             self.file.sync()
+
+    def save(self) -> dict[int, bytes]:
+        """The image has it all."""
+        return {}
+
+    def load(self, state: Mapping[int, bytes]) -> None:
+        """The image is as it is."""
+        if state:
+            raise DeviceError(f"{self.name}: the machine was saved with -snapshot; start it with that")
 
     def close(self) -> None:
         """Flush and close."""

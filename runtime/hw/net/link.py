@@ -41,14 +41,14 @@ class Link:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.number = 0  # among the machine's networks
         self.largest_payload = 1460
         self.receive: Callable[[bytes], bool] | None = None
         self._waiting: deque[bytes] = deque()
         self.dropped = 0
 
     def send(self, frame: bytes) -> None:
-        """The guest sends a frame."""
-        raise NotImplementedError
+        """The guest sends a frame; this link is a card's that is plugged into nothing."""
 
     def flush(self) -> None:
         """That was the last of several frames."""
@@ -70,6 +70,10 @@ class Link:
     def forget_waiting(self) -> None:
         """The card was reset."""
         self._waiting.clear()
+
+    def restored(self) -> None:
+        """The guest is another than before, or the same at an earlier moment."""
+        self.forget_waiting()
 
     @property
     def congested(self) -> bool:

@@ -474,8 +474,12 @@ class UserNetwork(Link):
                     self.expect_answer()
         self.flush()
 
+    def restored(self) -> None:
+        """Another guest knows nothing of the connections, and is told so when it uses its own."""
+        self.drop_connections()
+
     def drop_connections(self) -> None:
-        """The guest was reset or is another: break all off."""
+        """Break all off."""
         for connection in list(self.connections.values()):
             connection.close()
         self.flows.close()

@@ -67,6 +67,7 @@ class TcpConnection:
         self.host_ended = False  # nothing more can be read from the socket
         self.must_acknowledge = False
         self.told_window = 0
+        self._watched = (False, False)  # for reading, for writing
         self.tries = 0
         self.silence = 0  # the network's ticks without an answer that was due
 
@@ -275,8 +276,12 @@ class TcpConnection:
             return
         events, descriptor = self.network.events, self.host.fileno()
         readable = not self.host_ended and len(self.to_guest) < MOST_TO_GUEST and not self.network.congested
-        events.on_readable(descriptor, self._host_readable if readable else None)
-        events.on_writable(descriptor, self._host_writable if self.to_host else None)
+        writable = bool(self.to_host)
+        before, self._watched = self._watched, (readable, writable)
+        if readable != before[0]:
+            events.on_readable(descriptor, self._host_readable if readable else None)
+        if writable != before[1]:
+            events.on_writable(descriptor, self._host_writable if writable else None)
 
     # What we send
 

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from runtime.hw.block.backend import BlockBackend, BlockError
+from runtime.hw.device import DeviceError
+from runtime.hw.registry import Option
 from runtime.hw.virtio.buffers import Reader, RequestError, Writer
 from runtime.hw.virtio.device import VirtioDevice
 from runtime.hw.virtio.queue import Chain, Queue
+
+if TYPE_CHECKING:
+    from runtime.hw.device import Platform
 
 __all__ = ["VirtioBlk"]
 
@@ -34,6 +41,11 @@ class VirtioBlk(VirtioDevice):
 
     kind = "virtio-blk"
     device_id = 2
+    OPTIONS = (
+        Option("drive", "drive", help="the -drive whose image it is"),
+        Option("serial", default="", help="serial number, up to 20 characters"),
+        Option("packed", "bool", False, help="offer packed queues"),
+    )
     queue_sizes = (256,)
 
     def __init__(self, backend: BlockBackend, *, serial: str = "", packed: bool = False) -> None:
@@ -41,6 +53,17 @@ class VirtioBlk(VirtioDevice):
         self.backend = backend
         self.serial = serial.encode()[:20]
         self.writeback = True
+
+    @classmethod
+    def make(cls, platform: Platform, name: str, values: Mapping[str, Any]) -> VirtioBlk:
+        """By `-device`; DeviceError."""
+        if values["drive"] is None:
+            raise DeviceError(f"-device {name}: it needs drive=ID of a -drive with if=none")
+        return cls(values["drive"], serial=values["serial"], packed=values["packed"])
+
+    def close(self) -> None:
+        """Close the image."""
+        self.backend.close()
 
     def own_features(self) -> int:
         """What the disk can."""
@@ -83,6 +106,17 @@ class VirtioBlk(VirtioDevice):
     def stopped(self) -> None:
         """A new driver finds the cache on."""
         self.writeback = True
+
+    def save_own(self) -> dict[str, Any]:
+        """How it caches, and what is not in the image."""
+        return {"writeback": self.writeback, "size": self.backend.size, "disk": self.backend.save()}
+
+    def load_own(self, state: Mapping[str, Any]) -> None:
+        """What `save_own` gave; DeviceError if the disk is another."""
+        if state["size"] != self.backend.size:
+            raise DeviceError(f"{self.backend.name}: the saved machine's disk had {state['size']} bytes")
+        self.writeback = state["writeback"]
+        self.backend.load(state["disk"])
 
     def handle(self, queue: Queue) -> None:
         """Serve every request."""

@@ -13,7 +13,7 @@ class RequestError(Exception):
 
 
 class Memory(Protocol):
-    """Guest-physical memory as a device reaches it.  An address outside RAM raises BusError."""
+    """Guest-physical memory as a device reaches it.  An address outside RAM raises DmaError."""
 
     def read(self, address: int, size: int) -> bytes:
         """`size` bytes."""

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from runtime.core.accelerator import BusError
+from runtime.hw.device import DeviceError
+from runtime.hw.dma import DmaError
 from runtime.hw.virtio.buffers import Memory, Reader, RequestError, Writer
 from runtime.hw.virtio.queue import Chain, Queue
 
@@ -139,14 +141,14 @@ class VirtioDevice:
             work()
         except RequestError as error:
             self.break_down(str(error))
-        except BusError as error:
+        except (BusError, DmaError) as error:
             self.break_down(f"an address outside memory: {error}")
 
     def break_down(self, complaint: str) -> None:
         """The driver broke the rules (2.1.2): serve nothing until it resets the device."""
         self.complaint = complaint
         if self.on_complaint is not None:
-            self.on_complaint(f"{self.kind}: {complaint}")
+            self.on_complaint(complaint)
         self.status |= NEEDS_RESET
         if self.port is not None and self.status & DRIVER_OK:
             self.port.config_interrupt()
@@ -228,6 +230,7 @@ class VirtioDevice:
     def save(self) -> dict[str, Any]:
         """The whole state, of simple values."""
         return {
+            "kind": self.kind,
             "status": self.status,
             "driver_features": self.driver_features,
             "generation": self.generation,
@@ -236,10 +239,21 @@ class VirtioDevice:
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """What `save` gave."""
+        """What `save` gave; DeviceError if it is another device's."""
+        queues = state.get("queues", ())
+        if state.get("kind") != self.kind or len(queues) != len(self.queues):
+            raise DeviceError(f"{self.kind}: the saved state is of a {state.get('kind')}")
         self.status = state["status"]
         self.driver_features = state["driver_features"]
         self.generation = state["generation"]
-        for queue, saved in zip(self.queues, state["queues"], strict=True):
+        for queue, saved in zip(self.queues, queues, strict=True):
             queue.load(saved)
         self.load_own(state["own"])
+
+    def describe(self) -> str:
+        """What a listing says of it."""
+        driver = "no driver" if not self.status & DRIVER_OK else "broken" if self.status & NEEDS_RESET else "in use"
+        return f"{self.kind}, {driver}"
+
+    def close(self) -> None:
+        """The machine ends: let go of what is the host's."""

@@ -2,72 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
-
-from runtime.hw.virtio.buffers import Memory
+from runtime.hw.device import DeviceError
+from runtime.hw.device_tree import Node
+from runtime.hw.registers import Field, Register, RegisterDevice
 from runtime.hw.virtio.device import VirtioDevice
 from runtime.hw.virtio.queue import Queue
 
-__all__ = ["REGISTERS", "SIZE", "VirtioMmio"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
 
-#: bytes of address space; 4.2.2 wants 0x100 and the configuration space
-SIZE = 0x200
-CONFIG = 0x100
+    from runtime.hw.device_tree import Place
+    from runtime.hw.virtio.buffers import Memory
+
+    class Wire(Protocol):
+        """A line to an interrupt controller."""
+
+        def set(self, level: int) -> None:
+            """Raise or lower it."""
+
+
+__all__ = ["STATUS_FIELDS", "VirtioMmio", "high", "low"]
+
+#: 4.2.2 wants 0x100 bytes and the configuration space behind them
+SIZE, CONFIG = 0x200, 0x100
 MAGIC = int.from_bytes(b"virt", "little")
 VENDOR = int.from_bytes(b"ISOM", "little")
-
-#: every register by its offset (4.2.2)
-REGISTERS = {
-    0x000: "MagicValue",
-    0x004: "Version",
-    0x008: "DeviceID",
-    0x00C: "VendorID",
-    0x010: "DeviceFeatures",
-    0x014: "DeviceFeaturesSel",
-    0x020: "DriverFeatures",
-    0x024: "DriverFeaturesSel",
-    0x030: "QueueSel",
-    0x034: "QueueNumMax",
-    0x038: "QueueNum",
-    0x044: "QueueReady",
-    0x050: "QueueNotify",
-    0x060: "InterruptStatus",
-    0x064: "InterruptACK",
-    0x070: "Status",
-    0x080: "QueueDescLow",
-    0x084: "QueueDescHigh",
-    0x090: "QueueDriverLow",
-    0x094: "QueueDriverHigh",
-    0x0A0: "QueueDeviceLow",
-    0x0A4: "QueueDeviceHigh",
-    0x0AC: "SHMSel",
-    0x0B0: "SHMLenLow",
-    0x0B4: "SHMLenHigh",
-    0x0B8: "SHMBaseLow",
-    0x0BC: "SHMBaseHigh",
-    0x0FC: "ConfigGeneration",
-}
 
 #: interrupt causes (4.2.2)
 USED_BUFFER, CONFIGURATION = 1, 2
 
+STATUS_FIELDS = (
+    Field("ACKNOWLEDGE", 0),
+    Field("DRIVER", 1),
+    Field("DRIVER_OK", 2),
+    Field("FEATURES_OK", 3),
+    Field("NEEDS_RESET", 6),
+    Field("FAILED", 7),
+)
+_CAUSES = (Field("USED_BUFFER", 0), Field("CONFIGURATION", 1))
 
-class Line(Protocol):
-    """A wire to an interrupt controller."""
 
-    def set(self, level: int) -> None:
-        """Raise or lower it."""
-
-
-class VirtioMmio:
+class VirtioMmio(RegisterDevice):
     """A slot for one device; without one, the driver reads device ID 0 and passes on."""
 
-    def __init__(self, memory: Memory, line: Line, device: VirtioDevice | None = None) -> None:
+    kind = "virtio-mmio"
+    REGISTERS = (
+        Register("MagicValue", 0x000, access="ro", reset=MAGIC),
+        Register("Version", 0x004, access="ro", reset=2),
+        Register("DeviceID", 0x008, access="ro"),
+        Register("VendorID", 0x00C, access="ro", reset=VENDOR),
+        Register("DeviceFeatures", 0x010, access="ro"),
+        Register("DeviceFeaturesSel", 0x014, access="wo"),
+        Register("DriverFeatures", 0x020, access="wo"),
+        Register("DriverFeaturesSel", 0x024, access="wo"),
+        Register("QueueSel", 0x030, access="wo"),
+        Register("QueueNumMax", 0x034, access="ro"),
+        Register("QueueNum", 0x038, access="wo"),
+        Register("QueueReady", 0x044, fields=(Field("READY", 0),), writable=1),
+        Register("QueueNotify", 0x050, access="wo"),
+        Register("InterruptStatus", 0x060, access="ro", fields=_CAUSES),
+        Register("InterruptACK", 0x064, access="wo", fields=_CAUSES),
+        Register("Status", 0x070, fields=STATUS_FIELDS),
+        Register("QueueDescLow", 0x080, access="wo"),
+        Register("QueueDescHigh", 0x084, access="wo"),
+        Register("QueueDriverLow", 0x090, access="wo"),
+        Register("QueueDriverHigh", 0x094, access="wo"),
+        Register("QueueDeviceLow", 0x0A0, access="wo"),
+        Register("QueueDeviceHigh", 0x0A4, access="wo"),
+        Register("SHMSel", 0x0AC, access="wo"),
+        Register("SHMLen", 0x0B0, access="ro", reset=0xFFFF_FFFF, count=2),
+        Register("SHMBase", 0x0B8, access="ro", reset=0xFFFF_FFFF, count=2),
+        Register("ConfigGeneration", 0x0FC, access="ro"),
+    )
+
+    def __init__(self, name: str, memory: Memory, line: Wire, device: VirtioDevice | None = None) -> None:
+        super().__init__(name, SIZE)
         self.memory = memory
         self.line = line
+        self.interrupts = 0
+        self.accepted = [0, 0]
         self.device: VirtioDevice | None = None
-        self._clear()
         if device is not None:
             self.plug(device)
 
@@ -75,17 +90,25 @@ class VirtioMmio:
         """Put a device into the slot."""
         self.device = device
         device.port = self
-
-    def _clear(self) -> None:
-        self.device_select = self.driver_select = self.queue_select = self.interrupts = 0
-        self.accepted = [0, 0]
+        device.on_complaint = self.complain
 
     def reset(self) -> None:
-        """As after power-on."""
-        self._clear()
+        super().reset()
+        self.interrupts = 0
+        self.accepted = [0, 0]
         self.line.set(0)
         if self.device is not None:
             self.device.reset()
+
+    def device_tree_node(self, place: Place) -> Node:
+        return place.node("virtio_mmio", "virtio,mmio")
+
+    def describe(self) -> str:
+        return "empty" if self.device is None else self.device.describe()
+
+    def close(self) -> None:
+        if self.device is not None:
+            self.device.close()
 
     # Port
 
@@ -104,132 +127,135 @@ class VirtioMmio:
     # The registers
 
     def read(self, offset: int, size: int) -> int:
-        """A load of the driver's."""
-        device = self.device
         if offset >= CONFIG:
-            return device.read_config(offset - CONFIG, size) if device is not None else 0
-        if size != 4 or offset & 3:
-            return 0  # 4.2.2.2: only 32-bit wide and aligned reads
-        match REGISTERS.get(offset):
-            case "MagicValue":
-                return MAGIC
-            case "Version":
-                return 2
-            case "VendorID":
-                return VENDOR
-        if device is None:
-            return 0
-        match REGISTERS.get(offset):
-            case "DeviceID":
-                return device.device_id
-            case "DeviceFeatures":
-                return device.features >> 32 * self.device_select & 0xFFFF_FFFF if self.device_select < 2 else 0
-            case "InterruptStatus":
-                return self.interrupts
-            case "Status":
-                return device.status
-            case "SHMLenLow" | "SHMLenHigh" | "SHMBaseLow" | "SHMBaseHigh":
-                return 0xFFFF_FFFF  # 4.2.2: there is no such region
-            case "ConfigGeneration":
-                return device.generation
-        queue = self._queue(device)
-        if queue is None:
-            return 0
-        match REGISTERS.get(offset):
-            case "QueueNumMax":
-                return queue.maximum
-            case "QueueReady":
-                return int(queue.ready)
-        return 0
+            return self.device.read_config(offset - CONFIG, size) if self.device is not None else 0
+        return super().read(offset, size)
 
     def write(self, offset: int, size: int, value: int) -> None:
-        """A store of the driver's."""
-        device = self.device
-        if device is None:
-            return
-        if offset >= CONFIG:
-            device.write_config(offset - CONFIG, value.to_bytes(size, "little"))
-            return
-        if size != 4 or offset & 3:
-            return
-        match REGISTERS.get(offset):
-            case "DeviceFeaturesSel":
-                self.device_select = value
-            case "DriverFeaturesSel":
-                self.driver_select = value
-            case "DriverFeatures":
-                if self.driver_select < 2:
-                    self.accepted[self.driver_select] = value
-                    device.set_driver_features(self.accepted[0] | self.accepted[1] << 32)
-                elif value:
-                    device.break_down(f"feature bits above 63: {value:#x}")
-            case "QueueSel":
-                self.queue_select = value
-            case "QueueNotify":
-                device.notify(value & 0xFFFF)
-            case "InterruptACK":
-                self.interrupts &= ~value
-                if not self.interrupts:
-                    self.line.set(0)
-            case "Status":
-                if value == 0:
-                    self.reset()
-                else:
-                    device.set_status(value)
-            case name:
-                queue = self._queue(device)
-                if queue is not None and name is not None:
-                    self._write_queue(device, queue, name, value)
+        if offset < CONFIG:
+            super().write(offset, size, value)
+        elif self.device is not None:
+            self.device.write_config(offset - CONFIG, value.to_bytes(size, "little"))
 
-    def _queue(self, device: VirtioDevice) -> Queue | None:
-        return device.queues[self.queue_select] if self.queue_select < len(device.queues) else None
+    def read_deviceid(self) -> int:
+        return 0 if self.device is None else self.device.device_id
 
-    def _write_queue(self, device: VirtioDevice, queue: Queue, name: str, value: int) -> None:
-        """A register of the selected queue.  4.2.2.2: nothing of a queue in use may change but QueueReady."""
-        if name == "QueueReady":
-            if value & 1 and not queue.ready:
-                device.enable(queue)
-            elif not value & 1:
-                device.disable(queue)
-            return
-        if queue.ready:
-            return
-        match name:
-            case "QueueNum":
-                queue.size = value
-            case "QueueDescLow":
-                queue.descriptors = low(queue.descriptors, value)
-            case "QueueDescHigh":
-                queue.descriptors = high(queue.descriptors, value)
-            case "QueueDriverLow":
-                queue.driver_area = low(queue.driver_area, value)
-            case "QueueDriverHigh":
-                queue.driver_area = high(queue.driver_area, value)
-            case "QueueDeviceLow":
-                queue.device_area = low(queue.device_area, value)
-            case "QueueDeviceHigh":
-                queue.device_area = high(queue.device_area, value)
+    def read_devicefeatures(self) -> int:
+        half = self.value["DeviceFeaturesSel"]
+        return 0 if self.device is None or half > 1 else self.device.features >> 32 * half & 0xFFFF_FFFF
 
-    def save(self) -> dict[str, Any]:
+    def write_driverfeatures(self, value: int) -> None:
+        half = self.value["DriverFeaturesSel"]
+        if self.device is None:
+            return
+        if half > 1:
+            if value:
+                self.device.break_down(f"feature bits above 63: {value:#x}")
+            return
+        self.accepted[half] = value
+        self.device.set_driver_features(self.accepted[0] | self.accepted[1] << 32)
+
+    def queue(self) -> Queue | None:
+        """The selected queue, if there is such a one."""
+        index = self.value["QueueSel"]
+        return self.device.queues[index] if self.device is not None and index < len(self.device.queues) else None
+
+    def _idle_queue(self) -> Queue | None:
+        """4.2.2.2: nothing of a queue in use may change but QueueReady."""
+        queue = self.queue()
+        return None if queue is None or queue.ready else queue
+
+    def read_queuenummax(self) -> int:
+        queue = self.queue()
+        return 0 if queue is None else queue.maximum
+
+    def write_queuenum(self, value: int) -> None:
+        if (queue := self._idle_queue()) is not None:
+            queue.size = value
+
+    def read_queueready(self) -> int:
+        queue = self.queue()
+        return 0 if queue is None else int(queue.ready)
+
+    def write_queueready(self, value: int) -> None:
+        queue = self.queue()
+        if queue is None or self.device is None:
+            return
+        if not value:
+            self.device.disable(queue)
+        elif not queue.ready:
+            self.device.enable(queue)
+
+    def write_queuenotify(self, value: int) -> None:
+        if self.device is not None:
+            self.device.notify(value & 0xFFFF)
+
+    def read_interruptstatus(self) -> int:
+        return self.interrupts
+
+    def write_interruptack(self, value: int) -> None:
+        self.interrupts &= ~value
+        if not self.interrupts:
+            self.line.set(0)
+
+    def read_status(self) -> int:
+        return 0 if self.device is None else self.device.status
+
+    def write_status(self, value: int) -> None:
+        if value == 0:
+            self.reset()
+        elif self.device is not None:
+            self.device.set_status(value)
+
+    def write_queuedesclow(self, value: int) -> None:
+        if (queue := self._idle_queue()) is not None:
+            queue.descriptors = low(queue.descriptors, value)
+
+    def write_queuedeschigh(self, value: int) -> None:
+        if (queue := self._idle_queue()) is not None:
+            queue.descriptors = high(queue.descriptors, value)
+
+    def write_queuedriverlow(self, value: int) -> None:
+        if (queue := self._idle_queue()) is not None:
+            queue.driver_area = low(queue.driver_area, value)
+
+    def write_queuedriverhigh(self, value: int) -> None:
+        if (queue := self._idle_queue()) is not None:
+            queue.driver_area = high(queue.driver_area, value)
+
+    def write_queuedevicelow(self, value: int) -> None:
+        if (queue := self._idle_queue()) is not None:
+            queue.device_area = low(queue.device_area, value)
+
+    def write_queuedevicehigh(self, value: int) -> None:
+        if (queue := self._idle_queue()) is not None:
+            queue.device_area = high(queue.device_area, value)
+
+    def read_configgeneration(self) -> int:
+        return 0 if self.device is None else self.device.generation
+
+    # State
+
+    def save(self) -> dict[str, object]:
         """The state of slot and device."""
         return {
-            "device_select": self.device_select,
-            "driver_select": self.driver_select,
-            "queue_select": self.queue_select,
+            **super().save(),
             "interrupts": self.interrupts,
             "accepted": list(self.accepted),
-            "device": None if self.device is None else self.device.save(),
+            "device": {} if self.device is None else self.device.save(),
         }
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """What `save` gave."""
-        self.device_select = state["device_select"]
-        self.driver_select = state["driver_select"]
-        self.queue_select = state["queue_select"]
-        self.interrupts = state["interrupts"]
-        self.accepted = list(state["accepted"])
-        if self.device is not None and state["device"] is not None:
-            self.device.load(state["device"])
+    def load(self, state: dict[str, object]) -> None:
+        """What `save` gave; DeviceError if it is of another device."""
+        super().load(state)
+        interrupts, accepted, device = state.get("interrupts"), state.get("accepted"), state.get("device")
+        if not isinstance(interrupts, int) or not isinstance(accepted, list) or not isinstance(device, dict):
+            raise DeviceError(f"{self.name}: the saved state is not a virtio slot's")
+        if bool(device) != (self.device is not None):
+            raise DeviceError(f"{self.name}: the saved state has {'a' if device else 'no'} device in this slot")
+        self.interrupts, self.accepted = interrupts, list(accepted)
+        if self.device is not None:
+            self.device.load(device)
         self.line.set(int(self.interrupts != 0))
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from runtime.hw.device import DeviceError
 from runtime.hw.net.link import Link
+from runtime.hw.registry import Option
 from runtime.hw.virtio.buffers import RequestError
 from runtime.hw.virtio.device import VirtioDevice
 from runtime.hw.virtio.queue import Chain, Queue
+
+if TYPE_CHECKING:
+    from runtime.hw.device import Platform
 
 __all__ = ["VirtioNet"]
 
@@ -33,6 +38,11 @@ class VirtioNet(VirtioDevice):
 
     kind = "virtio-net"
     device_id = 1
+    OPTIONS = (
+        Option("netdev", "netdev", help="the -netdev that it is plugged into"),
+        Option("mac", default="", help="its address; default: 52:54:00:12:34:56 and up"),
+        Option("packed", "bool", False, help="offer packed queues"),
+    )
     queue_sizes = (256, 256, 64)
 
     def __init__(self, link: Link, mac: bytes, *, packed: bool = False) -> None:
@@ -41,6 +51,20 @@ class VirtioNet(VirtioDevice):
         self.first_mac = self.mac = mac
         self.up = True
         link.receive = self.receive
+
+    @classmethod
+    def make(cls, platform: Platform, name: str, values: Mapping[str, Any]) -> VirtioNet:
+        """By `-device`; DeviceError."""
+        link: Link = values["netdev"] or Link("none")
+        if values["mac"]:
+            mac = parse_mac(f"-device {name}", values["mac"])
+        else:
+            mac = (0x5254_0012_3456 + link.number).to_bytes(6, "big")
+        return cls(link, mac, packed=values["packed"])
+
+    def close(self) -> None:
+        """Leave the network."""
+        self.link.close()
 
     def own_features(self) -> int:
         """What the card and its link can."""
@@ -162,5 +186,18 @@ class VirtioNet(VirtioDevice):
     def load_own(self, state: Mapping[str, Any]) -> None:
         """What `save_own` gave."""
         self.mac, self.up = state["mac"], state["up"]
+        self.link.restored()
         if self.running:
             self.started()
+
+
+def parse_mac(what: str, text: str) -> bytes:
+    """An address as one writes it; DeviceError."""
+    parts = text.replace("-", ":").split(":")
+    try:
+        mac = bytes(int(part, 16) for part in parts)
+    except ValueError:
+        mac = b""
+    if len(mac) != 6 or mac[0] & 1:
+        raise DeviceError(f"{what}: mac={text}: not the address of a card, such as 52:54:00:12:34:56")
+    return mac

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from runtime.hw.registry import Option
 from runtime.hw.virtio.device import VirtioDevice
 from runtime.hw.virtio.queue import Queue
+
+if TYPE_CHECKING:
+    from runtime.hw.device import Platform
 
 __all__ = ["VirtioRng"]
 
@@ -21,11 +25,20 @@ class VirtioRng(VirtioDevice):
 
     kind = "virtio-rng"
     device_id = 4
+    OPTIONS = (
+        Option("seed", "int", help="make the bytes the same in every run"),
+        Option("packed", "bool", False, help="offer packed queues"),
+    )
     queue_sizes = (64,)
 
     def __init__(self, *, seed: int | None = None, packed: bool = False) -> None:
         super().__init__(packed=packed)
         self._generator = None if seed is None else random.Random(seed)
+
+    @classmethod
+    def make(cls, platform: Platform, name: str, values: Mapping[str, Any]) -> VirtioRng:
+        """By `-device`."""
+        return cls(seed=values["seed"], packed=values["packed"])
 
     def _bytes(self, size: int) -> bytes:
         return os.urandom(size) if self._generator is None else self._generator.randbytes(size)
@@ -39,10 +52,12 @@ class VirtioRng(VirtioDevice):
 
     def save_own(self) -> dict[str, Any]:
         """Where the generator stands."""
-        return {"generator": None if self._generator is None else self._generator.getstate()}
+        if self._generator is None:
+            return {}
+        version, words, _ = self._generator.getstate()
+        return {"version": version, "words": list(words)}
 
     def load_own(self, state: Mapping[str, Any]) -> None:
         """What `save_own` gave."""
-        if self._generator is not None and state["generator"] is not None:
-            version, words, gauss = state["generator"]
-            self._generator.setstate((version, tuple(words), gauss))
+        if self._generator is not None and "words" in state:
+            self._generator.setstate((state["version"], tuple(state["words"]), None))

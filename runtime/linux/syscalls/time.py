@@ -38,7 +38,7 @@ def _sleep(thread: Thread, clock: int, flags: int, request: int, remain: int) ->
     process = thread.process
     seconds, nanoseconds = divmod(thread.read_timespec(request), 1_000_000_000)
     span = Bytes(_TIMESPEC.pack({"sec": seconds, "nsec": nanoseconds}))
-    left = Bytes(_TIMESPEC.size)
+    left = Bytes(span.raw)  # in case it is cut short before it begins
     try:
         return process.host.wait("clock_nanosleep", clock, flags, span.address, left.address, restart=ERESTARTNOHAND)
     except OSError as failure:

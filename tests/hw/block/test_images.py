@@ -22,6 +22,7 @@ from runtime.hw.block.images import open_image
 from runtime.hw.block.overlay import Overlay
 from runtime.hw.block.qcow2 import Qcow2Image
 from runtime.hw.block.qcow2_create import create_qcow2
+from runtime.hw.device import DeviceError
 from tests.conftest import ROOT
 from tests.tools import tool
 
@@ -152,7 +153,16 @@ def test_raw_and_the_overlay(tmp_path: Path) -> None:
     assert isinstance(overlay, Overlay)
     above = bytearray(model)
     exercise(overlay, above, 5, 150)
+    other = Overlay(open_image(str(path), format="raw", read_only=True))
+    other.load(overlay.save())
+    assert other.read(0, SIZE) == above
+    for state in ({1: b"x"}, {SIZE: b"x"}):
+        with pytest.raises(DeviceError, match="another disk"):
+            other.load(state)
     overlay.close()
+    with pytest.raises(DeviceError, match="saved with -snapshot"):
+        other.below.load({0: b"x"})
+    other.close()
     assert path.read_bytes() == model
     overlay = Overlay(open_image(str(path), format="raw"))
     above = bytearray(model)

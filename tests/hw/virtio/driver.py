@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-from runtime.core.accelerator import BusError
+from runtime.hw.dma import DmaError
 from runtime.hw.virtio.device import VirtioDevice
 from runtime.hw.virtio.mmio import VirtioMmio
 
@@ -23,7 +23,7 @@ class Ram:
 
     def _at(self, address: int, size: int) -> int:
         if not (size >= 0 and address >= RAM and address + size <= RAM + RAM_SIZE):
-            raise BusError(address, size)
+            raise DmaError(address, size)
         return address - RAM
 
     def read(self, address: int, size: int) -> bytes:
@@ -139,7 +139,7 @@ class Driver:
 
     def __init__(self, device: VirtioDevice, features: int = 0, *, size: int = 16, start: bool = True) -> None:
         self.ram, self.wire = Ram(), Wire()
-        self.slot = VirtioMmio(self.ram, self.wire, device)
+        self.slot = VirtioMmio("slot", self.ram, self.wire, device)
         self.device = device
         self.features = features | VERSION_1
         self.packed = bool(features & PACKED)

@@ -59,12 +59,12 @@ int main(int count, char **arguments) {
     pthread_t threads[2];
     for (int i = 0; i < 2; i++)
         pthread_create(&threads[i], 0, forker, 0);
-    for (int i = 0; i < 2; i++) {
-        int *results;
-        pthread_join(threads[i], (void **)&results);
+    int *results[2];
+    for (int i = 0; i < 2; i++) /* both, for a child that exits flushes what somebody is about to say */
+        pthread_join(threads[i], (void **)&results[i]);
+    for (int i = 0; i < 2; i++)
         for (int j = 0; j < 6; j++)
-            SAY("%d ", results[j]);
-    }
+            SAY("%d ", results[i][j]);
     SAY("\nfrom main %d\n", one_child(5));
     stop = 1;
     join(2);

@@ -1,0 +1,74 @@
+"""The accelerators that `-accel` names, made for a board's processor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+
+from isomorph.builds import find_build
+from isomorph.machines.options import Settings, UsageError
+from runtime.core.accelerator import Accelerator
+from runtime.core.cpu import load_isa
+from runtime.hw.registry import parse_size
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How processors are to run: what a board and the options want of an accelerator.
+
+    isa         the instruction set, by its name under build/
+    icount      log2 of the ns an instruction takes; None: the clock is the host's
+    threaded    each vCPU on a host thread of its own
+    frequency   Hz of the platform's counter
+    """
+
+    isa: str
+    icount: int | None
+    threaded: bool
+    frequency: int
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+def _tcg(wanted: Execution) -> Accelerator:
+    given = dict(wanted.options)
+    text = given.pop("tb-size", "")
+    try:
+        extra = {"cache_bytes": parse_size(text, 1 << 20)} if text else {}
+    except ValueError:
+        raise UsageError(f"-accel tcg,tb-size={text}: not a number of megabytes") from None
+    if given:
+        raise UsageError(f"-accel tcg: there is no option {min(given)}; there are thread, tb-size")
+    isa = load_isa(find_build(wanted.isa))
+    module = import_module("runtime.tcg.system")
+    made: Accelerator = module.TcgAccelerator(isa, wanted.icount, wanted.threaded, wanted.frequency, **extra)
+    return made
+
+
+def _kvm(wanted: Execution) -> Accelerator:
+    from runtime.kvm.accelerator import KvmAccelerator, KvmOptions
+
+    given = dict(wanted.options)
+    inside = given.pop("kernel-irqchip", "off") == "on"
+    if given:
+        raise UsageError(f"-accel kvm: there is no option {min(given)}")
+    if wanted.isa != "x86_64":
+        raise UsageError(f"-accel kvm: this machine's processor is an x86-64 one, not {wanted.isa}; use -accel tcg")
+    if wanted.icount is not None:
+        raise UsageError("-icount counts instructions, which KVM does not; use -accel tcg")
+    return KvmAccelerator(KvmOptions(inside, inside))
+
+
+#: name -> what it is, and how it is made
+ACCELERATORS: dict[str, tuple[str, Callable[[Execution], Accelerator]]] = {
+    "tcg": ("translation to host code", _tcg),
+    "kvm": ("the host's processor, for machines of its own kind", _kvm),
+}
+
+
+def check_accelerator(given: Settings) -> None:
+    """UsageError unless there is one of that name."""
+    if given.kind not in ACCELERATORS:
+        raise UsageError(
+            f"-accel {given.text}: there is no accelerator {given.kind}; there are {', '.join(ACCELERATORS)}"
+        )

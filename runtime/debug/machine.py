@@ -1,0 +1,252 @@
+"""A whole machine as a debugger's target: a thread for each processor, addresses as the processors see them."""
+
+from __future__ import annotations
+
+from runtime.core.accelerator import Idle
+from runtime.debug.breakpoints import HARDWARE, SOFTWARE, Breakpoints
+from runtime.debug.server import Listener, Server
+from runtime.debug.stop import SIGINT, DebugError, Plan, Stop, StopKind
+from runtime.machine.examine import Examiner
+from runtime.machine.machine import Machine, MachineError, State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from runtime.core.accelerator import Vcpu as MachineVcpu
+    from runtime.core.cpu import Vcpu
+    from runtime.debug.description import Description
+    from runtime.debug.history import History
+
+#: instructions stepped in one go when gdb wants a range left, between two looks at whether it wants something else
+_MOST_STEPS = 100_000
+
+
+class CodeBreakpoints(Breakpoints):
+    """Breakpoints alone: data is not watched."""
+
+    def insert(self, kind: int, address: int, length: int) -> None:
+        if kind not in (SOFTWARE, HARDWARE):
+            raise DebugError("machines have no watchpoints")
+        super().insert(kind, address, length)
+
+
+class MachineTarget:
+    """Used by the debugger's thread; what runs the machine is done by the machine's main thread, at its rest."""
+
+    reversible = False
+
+    def __init__(self, machine: Machine, description: Description, execute: Callable[[str], str]) -> None:
+        self.machine = machine
+        self.description = description
+        self.breakpoints: Breakpoints = CodeBreakpoints()
+        self.history: History | None = None
+        self.tell: Callable[[], None] = lambda: None
+        self.say: Callable[[str], None] = lambda text: None
+        self.hang_up: Callable[[], None] = lambda: None
+        self.reports_exec = False
+        self.passed_signals: frozenset[int] = frozenset()
+        self._execute = execute
+        self._examiner = Examiner(machine)
+        self._stop: Stop | None = None
+        self._waited_for = False  # gdb was told that the machine runs
+        self.attached = True
+        machine.on_breakpoint = self._reached
+        machine.on_change.append(self._changed)
+
+    # ------------------------------------------------------------ looking
+
+    @property
+    def address_space(self) -> int:
+        return 1 << 64
+
+    def threads(self) -> list[int]:
+        return [vcpu.index + 1 for vcpu in self.machine.vcpus]
+
+    def thread_name(self, tid: int) -> str:
+        return f"CPU#{tid - 1}"
+
+    def vcpu(self, tid: int) -> Vcpu:
+        """The processor, which has its registers by name and number as every Vcpu of ours has."""
+        found: Vcpu = self._vcpu(tid)  # type: ignore[assignment]  # TCG's are; gdb is refused under other accelerators
+        return found
+
+    def _vcpu(self, tid: int) -> MachineVcpu:
+        return self.machine.vcpus[tid - 1]
+
+    def changing(self, tid: int | None = None) -> None:
+        """Registers are about to be written: what was derived from them is derived anew."""
+        for vcpu in self.machine.vcpus:
+            forget = getattr(vcpu, "forget_translations", None)
+            if forget is not None and (tid is None or vcpu.index == tid - 1):
+                forget()
+
+    def read_memory(self, address: int, size: int) -> bytes:
+        """As much as can be read, from the beginning."""
+        data = b""
+        while size > 0:
+            count = min(size, 4096 - address % 4096)
+            piece = self._read_page(address, count)
+            if piece is None:
+                break
+            data += piece
+            address, size = address + count & (1 << 64) - 1, size - count
+        return data
+
+    def _read_page(self, address: int, size: int) -> bytes | None:
+        with self.machine.lock:
+            for index in range(len(self.machine.vcpus)):
+                self._examiner.current = index
+                try:
+                    return self._examiner.virtual(address, size)
+                except MachineError:
+                    continue
+        return None
+
+    def write_memory(self, address: int, data: bytes) -> None:
+        with self.machine.lock:
+            self._examiner.current = 0
+            try:
+                self._examiner.write_virtual(address, data)
+            except MachineError as error:
+                raise DebugError(str(error)) from error
+
+    def maps(self) -> str:
+        return self._examiner.memory_map() + "\n"
+
+    def monitor(self, tid: int, text: str) -> str | None:
+        """gdb's `monitor`: the machine's own."""
+        with self.machine.lock:
+            answer = self._execute(text)
+        return answer + "\n" if answer else "\n"
+
+    # ------------------------------------------------------------ running
+
+    def resume(self, plans: Mapping[int, Plan]) -> None:
+        self._waited_for = True
+        self.machine.at_rest(lambda: self._resume(dict(plans)))
+
+    def _resume(self, plans: dict[int, Plan]) -> None:
+        assert self.machine.vm is not None
+        self.machine.vm.set_breakpoints(self.breakpoints.code)
+        self._stop = None
+        stepping = [(tid, plan) for tid, plan in plans.items() if plan.step]
+        if stepping:
+            tid, plan = stepping[0]
+            self._step(tid, plan)
+            return
+        for tid in plans:  # a processor that stands at a breakpoint has reported it
+            vcpu = self._vcpu(tid)
+            if vcpu.pc in self.breakpoints.code:
+                vcpu.step()
+        self.machine.resume()
+
+    def _step(self, tid: int, plan: Plan) -> None:
+        """One instruction; or on until the range is left, a breakpoint is reached, or the guest waits."""
+        vcpu, clock = self._vcpu(tid), self.machine.clock
+        clock.start()
+        try:
+            for _ in range(_MOST_STEPS):
+                reason = vcpu.step()
+                clock.run_due()
+                pc = vcpu.pc
+                if not plan.low <= pc < plan.high or pc in self.breakpoints.code or isinstance(reason, Idle):
+                    break
+        finally:
+            clock.stop()
+        self._halt(Stop(StopKind.STEP, tid))
+
+    def interrupt(self) -> None:
+        self.machine.at_rest(lambda: self._halt(Stop(StopKind.INTERRUPT, 1, SIGINT)))
+
+    def _reached(self, vcpu: MachineVcpu) -> None:
+        self._halt(Stop(StopKind.BREAKPOINT, vcpu.index + 1))
+
+    def _halt(self, stop: Stop) -> None:
+        if self._stop is None:
+            self._stop = stop
+        self.machine.pause(State.DEBUG)
+        self.machine.at_rest(self._tell)
+
+    def _tell(self) -> None:
+        """The machine stands still now."""
+        if self._waited_for and self._stop is not None:
+            self.tell()
+
+    def _changed(self, event: str, data: dict[str, object]) -> None:
+        if not self.attached:
+            return
+        if event == "SHUTDOWN":
+            self._stop = Stop(StopKind.EXITED, 1, status=0)
+            self.tell()
+        elif event == "STOP" and self._waited_for and self._stop is None:  # the monitor's `stop`
+            self._stop = Stop(StopKind.INTERRUPT, 1, SIGINT)
+            self.tell()
+
+    def take_stop(self) -> Stop | None:
+        stop = self._stop
+        if stop is not None:
+            self._waited_for = False
+        return stop
+
+    def give_up_waiting(self) -> None:
+        pass
+
+    def backward(self, step: bool) -> None:
+        raise DebugError("machines do not run backwards")
+
+    def start_recording(self) -> None:
+        raise DebugError("machines are not recorded")
+
+    def stop_recording(self) -> None:
+        raise DebugError("machines are not recorded")
+
+    def kill(self) -> None:
+        self.attached = False
+        self.machine.power_off(0, "host-signal")
+
+    def detach(self) -> None:
+        """gdb is gone: the machine goes on."""
+        if self.attached:
+            self.attached = False
+            self.machine.at_rest(self._let_go)
+
+    def _let_go(self) -> None:
+        assert self.machine.vm is not None
+        self.machine.on_change.remove(self._changed)
+        self.machine.vm.set_breakpoints(())
+        self.machine.resume()
+
+    def object(self, name: str) -> bytes | None:
+        return None
+
+
+class MachineDebugging:
+    """Waits for gdb as long as the machine is there, one after the other; whenever one comes, the machine stops."""
+
+    def __init__(self, machine: Machine, place: str, description: Description, execute: Callable[[str], str]) -> None:
+        self._machine = machine
+        self._description = description
+        self._execute = execute
+        self._listener = Listener(place)
+        self._target: MachineTarget | None = None
+        self.where = self._listener.where
+        machine.events.on_readable(self._listener.fileno(), self._come)
+
+    def _come(self) -> None:
+        connection = self._listener.accept(last=False)
+        if self._target is not None and self._target.attached:
+            connection.close()
+            return
+
+        def serve() -> None:
+            self._target = MachineTarget(self._machine, self._description, self._execute)
+            Server(connection, self._target).start()
+
+        self._machine.pause(State.DEBUG)
+        self._machine.at_rest(lambda: self._machine.at_rest(serve))  # when it stands still
+
+    def close(self) -> None:
+        """Wait no more."""
+        self._machine.events.forget(self._listener.fileno())
+        self._listener.close()

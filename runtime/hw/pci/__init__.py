@@ -1,0 +1,1 @@
+"""PCI Express: a host bridge, functions with their configuration space."""

@@ -1,0 +1,203 @@
+"""A PCI function: its configuration space, base-address registers, capabilities (PCI Local Bus 3.0, chapter 6)."""
+
+from __future__ import annotations
+
+from runtime.hw.device import Device, DeviceError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runtime.hw.bus import AddressSpace, Region
+
+__all__ = ["Bar", "PciFunction"]
+
+#: places in the header
+VENDOR, COMMAND, STATUS, REVISION, CLASS, HEADER_TYPE = 0x00, 0x04, 0x06, 0x08, 0x09, 0x0E
+BARS, SUBSYSTEM, CAPABILITIES, LINE, PIN = 0x10, 0x2C, 0x34, 0x3C, 0x3D
+
+#: the command register
+IO_ENABLE, MEMORY_ENABLE, MASTER_ENABLE, INTERRUPT_DISABLE = 1, 2, 4, 0x400
+INTERRUPT_STATUS, CAPABILITIES_LIST = 8, 0x10
+
+VENDOR_CAPABILITY = 9
+CONFIG_SIZE = 4096
+
+
+class Bar:
+    """Memory that a function answers at, wherever the guest puts it."""
+
+    def __init__(self, index: int, device: Device, *, wide: bool, prefetch: bool) -> None:
+        if device.size & (device.size - 1) or device.size < 16:
+            raise ValueError("a base-address register's size is a power of two")
+        self.index = index
+        self.device = device
+        self.wide = wide
+        self.kind = (4 if wide else 0) | (8 if prefetch else 0)
+        self.region: Region | None = None
+
+    @property
+    def place(self) -> int:
+        """Where the register is in the configuration space."""
+        return BARS + 4 * self.index
+
+
+class PciFunction(Device):
+    """A function.  Loads and stores are those of its configuration space.
+
+    interrupt   its INTx wire, which a host bridge connects
+    """
+
+    kind = "pci-function"
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        vendor: int,
+        device: int,
+        class_code: int,
+        revision: int = 0,
+        subsystem: tuple[int, int] = (0, 0),
+    ) -> None:
+        super().__init__(name, CONFIG_SIZE)
+        self.config = bytearray(CONFIG_SIZE)
+        self.writable = bytearray(CONFIG_SIZE)  # the bits that a store changes
+        self.bars: dict[int, Bar] = {}
+        self.space: AddressSpace | None = None
+        self.priority = 0
+        self.level = 0
+        self.on_interrupt: Callable[[int], None] = lambda level: None
+        self._next_capability = 0x40
+        self._last_capability = CAPABILITIES
+        self._put(VENDOR, vendor, 2)
+        self._put(VENDOR + 2, device, 2)
+        self._put(REVISION, revision, 1)
+        self._put(CLASS, class_code, 3)
+        self._put(SUBSYSTEM, subsystem[0], 2)
+        self._put(SUBSYSTEM + 2, subsystem[1], 2)
+        self._allow(COMMAND, MEMORY_ENABLE | MASTER_ENABLE | INTERRUPT_DISABLE, 2)
+        self._allow(0x0C, 0xFF, 1)  # cache line size
+        self._allow(LINE, 0xFF, 1)
+
+    # Putting it together
+
+    def _put(self, place: int, value: int, size: int) -> None:
+        self.config[place : place + size] = value.to_bytes(size, "little")
+
+    def _allow(self, place: int, bits: int, size: int) -> None:
+        self.writable[place : place + size] = bits.to_bytes(size, "little")
+
+    def word(self, place: int, size: int = 4) -> int:
+        """A number in the configuration space."""
+        return int.from_bytes(self.config[place : place + size], "little")
+
+    def uses_interrupt(self) -> None:
+        """It has an INTx wire: pin A."""
+        self.config[PIN] = 1
+
+    def add_bar(self, bar: Bar) -> None:
+        """Another base-address register."""
+        self.bars[bar.index] = bar
+        bits = ~(bar.device.size - 1) & (1 << (64 if bar.wide else 32)) - 1
+        self._put(bar.place, bar.kind, 4)
+        self._allow(bar.place, bits, 8 if bar.wide else 4)
+
+    def add_capability(self, identity: int, body: bytes) -> int:
+        """Another capability; where it is."""
+        place = self._next_capability
+        self._next_capability = place + -(-(2 + len(body)) // 4) * 4
+        if self._next_capability > 256:
+            raise ValueError("no room for another capability")
+        self.config[self._last_capability + (0 if self._last_capability == CAPABILITIES else 1)] = place
+        self.config[place] = identity
+        self.config[place + 2 : place + 2 + len(body)] = body
+        self.config[STATUS] |= CAPABILITIES_LIST
+        self._last_capability = place
+        return place
+
+    def join(self, space: AddressSpace, priority: int) -> None:
+        """The memory of the bus; a function's own priority there, so that a guest may let them overlap."""
+        self.space, self.priority = space, priority
+
+    # The configuration space
+
+    def read(self, offset: int, size: int) -> int:
+        value = self.word(offset, size)
+        if self.log is not None:
+            self.log("io", f"{self.name}: configuration {offset:#x} is {value:#x}")
+        return value
+
+    def write(self, offset: int, size: int, value: int) -> None:
+        if self.log is not None:
+            self.log("io", f"{self.name}: configuration {offset:#x} := {value:#x}")
+        for place, byte in enumerate(value.to_bytes(size, "little"), offset):
+            mask = self.writable[place]
+            self.config[place] = self.config[place] & ~mask | byte & mask
+        if offset < COMMAND + 2 and offset + size > COMMAND:
+            self._place_bars()
+            self._signal()
+        elif offset < BARS + 24 and offset + size > BARS:
+            self._place_bars()
+
+    def _place_bars(self) -> None:
+        """Show each where its register says, or nowhere."""
+        if self.space is None:
+            return
+        enabled = bool(self.word(COMMAND, 2) & MEMORY_ENABLE)
+        for bar in self.bars.values():
+            size = bar.device.size
+            address = self.word(bar.place, 8 if bar.wide else 4) & -16
+            shown = enabled and 0 < address <= self.space.size - size
+            if bar.region is None:
+                if shown:
+                    priority = self.priority * 8 + bar.index
+                    bar.region = self.space.add_device(address, bar.device, priority=priority)
+                continue
+            if not shown:
+                bar.region.enable(False)
+            elif bar.region.enabled:
+                bar.region.move(address)
+            else:
+                bar.region.address = address
+                bar.region.enable(True)
+
+    def address_of(self, index: int) -> int | None:
+        """Where a base-address register's memory is shown, or None."""
+        region = self.bars[index].region
+        return region.address if region is not None and region.enabled else None
+
+    # Interrupts
+
+    def set_interrupt(self, level: int) -> None:
+        """Drive INTx."""
+        self.level = level
+        self._signal()
+
+    def _signal(self) -> None:
+        self.config[STATUS] = self.config[STATUS] & ~INTERRUPT_STATUS | (INTERRUPT_STATUS if self.level else 0)
+        allowed = not self.word(COMMAND, 2) & INTERRUPT_DISABLE
+        self.on_interrupt(int(bool(self.level) and allowed))
+
+    # State
+
+    def reset(self) -> None:
+        for place, mask in enumerate(self.writable):
+            self.config[place] &= ~mask & 0xFF
+        self.level = 0
+        self._place_bars()
+        self._signal()
+
+    def save(self) -> dict[str, object]:
+        return {"config": bytes(self.config), "level": self.level}
+
+    def load(self, state: dict[str, object]) -> None:
+        config, level = state.get("config"), state.get("level")
+        if not isinstance(config, bytes) or len(config) != CONFIG_SIZE or not isinstance(level, int):
+            raise DeviceError(f"{self.name}: the saved state is not a PCI function's")
+        if config[:4] != self.config[:4]:
+            raise DeviceError(f"{self.name}: the saved state is of another function")
+        self.config[:] = config
+        self.level = level
+        self._place_bars()
+        self._signal()

@@ -1,0 +1,152 @@
+"""KVM as a machine's accelerator: memory slots from the bus, vCPUs, interrupt controllers in the kernel or outside."""
+
+from __future__ import annotations
+
+from runtime.core.accelerator import Bus, Clock
+from runtime.core.record import record
+from runtime.kvm import abi
+from runtime.kvm.interrupts import Controllers
+from runtime.kvm.machine import Machine
+from runtime.kvm.processor import Processor
+from runtime.kvm.system import System
+from runtime.kvm.vcpu import KvmVcpu, install_kick
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from runtime.core.accelerator import Ram
+
+_PAGE = 4096
+_REQUIRED = ("USER_MEMORY", "MP_STATE", "VCPU_EVENTS", "DEBUGREGS", "XSAVE", "XCRS", "IMMEDIATE_EXIT", "READONLY_MEM")
+_APIC_ID_LEAVES = (0xB, 0x1F)
+
+
+@record
+class KvmOptions:
+    """How a machine's interrupts are made.
+
+    controllers   8259s, I/O APIC and local APICs are the kernel's; else the machine's own, with its INTR wire
+    timer         and so is the 8254
+    """
+
+    controllers: bool = True
+    timer: bool = True
+
+
+class KvmAccelerator:
+    """runtime.core.accelerator.Accelerator."""
+
+    name = "kvm"
+
+    def __init__(self, options: KvmOptions | None = None) -> None:
+        self.options = options or KvmOptions()
+        self.system = System()
+        self.system.require(*_REQUIRED)
+        install_kick()
+
+    def make_vm(self, bus: Bus, ports: Bus | None = None, clock: Clock | None = None) -> KvmVm:
+        """A machine; time is the host's, whatever its own clock says: KVM's processors know no other."""
+        return KvmVm(self.system, bus, ports, self.options)
+
+    def close(self) -> None:
+        self.system.close()
+
+
+class KvmVm:
+    """runtime.core.accelerator.Vm.
+
+    acknowledge   asks the machine's own interrupt controllers for the vector (INTA), without ones in the kernel
+    """
+
+    def __init__(self, system: System, bus: Bus, ports: Bus | None, options: KvmOptions) -> None:
+        self.system = system
+        self.bus = bus
+        self.ports = ports
+        self.machine = Machine(system)
+        self.controllers = Controllers(self.machine, options.timer) if options.controllers else None
+        self.processor_states = system.msr_indices()
+        self.vcpus: list[KvmVcpu] = []
+        self.acknowledge: Callable[[], int] | None = None
+        self._mapped: dict[int, tuple[Ram, int]] = {}
+        self._logging = False
+        self._remap()
+        bus.on_ram_change(self._remap)
+
+    @property
+    def has_controllers(self) -> bool:
+        """Whether interrupt controllers are the kernel's."""
+        return self.controllers is not None
+
+    def make_vcpu(self, index: int) -> KvmVcpu:
+        processor = Processor(self.machine, index)
+        processor.set_cpuid(self._cpuid(index))
+        vcpu = KvmVcpu(self, processor, index)
+        self.vcpus.append(vcpu)
+        return vcpu
+
+    def _cpuid(self, index: int) -> list[abi.kvm_cpuid_entry2]:
+        """What KVM supports, with the processor's own number where leaves hold it."""
+        leaves = self.system.supported_cpuid()
+        for leaf in leaves:
+            if leaf.function == 1:
+                leaf.ebx = leaf.ebx & 0x00FFFFFF | index << 24
+            elif leaf.function in _APIC_ID_LEAVES:
+                leaf.edx = index
+        return leaves
+
+    def set_line(self, line: int, level: int) -> None:
+        if self.controllers is not None:
+            self.controllers.set_line(line, level)
+
+    def set_breakpoints(self, addresses: Iterable[int]) -> None:
+        """Have vCPUs stop before these linear addresses; KvmError if they are more than a processor's registers."""
+        wanted = list(addresses)
+        for vcpu in self.vcpus:
+            vcpu.set_breakpoints(wanted)
+
+    def memory_changed(self, address: int, size: int) -> None:
+        """Nothing is translated here: the processor sees what is stored."""
+
+    def close(self) -> None:
+        for vcpu in self.vcpus:
+            vcpu.close()
+        self.vcpus.clear()
+        self.machine.close()
+
+    # ------------------------------------------------------------ memory
+
+    def _remap(self) -> None:
+        """Let the memory slots be what the bus says is host memory."""
+        wanted = [ram for ram in self.bus.ram() if ram.size]
+        kept = {number: known for number, known in self._mapped.items() if known[0] in wanted}
+        for number in self._mapped.keys() - kept.keys():
+            self.machine.set_slot(number, 0, 0, 0)
+        self._mapped = kept
+        known_already = [ram for ram, _ in kept.values()]
+        for ram in wanted:
+            if ram not in known_already:
+                number = next(number for number in range(len(wanted) + 1) if number not in self._mapped)
+                self._map(number, ram)
+
+    def _map(self, number: int, ram: Ram) -> None:
+        flags = 0 if ram.writable else abi.MEM_READONLY
+        if self._logging and ram.writable:
+            flags |= abi.MEM_LOG_DIRTY_PAGES
+        self.machine.set_slot(number, ram.address, ram.size, ram.host, flags)
+        self._mapped[number] = ram, flags
+
+    def log_dirty_pages(self, on: bool) -> None:
+        """Have KVM remember which pages of RAM the guest writes to."""
+        self._logging = on
+        for number, (ram, _) in list(self._mapped.items()):
+            if ram.writable:
+                self._map(number, ram)
+
+    def dirty_pages(self) -> list[int]:
+        """Guest-physical addresses of pages written to since this was last asked; not those that devices wrote."""
+        found = []
+        for number, (_, flags) in self._mapped.items():
+            if flags & abi.MEM_LOG_DIRTY_PAGES:
+                found += self.machine.dirty_pages(number)
+        return sorted(found)
