@@ -10,6 +10,7 @@ from gen import fold, model, tree
 from gen.scope import Body
 
 _SHAPE = "write `let old = M[a, w]`, then `M[a, w] = …`"
+_Read = model.MemRead | model.OperandRead
 
 
 def atomic(body: Body, node: tree.Atomic, check_block: Callable[[Body, Iterable[tree.Stmt]], None]) -> None:
@@ -27,7 +28,7 @@ def atomic(body: Body, node: tree.Atomic, check_block: Callable[[Body, Iterable[
         body.fail(node.pos, f"`atomic` reads memory once; this reads it {len(reads)} times", help=_SHAPE)
     first, read = reads[0]
     place, new = _write(body, node, made[-1], read)
-    if place.memory != read.memory or place.address != read.address or place.width != read.width:
+    if not _same_place(place, read):
         body.fail(node.pos, "`atomic` reads and writes one address", help=_SHAPE)
     before, rest = made[:first], made[first:-1]
     for statement in before:
@@ -44,12 +45,21 @@ def atomic(body: Body, node: tree.Atomic, check_block: Callable[[Body, Iterable[
     for statement in between:
         if not isinstance(statement, model.Let | model.Var | model.If | model.Assign) or _touches_state(statement):
             body.fail(node.pos, "only values may be computed between the read and the write of `atomic`", help=_SHAPE)
-    body.emit(model.Atomic(read.memory, read.width, read.address, old, between, _replace(new, read, held), node.pos))
+    memory, address = ("", read) if isinstance(read, model.OperandRead) else (read.memory, read.address)
+    body.emit(model.Atomic(memory, read.width, address, old, between, _replace(new, read, held), node.pos))
 
 
-def _write(body: Body, node: tree.Atomic, last: model.Stmt, read: model.MemRead) -> tuple[model.ToMem, model.Expr]:
+def _same_place(place: model.ToMem | model.ToOperand, read: _Read) -> bool:
+    if isinstance(read, model.OperandRead):
+        return isinstance(place, model.ToOperand) and place.operand == read.operand
+    return place == model.ToMem(read.width, read.memory, read.address)
+
+
+def _write(
+    body: Body, node: tree.Atomic, last: model.Stmt, read: _Read
+) -> tuple[model.ToMem | model.ToOperand, model.Expr]:
     """The place and value of the last statement; a write under a condition writes back what was read otherwise."""
-    if isinstance(last, model.Assign) and isinstance(last.place, model.ToMem):
+    if isinstance(last, model.Assign) and isinstance(last.place, model.ToMem | model.ToOperand):
         return last.place, last.value
     if isinstance(last, model.If) and len(last.then) == 1 and not last.otherwise:
         place, new = _write(body, node, last.then[0], read)
@@ -65,8 +75,8 @@ def _children(node: Any) -> list[Any]:
     return []
 
 
-def _reads(node: Any) -> list[model.MemRead]:
-    found = [node] if isinstance(node, model.MemRead) else []
+def _reads(node: Any) -> list[_Read]:
+    found = [node] if isinstance(node, model.MemRead | model.OperandRead) else []
     for child in _children(node):
         found += _reads(child)
     return found
@@ -78,7 +88,7 @@ def _touches_state(node: Any) -> bool:
     return any(_touches_state(child) for child in _children(node))
 
 
-def _replace(node: Any, old: model.MemRead, new: model.Local) -> Any:
+def _replace(node: Any, old: _Read, new: model.Local) -> Any:
     """The node with one expression put in place of another (by identity, or an equal read that `select` copied)."""
     if node is old:
         return new

@@ -71,6 +71,7 @@ class BodyPrinter:
         self._taken: set[str] = set(RESERVED)
         self._vars: set[str] = set()
         self._framed = False
+        self._operands: dict[str, str] = {}  # what a bound operand is called
         self._loops: list[str] = []
         self._arms = 0
 
@@ -174,7 +175,7 @@ class BodyPrinter:
             case model.Intrinsic():
                 return self._intrinsic(e)
             case model.OperandRead(_, operand_name):
-                raise not_generated(f"operand '{operand_name}' of a sub-table", self._pos)
+                return f"{self._operands[operand_name]}.get()"
             case model.Tuple():
                 raise AssertionError("a tuple where one value is wanted")
 
@@ -367,7 +368,7 @@ class BodyPrinter:
                 address_doc, value_doc = self._arguments((address, value))
                 doc = call("b.store", quoted(memory), address_doc, str(width), value_doc, self._big(memory))
             case model.ToOperand(_, operand):
-                raise not_generated(f"operand '{operand}' of a sub-table", self._pos)
+                doc = self._pure_call(f"{self._operands[operand]}.set", [], [value])
         self.put("", doc)
 
     def _loop(self, name: str, header: Doc, body: Sequence[model.Stmt], test: model.Expr | None = None) -> None:
@@ -387,14 +388,54 @@ class BodyPrinter:
             self.body(body)
 
     def _atomic(self, s: model.Atomic) -> None:
+        if isinstance(s.address, model.OperandRead):
+            self.put(f"for at in {self._operands[s.address.operand]}.atomic():")
+            self._update(s)
+            return
         address = self.value(s.address)
         self.put("for at in ", call("b.atomic", quoted(s.memory), address, str(s.width), self._big(s.memory)), ":")
+        self._update(s)
+
+    def _update(self, s: model.Atomic) -> None:
         with self._indented():
             old = self.declare(s.old)
             self.put(f"{old} = at.old")
             self.body(s.body)
             self.put("", self._pure_call("at.commit", [], [s.new]))
             self.put(f"{old} = at.old")  # committing may have found a shorter way to the same value
+
+    # ------------------------------------------------------------ operands
+
+    def bind_operands(self, operands: Iterable[model.BoundOperand]) -> None:
+        """`e = f.e.bind(b)`, in the order of `with`."""
+        for operand in operands:
+            self.body(operand.before)
+            name = identifier(operand.name, frozenset(self._taken))
+            self._taken.add(name)
+            self._operands[operand.name] = name
+            self.put(f"{name} = f.{identifier(operand.name)}.bind(b)")
+
+    def return_memory(self, place: model.ToMem) -> None:
+        """A row that stands for a place in memory: its address is worked out here."""
+        address, big = self._arguments([place.address])[0], self._big(place.memory)
+        self.put("return ", call("InMemory", "b", quoted(place.memory), address, str(place.width), big))
+
+    def return_storage(self, value: model.Expr, write: Sequence[model.Stmt]) -> None:
+        """A row that is read and written by code of its own."""
+        self.lines.append("")
+        self.put("def read() -> Value:")
+        with self._indented():
+            self.put("return ", self.value(value))
+        self.lines.append("")
+        self.put(f"def write({self.declare('new')}: Value) -> None:")
+        with self._indented():
+            self.body(write)
+        self.lines.append("")
+        self.put("return Storage(read, write)")
+
+    def return_value(self, value: model.Expr) -> None:
+        """A row that is a value."""
+        self.put("return ", call("Computed", self.value(value)))
 
     # ------------------------------------------------------------ whole functions
 

@@ -6,7 +6,7 @@ A pattern is the manual's own line, most significant bit first: `imm[12|10:5] rs
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gen.errors import Diagnostics
@@ -14,7 +14,7 @@ from gen.model import FieldLayout, FieldSlice, Pattern, Space
 from gen.overlaps import check_space
 from gen.tree import Pos, Text
 
-__all__ = ["check_space", "parse_operand_pattern", "parse_pattern"]
+__all__ = ["check_space", "parse_instruction_pattern", "parse_operand_pattern", "parse_pattern"]
 
 _TOKEN = re.compile(
     r"""(?P<space>\s+)
@@ -51,6 +51,7 @@ class _Piece:
 
     bits: list[int | tuple[str, int]] = field(default_factory=list)
     little: list[tuple[int, int]] = field(default_factory=list)
+    operand: str = ""  # the operand whose units stand here
 
 
 class _PatternReader:
@@ -63,8 +64,10 @@ class _PatternReader:
         substitutions: Mapping[str, str | int],
         diagnostics: Diagnostics,
         msb0: bool,
+        operands: Sequence[str] = (),
     ) -> None:
         self.text = text
+        self.operands = operands
         self.widths = widths
         self.substitutions = substitutions
         self.diagnostics = diagnostics
@@ -130,8 +133,21 @@ class _PatternReader:
             if width == 0 or value >> width:
                 self.error(span, f"{value} does not fit {width} bits")
             piece.bits += _constant(value, width)
+        elif match["name"] in self.operands:
+            self._place(match, span, piece)
         elif match["name"]:
             self._field(match, span, piece)
+
+    def _place(self, match: re.Match[str], span: Pos, piece: _Piece) -> None:
+        """The name of an operand: its own units come here."""
+        name = match["name"]
+        if match["width"] or match["slices"]:
+            self.error(span, f"'{name}' is an operand: its rows say how long it is", f"write / {name}")
+        elif len(self.pieces) == 1:
+            self.error(span, f"the units of operand '{name}' cannot come first", "the rows are found by what is before")
+        elif any(other.operand == name for other in self.pieces):
+            self.error(span, f"operand '{name}' is placed twice")
+        piece.operand = name
 
     def _substitute(self, match: re.Match[str], span: Pos, hole: Pos | None) -> None:
         name, width = match["hole"], match["hole_width"]
@@ -334,6 +350,61 @@ def parse_pattern(
         reader.error(text.pos, f"the pattern has {base // 8} bytes; '{space.name}' allows {space.max_bytes}")
         return None
     return reader.layout(positions, base, "".join(reader.written).strip())
+
+
+def parse_instruction_pattern(
+    text: Text,
+    space: Space,
+    field_widths: Mapping[str, int | None],
+    substitutions: Mapping[str, str | int],
+    diagnostics: Diagnostics,
+    msb0: bool,
+    operands: Sequence[str],
+) -> tuple[Pattern, tuple[Pattern, ...]] | None:
+    """An instruction's pattern up to its first operand's units, and what comes behind each operand's.
+
+    `operands` are those that `with` binds, in that order.  Where none is named between the `/`, all come last.
+    """
+    reader = _PatternReader(text, field_widths, substitutions, diagnostics, msb0, operands)
+    placed = [piece.operand for piece in reader.pieces if piece.operand]
+    if placed and placed != list(operands) and not reader.failed:
+        order = ", ".join(operands)
+        reader.error(
+            text.pos, "operands are placed all or none, in the order in which they are bound", f"here: {order}"
+        )
+    groups: list[list[_Piece]] = [[]]
+    for index, piece in enumerate(reader.pieces):
+        if piece.operand:
+            if piece.bits and not reader.failed:
+                reader.error(
+                    text.pos, f"operand '{piece.operand}' stands alone between '/'", f"write / {piece.operand} /"
+                )
+            groups.append([])
+            continue
+        if not reader.failed:
+            _check_length(piece, space, index == 0, reader)
+        groups[-1].append(piece)
+    if reader.failed:
+        return None
+    groups += [[] for _ in range(len(operands) + 1 - len(groups))]
+    made, seen, total = [], set[str](), 0
+    for number, group in enumerate(groups):
+        positions, base = [], 0
+        for piece in group:
+            positions.append(_fetch_positions(piece, space, base))
+            base += len(piece.bits)
+        total += base
+        names = {bit[0] for piece in group for bit in piece.bits if not isinstance(bit, int)}
+        if names & seen:
+            reader.error(text.pos, f"'{min(names & seen)}' stands on both sides of an operand")
+        if number and any(isinstance(bit, int) for piece in group for bit in piece.bits):
+            reader.error(text.pos, "what comes behind an operand is fields: fixed bits there would be found too late")
+        seen |= names
+        reader.pieces = group
+        made.append(reader.layout(positions, base, "".join(reader.written).strip()))
+    if total > 8 * space.max_bytes:
+        reader.error(text.pos, f"the pattern has {total // 8} bytes; '{space.name}' allows {space.max_bytes}")
+    return None if reader.failed else (made[0], tuple(made[1:]))
 
 
 def parse_operand_pattern(

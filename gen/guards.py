@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 
 from gen import model
@@ -211,9 +211,27 @@ def common_point(first: Encoding, second: Encoding) -> tuple[int, dict[str, int]
             break
         guards.pop()
         dropped = True
-    for fetch, values in points(base, free, modes):
-        if all(guard.holds(fetch, values) for guard in guards):
-            if dropped:
-                raise TooManyBits
-            return fetch, values
-    return None
+    found = next(solutions(base, fixed, guards), None)
+    if found is not None and dropped:
+        raise TooManyBits
+    return found
+
+
+def solutions(base: int, fixed: int, guards: Sequence[Guard]) -> Iterator[tuple[int, dict[str, int]]]:
+    """Words that differ from `base` outside `fixed` only, with modes, for which all guards hold.
+
+    Each guard is tried as soon as its own bits and modes have values, those of few before those of many."""
+    ordered = sorted(guards, key=lambda guard: (guard.bits & ~fixed).bit_count() + sum(guard.modes.values()))
+
+    def search(number: int, word: int, known: int, modes: dict[str, int]) -> Iterator[tuple[int, dict[str, int]]]:
+        if number == len(ordered):
+            yield word, modes
+            return
+        guard = ordered[number]
+        free = guard.bits & ~known
+        for fetch, values in points(word, free, {name: w for name, w in guard.modes.items() if name not in modes}):
+            chosen = {**modes, **values}
+            if guard.holds(fetch, chosen):
+                yield from search(number + 1, fetch, known | free, chosen)
+
+    return search(0, base, fixed, {})

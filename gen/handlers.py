@@ -12,14 +12,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gen import model
-from gen.decode_values import FIELD, INDEX, MODE, PC, DecodeValue, Facts, Part, Pool
+from gen.decode_values import FIELD, INDEX, MODE, NEXT_PC, PC, DecodeValue, Facts, Part, Pool
 from gen.guard_records import Guard, Predicate, emit_guard, fields_of, own_fields
+from gen.operand_choices import HEAD, Choice, Slots, all_choices, assume_row, row_fields, settle
 from gen.source import identifier
 from runtime.core.env import ENV
 from runtime.core.layout import Layout, RegisterLayout
 from runtime.tcg.builder import NOT_TAKEN, Builder
 from runtime.tcg.instructions import Instruction
 from runtime.tcg.ir import Deferred, Function, InternalError, Operand, Temp, Value, format_op
+from runtime.tcg.operands import Row, Table
 from runtime.tcg.optimize import optimize
 from runtime.tcg.tb import (
     DELAYED_MAYBE,
@@ -303,6 +305,12 @@ class HandlerBuilder(Builder):
         assert isinstance(target, int | Deferred)
         return (DELAYED_MAYBE if isinstance(pending, Temp) else DELAYED_TAKEN), target
 
+    # ------------------------------------------------------------ operands that records before this one worked out
+
+    def set_operand(self, slot: int, value: Value, width: int) -> None:
+        """Leave a value to the next record."""
+        self.emit("st_env", (self.zext(value, width, 64),), (64,), offset=ENV[f"operand{slot}"])
+
     # ------------------------------------------------------------ the op record
 
     def lay_out(self) -> int:
@@ -333,8 +341,32 @@ class InstructionHandlers:
 
     name: str  # an identifier
     instruction: model.Instruction
-    variants: list[Variant]
+    #: one for each way its operands' rows may be chosen; one that chooses nothing if it has no operands
+    forms: list[Form]
     guard: Guard | None = None
+
+    @property
+    def variants(self) -> list[Variant]:
+        """Of all forms."""
+        return [variant for form in self.forms for variant in form.variants]
+
+
+@dataclass(slots=True)
+class Form:
+    """One choice of rows, and the handlers for it."""
+
+    choices: tuple[Choice, ...]
+    variants: list[Variant]
+
+
+@dataclass(slots=True)
+class ComputedRows:
+    """The records that work out one computed operand, row by row."""
+
+    name: str
+    table: Table
+    slot: int
+    rows: list[list[Variant]]
 
 
 @dataclass(slots=True)
@@ -343,7 +375,9 @@ class HandlerSet:
 
     layout: Layout
     bad_address: BadAddress | None
+    prefixes: bool = False  # whether instructions have any: their length is then known to the decoder only
     functions: list[Function] = field(default_factory=list)
+    computed: dict[tuple[str, int], ComputedRows] = field(default_factory=dict)
     _by_text: dict[str, str] = field(default_factory=dict)
     #: by predicate and the fields it is asked about
     guards: dict[tuple[Predicate, tuple[tuple[str, int], ...]], Guard] = field(default_factory=dict)
@@ -387,20 +421,78 @@ class HandlerSet:
             if isinstance(condition, DecodeValue):
                 known.assume(condition, True)
 
+        length = None if self.prefixes or entry.variable else insn.pattern.length // 8
+        if entry.variable is not None:
+            return InstructionHandlers(name, insn, self._forms(insn, name, entry, fields, pool, known))
+
         def emit(b: HandlerBuilder) -> None:
             entry.emit(b, operands)
-
-        length = insn.pattern.length // 8
 
         def build(guard_records: bool) -> list[tuple[HandlerBuilder, int]]:
             return self._build(name, emit, length, entry.source, pool, known, insn.restartable, guard_records)
 
-        built = build(guard_records=True)
+        built = build(guard_records=not self.prefixes)
         asked = next((b.asked for b, _ in built if b.asked is not None), None)
         if asked is not None and not all(b.can_be_passed_over() for b, _ in built):
             built, asked = build(guard_records=False), None
         guard = None if asked is None else self._guard(*asked, when)
-        return InstructionHandlers(name, insn, [self._variant(b, size) for b, size in built], guard)
+        return InstructionHandlers(name, insn, [Form((), [self._variant(b, size) for b, size in built])], guard)
+
+    def _forms(
+        self,
+        insn: model.Instruction,
+        name: str,
+        entry: Instruction,
+        fields: Callable[..., Any],
+        pool: Pool,
+        known: Facts,
+    ) -> list[Form]:
+        """Of an instruction with operands: handlers for each choice of rows."""
+        assert entry.variable is not None
+        scratch = HandlerBuilder(self.layout, Function("guard"), None, pool, Facts(), most_decisions=0)
+        forms: list[Form] = []
+        for choices in all_choices(entry.variable.uses):
+            facts = Facts(known)
+            chosen = field_values(insn, pool)
+            for layout in (layout for tail in insn.tails for layout in tail.fields):
+                chosen[identifier(layout.name)] = pool.leaf(FIELD, layout.width, identifier(layout.name))
+            operands = fields(**chosen)
+            if not settle(choices, operands, scratch, pool, facts, Slots()):
+                continue
+
+            def emit(b: HandlerBuilder, operands: Any = operands) -> None:
+                entry.emit(b, operands)
+
+            stem = f"{name}_f{len(forms)}"
+            built = self._build(stem, emit, None, entry.source, pool, facts, insn.restartable)
+            forms.append(Form(choices, [self._variant(b, size) for b, size in built]))
+            self._compute(choices, Slots())
+        return forms
+
+    def _compute(self, choices: tuple[Choice, ...], slots: Slots) -> None:
+        """See to it that the operands left open have records."""
+        for choice in choices:
+            if choice.row is None:
+                table, slot = choice.use.table, slots.next()
+                if (table.name, slot) not in self.computed:
+                    rows = [self._row_record(table, row, slot) for row in table.rows]
+                    self.computed[table.name, slot] = ComputedRows(f"{table.name}_{slot}", table, slot, rows)
+            else:
+                self._compute(choice.inner, slots)
+
+    def _row_record(self, table: Table, row: Row, slot: int) -> list[Variant]:
+        pool = Pool()
+        facts = self._facts(pool)
+        scratch = HandlerBuilder(self.layout, Function("guard"), None, pool, Facts(), most_decisions=0)
+        head = pool.leaf(FIELD, table.head_width, HEAD)
+        fields = row_fields(row, head, table.head_width, scratch, pool)
+        assume_row(row, fields, head, table.head_width, scratch, facts)
+
+        def emit(b: HandlerBuilder) -> None:
+            b.set_operand(slot, row.bind(b, fields).get(), table.width)
+
+        built = self._build(f"{row.name}_to_{slot}", emit, None, row.name, pool, facts)
+        return [self._variant(b, size) for b, size in built]
 
     def _guard(self, predicate: Predicate, operands: object, when: Callable[[Builder], Value] | None) -> Guard:
         """The guards of a predicate, made once."""
@@ -429,7 +521,7 @@ class HandlerSet:
         self,
         name: str,
         emit: Callable[[HandlerBuilder], None],
-        length: int,
+        length: int | None,
         source: str,
         pool: Pool,
         known: Facts,
@@ -470,13 +562,14 @@ class HandlerSet:
         self,
         b: HandlerBuilder,
         emit: Callable[[HandlerBuilder], None],
-        length: int,
+        length: int | None,
         line: str,
         restartable: bool = False,
     ) -> None:
         """One instruction through a builder."""
         pc = b.pool.leaf(PC, self.layout.pc_width)
-        next_pc = b.add(self.layout.pc_width, pc, length)
+        width = self.layout.pc_width
+        next_pc = b.pool.leaf(NEXT_PC, width) if length is None else b.add(width, pc, length)
         b.begin_instruction(pc, next_pc, b.pool.leaf(INDEX, 32), line, restartable)
         emit(b)
         b.end_instruction()

@@ -9,7 +9,7 @@ from itertools import product
 
 from gen import expressions, fold, lints, model, operands, statements, tree, widths
 from gen.declarations import field_local, field_width, is_signed, require_translation_time
-from gen.encodings import parse_pattern
+from gen.encodings import parse_instruction_pattern
 from gen.evaluate import NotStatic, compile_guards, variables_of
 from gen.guards import MOST_FREE_BITS
 from gen.names import Declared
@@ -83,7 +83,7 @@ class InstructionMaker:
         if isinstance(decl, tree.Insn):
             yield _Source(declared, decl.name, {}, {}, None)
             return
-        patterns = [decl.pattern, *(enc.pattern for enc in decl.encodings)]
+        patterns = [*([decl.pattern] if decl.pattern else []), *(enc.pattern for enc in decl.encodings)]
         in_pattern = {hole for pattern in patterns for hole in _HOLE.findall(pattern.value)}
         for row in decl.rows:
             if len(row.args) != len(decl.columns):
@@ -160,18 +160,28 @@ class InstructionMaker:
         declared = source.declared
         space = self._space(declared, encoding)
         diagnostics = self.program.diagnostics
-        pattern = parse_pattern(encoding.pattern, space, self.widths, source.cells, diagnostics, declared.msb0)
-        if pattern is None:
+        parsed = parse_instruction_pattern(
+            encoding.pattern,
+            space,
+            self.widths,
+            source.cells,
+            diagnostics,
+            declared.msb0,
+            [binding.name.name for binding in encoding.bindings if self._operand_table(binding) is not None],
+        )
+        if parsed is None:
             raise Failed
+        pattern, tails = parsed
         scope = dict(source.columns)
-        for layout in pattern.fields:
-            scope[layout.name] = self.field(layout, encoding.pattern.pos)
+        for part in (pattern, *tails):
+            for layout in part.fields:
+                scope[layout.name] = self.field(layout, encoding.pattern.pos)
         clones = 0
 
         def clone(splits: Mapping[str, int]) -> None:
             nonlocal clones
             try:
-                instruction = self._instruction(source, encoding, space, pattern, scope, splits)
+                instruction = self._instruction(source, encoding, space, pattern, tails, scope, splits)
             except NeedsSplit as need:
                 entity = self.program.splits[need.name]
                 for value in entity.values:
@@ -214,6 +224,7 @@ class InstructionMaker:
         encoding: _Encoding,
         space: model.Space,
         pattern: model.Pattern,
+        tails: tuple[model.Pattern, ...],
         scope: Mapping[str, Local],
         splits: Mapping[str, int],
     ) -> model.Instruction | None:
@@ -234,6 +245,7 @@ class InstructionMaker:
                 body.scopes[0][binding.name.name] = shown[binding.name.name] = Local("binding", None, binding.name.pos)
         self._require_params(body, params, encoding)
         where = self._where(body, encoding)
+        self._require_known(encoding, tails, where, bound)
         if space.where is not None and _has_fields(space.where, pattern):
             where = _both(where, space.where)
         when = None
@@ -246,8 +258,14 @@ class InstructionMaker:
         own_guards = [guard for guard in (where, when) if guard is not None]
         for name, value in splits.items():
             where, when = self._split_guard(body, program.splits[name], value, where, when)
-        if splits and own_guards and self._never([guard for guard in (where, when) if guard is not None]):
-            return None  # the author's own guard excludes this value of the split
+        if any(isinstance(guard, model.Const) and not guard.value for guard in (where, when)):
+            return None  # this encoding settles the split's value, and it is another
+        if (
+            splits
+            and (own_guards or encoding.bindings)
+            and self._never([guard for guard in (where, when) if guard is not None])
+        ):
+            return None  # the author's own guard, or a value bound by `with`, excludes this value of the split
         syntax = operands.template(
             program,
             encoding.syntax,
@@ -274,7 +292,17 @@ class InstructionMaker:
             options.delayed,
             options.restartable,
             source.name.pos if isinstance(decl, tree.Insns) else encoding.pos,
+            self._undefined(options),
+            tails if bound else (),
         )
+
+    def _undefined(self, options: tree.InsnOptions) -> tuple[str, ...]:
+        """Single registers that `undefined` names."""
+        for name in options.undefined:
+            if name.name not in self.program.module.regs:
+                hint = self.program.suggest(name.name, self.program.module.regs)
+                self.program.error(name.pos, f"'{name.name}' is no register", help=hint)
+        return tuple(name.name for name in options.undefined)
 
     def _bind(
         self,
@@ -289,13 +317,13 @@ class InstructionMaker:
         name, value = binding.name, binding.value
         if name.name in body.scopes[0]:
             body.fail(name.pos, f"'{name.name}' is a {body.scopes[0][name.name].kind} already")
-        if isinstance(value, tree.Call) and isinstance(value.callee, tree.Name):
-            entity = self.program.entities.get(value.callee.name)
-            if isinstance(entity, OperandEntity):
-                operand = operands.bind(self.program, body, space, self.formats, name, value, entity)
-                bound.append(operand)
-                body.scopes[0][name.name] = shown[name.name] = operands.operand_local(operand, name.pos)
-                return
+        entity = self._operand_table(binding)
+        if entity is not None:
+            assert isinstance(value, tree.Call)
+            operand = operands.bind(self.program, body, space, self.formats, name, value, entity)
+            bound.append(operand)
+            body.scopes[0][name.name] = shown[name.name] = operands.operand_local(operand, name.pos)
+            return
         param = next((param for param in params if param.name.name == name.name), None)
         if param is not None and param.type is not None:
             width = expressions.width_of_type(body, param.type)
@@ -305,6 +333,33 @@ class InstructionMaker:
         shown[name.name] = Local("binding", Sized(expr), name.pos, "", expr.width)
         held = body.hold(expr, name.name, name.pos)
         body.scopes[0][name.name] = Local("binding", Sized(held), name.pos, "", expr.width)
+
+    def _operand_table(self, binding: tree.Binding) -> OperandEntity | None:
+        """The table of `with e = table(…)`."""
+        value = binding.value
+        if isinstance(value, tree.Call) and isinstance(value.callee, tree.Name):
+            entity = self.program.entities.get(value.callee.name)
+            if isinstance(entity, OperandEntity):
+                return entity
+        return None
+
+    def _require_known(
+        self,
+        encoding: _Encoding,
+        tails: Sequence[model.Pattern],
+        where: model.Expr | None,
+        bound: Sequence[model.BoundOperand],
+    ) -> None:
+        """What an operand is chosen by stands before it."""
+        late = {layout.name for tail in tails for layout in tail.fields}
+        for name in (node.name for node in nodes(where) if isinstance(node, model.FieldRef)):
+            if name in late:
+                self.program.fail(encoding.pos, f"'{name}' comes behind an operand: no guard can depend on it")
+        for operand in bound:
+            for node in nodes(operand.args):
+                if isinstance(node, model.FieldRef) and node.name in late:
+                    message = f"'{node.name}' comes behind an operand: '{operand.name}' cannot depend on it"
+                    self.program.fail(encoding.pos, message)
 
     def _widen_fields(
         self, body: Body, params: tuple[tree.Param, ...], encoding: _Encoding, shown: dict[str, Local]

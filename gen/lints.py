@@ -85,7 +85,7 @@ def _unused(program: Program, statements: Sequence[tree.Stmt]) -> None:
 
 def check_columns(program: Program, decl: tree.Insns) -> None:
     """Every column of a table is for something."""
-    texts = [text.value for text in (decl.pattern, decl.syntax)]
+    texts = [text.value for text in (decl.pattern, decl.syntax) if text is not None]
     texts += [text.value for enc in decl.encodings for text in (enc.pattern, enc.syntax)]
     used = set(_NAME.findall(" ".join(_HOLE.findall("".join(texts)))))
     used |= set(names_in((decl.body, decl.options.where, decl.options.when)))

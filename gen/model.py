@@ -358,7 +358,9 @@ class Break:
 
 @dataclass(frozen=True, slots=True)
 class Atomic:
-    """Body: lets, one read of one memory address, one write of it.  One read-modify-write on the host."""
+    """Body: lets, one read of one memory address, one write of it.  One read-modify-write on the host.
+
+    Of an operand: memory is "" and address its OperandRead."""
 
     memory: str
     width: int
@@ -613,6 +615,13 @@ class Instruction:
     delayed: bool
     restartable: bool
     pos: Pos
+    undefined: tuple[str, ...] = ()  # registers that the manual leaves undefined
+    tails: tuple[Pattern, ...] = ()  # of each operand: the instruction's own units behind the operand's
+
+    @property
+    def variable(self) -> bool:
+        """Whether its length depends on more than its own pattern (prefixes apart)."""
+        return bool(self.operands)
 
 
 @dataclass(frozen=True, slots=True)

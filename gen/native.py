@@ -13,10 +13,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from gen import model, native_decoder
+from gen import model, native_decoder, operand_decoder
 from gen.fusion import plan
 from gen.handlers import HandlerBuilder, HandlerSet, InstructionHandlers, Variant, identifiers
 from gen.native_hooks import hook_functions
+from gen.record_builder import ILLEGAL
 from gen.source import identifier
 from runtime import tcg
 from runtime.core.layout import Layout
@@ -93,7 +94,7 @@ class _Native:
         self.module = module
         hook = module.HOOKS.get("badaddr")
         self.bad_address = hook.body if hook else None
-        self.handlers = HandlerSet(layout, self.bad_address)
+        self.handlers = HandlerSet(layout, self.bad_address, operand_decoder.has_prefixes(layout))
         self.entries: dict[str, Instruction] = module.INSTRUCTIONS
         self.names = identifiers(self.entries)
 
@@ -121,7 +122,7 @@ class _Native:
         def end_block(b: HandlerBuilder) -> None:
             b.goto(b.pc())
 
-        illegal = self.handlers.fixed(native_decoder.ILLEGAL, raise_illegal, self.layout.unit_bytes)
+        illegal = self.handlers.fixed(ILLEGAL, raise_illegal, self.layout.unit_bytes)
         cut = self.handlers.fixed("goto_next", end_block, 0)
         functions = [
             native_decoder.illegal_decoder(self.layout, illegal),
@@ -139,7 +140,14 @@ class _Native:
             entry = self.entries[handlers.instruction.name]
             fields = self._fields_class(entry)
             functions.append(native_decoder.instruction_decoder(self.layout, handlers, entry, fields, fusible))
-        return functions
+        for number, (prefix, said) in enumerate(zip(self.spec.prefixes, self.module.PREFIXES, strict=True)):
+            functions.append(operand_decoder.prefix_function(self.layout, number, prefix, said))
+        finders: dict[str, Function] = {}
+        for computed in self.handlers.computed.values():
+            if computed.table.name not in finders:
+                finders[computed.table.name] = operand_decoder.row_finder(self.layout, computed)
+            functions.append(operand_decoder.row_writer(self.layout, computed))
+        return [*functions, *finders.values()]
 
     def _after(self) -> dict[int, Variant]:
         """Handlers for what comes behind an instruction in one-shot modes, by what is known of its branch."""

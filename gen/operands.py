@@ -102,7 +102,13 @@ def bind(
                 matched.append(value)
             outer[param.name.name] = Local("parameter", Sized(value), param.name.pos, "", width)
     width = expressions.width_of_type(env, decl.result)
+    numbers = tuple(local.value.value for local in outer.values() if isinstance(local.value, Number))
+    key = (decl.name.name, f"{prefix}{name.name}", space.name, tuple(matched), numbers, tuple(body.splits.items()))
+    known = program.operands.get(key) if not by_value and len(numbers) + len(matched) == len(outer) else None
+    if known is not None:
+        return known
     made = []
+    errors = len(program.diagnostics)
     for alternative in decl.alternatives:
         try:
             row = _row(
@@ -112,9 +118,12 @@ def bind(
             continue
         if row is not None:
             made.append(row)
-    return model.BoundOperand(
+    bound = model.BoundOperand(
         f"{prefix}{name.name}".replace(".", "_"), width, tuple(matched), tuple(made), tuple(before)
     )
+    if not by_value and len(program.diagnostics) == errors:
+        program.operands[key] = bound
+    return bound
 
 
 def _row(

@@ -11,7 +11,7 @@ from itertools import combinations
 
 from gen import model
 from gen.errors import Diagnostics
-from gen.guards import MOST_FREE_BITS, Encoding, TooManyBits, bits_of, common_point, encoding_of, points
+from gen.guards import MOST_FREE_BITS, Encoding, TooManyBits, bits_of, common_point, encoding_of, points, solutions
 
 __all__ = ["check_space"]
 
@@ -121,6 +121,8 @@ class _SpaceChecker:
             self._needless_overrides(encoding)
 
     def _pair(self, first: Encoding, second: Encoding) -> None:
+        if first.pattern is second.pattern:
+            return  # clones for different values of a split: no word has two
         try:
             point = common_point(first, second)
             if point is None:
@@ -240,6 +242,10 @@ class _SpaceChecker:
             return None
         if not encoding.guards and not any(other.guards for other in above):
             return not _covered(pattern.mask, pattern.value, [other.pattern for other in above])
+        if not above:
+            if sum(encoding.mode_widths.values()) + (encoding.guard_bits & ~pattern.mask).bit_count() > MOST_FREE_BITS:
+                return None
+            return next(solutions(pattern.value, pattern.mask, encoding.guards), None) is not None
         free, modes = encoding.guard_bits, encoding.mode_widths
         for other in above:
             free |= other.pattern.mask | other.guard_bits

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from gen import decisions, model
 from gen.source import INDENT, Chain, Doc, Keyword, call, hexadecimal, identifier, quoted, statement
@@ -31,8 +31,15 @@ class DecoderPrinter:
     """Prints the tree of one space; `fields` and `guard` name the extraction and guard functions of an encoding."""
 
     def __init__(
-        self, space: str, fields: Callable[[model.Instruction], str], guard: Callable[[model.Instruction], str | None]
+        self,
+        space: str,
+        fields: Callable[[model.Instruction], str],
+        guard: Callable[[model.Instruction], str | None],
+        prefixes: Sequence[model.Prefix] = (),
+        prefix_guards: Mapping[int, str] | None = None,
     ) -> None:
+        self._prefixes = prefixes
+        self._prefix_guards = prefix_guards or {}
         self._space = space
         self._fields = fields
         self._guard = guard
@@ -78,9 +85,11 @@ class DecoderPrinter:
     def _leaf(self, leaf: decisions.Leaf, depth: int) -> None:
         certain = False
         for candidate in leaf.candidates:
+            remaining = leaf.remaining(candidate)
             if isinstance(candidate, model.Prefix):
-                raise AssertionError("prefixes are refused before")
-            certain = self._candidate(candidate, *leaf.remaining(candidate), depth)
+                certain = self._prefix(candidate, *remaining, depth)
+            else:
+                certain = self._candidate(candidate, *remaining, depth)
         if not certain:
             self._put(depth, "return None")
 
@@ -93,6 +102,28 @@ class DecoderPrinter:
             tests.append(f"{guard}(b, {fields})")
         if tests:
             self._lines += statement("if ", Chain(tuple(tests), " and "), ":", depth)
-        found = call("Decoded", f"INSTRUCTIONS[{quoted(insn.name)}]", fields)
-        self._lines += statement("return ", found, depth=depth + bool(tests))
+        instruction = f"INSTRUCTIONS[{quoted(insn.name)}]"
+        inside = depth + bool(tests)
+        if insn.operands:
+            # A row may have to fit: if none does, the next candidate is tried.
+            found = call("with_operands", instruction, fields, "fetch", "b")
+            self._lines += statement("found = ", found, depth=inside)
+            self._put(inside, "if found is not None:")
+            self._put(inside + 1, "return found")
+            return False
+        self._lines += statement("return ", call("Decoded", instruction, fields), depth=inside)
+        return not tests
+
+    def _prefix(self, prefix: model.Prefix, mask: int, value: int, depth: int) -> bool:
+        """What a prefix says, and then the rest of the instruction."""
+        number = next(index for index, other in enumerate(self._prefixes) if other is prefix)
+        fields, guard = f"fields_prefix_{number}(fetch)", self._prefix_guards.get(number)
+        tests = [f"fetch & {hexadecimal(mask)} == {hexadecimal(value)}"] if mask else []
+        if guard is not None:
+            tests.append(f"{guard}(b, {fields})")
+        if tests:
+            self._lines += statement("if ", Chain(tuple(tests), " and "), ":", depth)
+        inside, length = depth + bool(tests), prefix.pattern.length
+        self._put(inside, f"prefix_{number}(b, {fields})")
+        self._put(inside, f"return behind(_decode(fetch >> {length}, b), {length // 8})")
         return not tests

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePath
 
 from gen import decisions, model
-from gen.bodies import BodyPrinter, Context, not_generated
+from gen.bodies import BodyPrinter, Context
 from gen.effects import Effects
+from gen.operand_printer import Kind, OperandPrinter, variable
 from gen.python_decoder import DecoderPrinter, extraction_function
-from gen.source import Doc, call, class_name, hexadecimal, identifier, quoted, statement, tuple_of
+from gen.source import WIDTH, Doc, Keyword, call, class_name, hexadecimal, identifier, quoted, statement, tuple_of
 from gen.templates import render
 from gen.tree import Pos
 from gen.walk import nodes
@@ -25,13 +26,28 @@ def source_line(pos: Pos) -> str:
     return f"{'/'.join(PurePath(pos.file).parts[-2:])}:{pos.line}"
 
 
-def refuse_what_is_not_generated(spec: model.Spec) -> None:
-    """Raise for constructs that pass the checker but have no code yet."""
-    for prefix in spec.prefixes:
-        raise not_generated("instruction prefixes", prefix.pos)
-    for instruction in spec.instructions:
-        if instruction.operands:
-            raise not_generated(f"'{instruction.name}' takes an operand of a sub-table (`with`)", instruction.pos)
+#: names that translate.py imports
+_IMPORTED = frozenset(
+    [
+        "Bits",
+        "Builder",
+        "Computed",
+        "Decoded",
+        "Helper",
+        "Hook",
+        "InMemory",
+        "Instruction",
+        "Operand",
+        "Part",
+        "Prefix",
+        "Reference",
+        "Row",
+        "Storage",
+        "Table",
+        "Use",
+        "Variable",
+    ]
+)
 
 
 class ModulePrinter:
@@ -44,11 +60,13 @@ class ModulePrinter:
         for exception in spec.exceptions:
             constants[exception.name] = identifier(exception.name.upper(), frozenset(constants.values()))
         self.context = Context(spec.functions, {m.name: m for m in spec.memories}, constants, self.effects)
-        self._classes: dict[tuple[str, ...], str] = {}
+        self._classes: dict[Kind, str] = {}
         self._extractions: dict[tuple[str, tuple[model.FieldLayout, ...]], str] = {}
         self._extraction_lines: list[list[str]] = []
+        self._prefix_guards: dict[int, str] = {}
         self._guards: dict[object, str] = {}
         self._guard_lines: list[list[str]] = []
+        self._operands = OperandPrinter(self.context, self._class, self._guard, source_line)
         self._spaces = {space.name: space for space in spec.spaces}
         self._predicates: dict[str, list[str]] = {}
         #: the mode that says `in a delay slot` is the builder's business
@@ -58,15 +76,31 @@ class ModulePrinter:
 
     def fields_class(self, instruction: model.Instruction) -> str:
         """The dataclass for an encoding's fields: one for each set of names."""
-        return self._class_of(tuple(identifier(layout.name) for layout in instruction.pattern.fields))
+        return self._class(
+            (
+                tuple(identifier(layout.name) for layout in instruction.pattern.fields),
+                tuple(identifier(operand.name) for operand in instruction.operands),
+                tuple(identifier(layout.name) for tail in instruction.tails for layout in tail.fields),
+            )
+        )
 
-    def _class_of(self, names: tuple[str, ...]) -> str:
-        if names not in self._classes:
-            wanted = class_name(names) or "NoFields"
-            while wanted in self._classes.values() or wanted in {"Builder", "Decoded", "Helper", "Hook", "Instruction"}:
+    def _class(self, kind: Kind) -> str:
+        if kind not in self._classes:
+            wanted = class_name(name for names in kind for name in names) or "NoFields"
+            while wanted in self._classes.values() or wanted in _IMPORTED:
                 wanted += "_"
-            self._classes[names] = wanted
-        return self._classes[names]
+            self._classes[kind] = wanted
+        return self._classes[kind]
+
+    @staticmethod
+    def _class_lines(kind: Kind, name: str) -> list[str]:
+        """Fields, operands, fields behind those: what is not known at first has a value all the same."""
+        first, operands, late = kind
+        lines = [f"    {field}: Value" for field in first]
+        lines += [f"    {field}: Operand = UNBOUND" for field in operands]
+        lines += [f"    {field}: Value = 0" for field in late]
+        options = "slots=True" if operands else "frozen=True, slots=True"
+        return [f"@dataclass({options})", f"class {name}:", *(lines or ["    pass"])]
 
     def fields_function(self, instruction: model.Instruction) -> str:
         """The extraction function, shared by encodings whose fields lie alike."""
@@ -83,19 +117,22 @@ class ModulePrinter:
         conditions = [c for c in (instruction.where, instruction.when) if c is not None]
         if not conditions:
             return None
+        value = conditions[0]
+        for condition in conditions[1:]:
+            value = model.Binary(1, "and", value, condition)
         kind = self.fields_class(instruction)
-        key = (kind, tuple(conditions))
+        return self._guard(value, kind, f"guard_{identifier(instruction.name)}", instruction.pos, instruction.name)
+
+    def _guard(self, value: model.Expr, kind: str, name: str, pos: Pos, owner: str = "") -> str:
+        """The function for a condition over fields and modes; shared by all that say the same."""
+        key = (kind, value)
         if key not in self._guards:
-            name = f"guard_{identifier(instruction.name)}"
             self._guards[key] = name
-            value = conditions[0]
-            for condition in conditions[1:]:
-                value = model.Binary(1, "and", value, condition)
             self._guard_lines.append(
                 [
                     f"def {name}(b: Builder, f: {kind}) -> Value:",
-                    *self._doc(f"{instruction.name}  {source_line(instruction.pos)}"),
-                    *self._lines([model.Return((value,), instruction.pos)], (1,), instruction.pos),
+                    *self._doc(f"{owner}  {source_line(pos)}".strip()),
+                    *self._lines([model.Return((value,), pos)], (1,), pos),
                 ]
             )
         return self._guards[key]
@@ -168,10 +205,12 @@ class ModulePrinter:
         """What it does, if its space's predicate holds."""
         space = self._spaces[instruction.space]
         if space.predicate is None or not self._has_fields(instruction, space.predicate):
-            return self._lines(instruction.body, (), instruction.pos)
+            return self._lines(
+                instruction.body, (), instruction.pos, lambda printer: printer.bind_operands(instruction.operands)
+            )
         named = {node.name for node in nodes(space.predicate) if isinstance(node, model.FieldRef)}
         names = [layout.name for layout in instruction.pattern.fields if layout.name in named]
-        kind = self._class_of(tuple(map(identifier, names)))
+        kind = self._class((tuple(map(identifier, names)), (), ()))
         fields = call(kind, *(f"f.{identifier(name)}" for name in names))
         function = self._predicate_function(space, kind)
         printer = BodyPrinter(self.context, instruction.pos)
@@ -209,6 +248,32 @@ class ModulePrinter:
         own = {layout.name for layout in instruction.pattern.fields}
         return all(node.name in own for node in nodes(predicate) if isinstance(node, model.FieldRef))
 
+    # ------------------------------------------------------------ prefixes
+
+    def prefix(self, number: int, prefix: model.Prefix) -> list[list[str]]:
+        """`fields_prefix_0`, `guard_prefix_0` if it has one, and `prefix_0`, which sets its state."""
+        kind = self._class((tuple(identifier(layout.name) for layout in prefix.pattern.fields), (), ()))
+        self._extraction_lines.append(extraction_function(f"prefix_{number}", kind, prefix.pattern.fields))
+        if prefix.when is not None:
+            self._prefix_guards[number] = self._guard(prefix.when, kind, f"guard_prefix_{number}", prefix.pos)
+        return [
+            [
+                f"def prefix_{number}(b: Builder, f: {kind}) -> None:",
+                *self._doc(source_line(prefix.pos)),
+                *self._lines(prefix.body, (), prefix.pos),
+            ]
+        ]
+
+    def _prefix_table(self) -> list[str]:
+        """PREFIXES: for each, (fields, guard, what it does)."""
+        rows = [
+            call("Prefix", f"fields_prefix_{number}", f"prefix_{number}", self._prefix_guards.get(number, "None"))
+            for number in range(len(self.spec.prefixes))
+        ]
+        if not rows:
+            return ["PREFIXES: tuple[Prefix, ...] = ()"]
+        return statement("PREFIXES: tuple[Prefix, ...] = ", tuple_of(rows))
+
     # ------------------------------------------------------------ tables
 
     def _instruction_row(self, instruction: model.Instruction) -> list[str]:
@@ -224,6 +289,14 @@ class ModulePrinter:
         guard = self.guard_function(instruction)
         if guard:
             arguments.append(guard)
+        if instruction.operands:
+            kind = self.fields_class(instruction)
+            uses = [
+                self._operands.use(operand, kind, instruction.body, instruction.pos) for operand in instruction.operands
+            ]
+            arguments.append(Keyword("variable=", variable(uses, instruction.tails)))
+        if instruction.undefined:
+            arguments.append(Keyword("undefined=", tuple_of(map(quoted, instruction.undefined))))
         return statement(f"{quoted(instruction.name)}: ", call("Instruction", *arguments), ",", 1)
 
     def _table(self, name: str, rows: Iterable[tuple[str, Doc]]) -> list[str]:
@@ -255,18 +328,17 @@ class ModulePrinter:
     def module(self) -> str:
         """The whole text."""
         spec = self.spec
-        refuse_what_is_not_generated(spec)
         emitters = [self.emitter(instruction) for instruction in spec.instructions]
         rows = [self._instruction_row(instruction) for instruction in spec.instructions]
+        prefixes = [lines for number, prefix in enumerate(spec.prefixes) for lines in self.prefix(number, prefix)]
         decoders: list[list[str]] = []
         for space in spec.spaces:
-            printer = DecoderPrinter(identifier(space.name), self.fields_function, self.guard_function)
+            printer = DecoderPrinter(
+                identifier(space.name), self.fields_function, self.guard_function, spec.prefixes, self._prefix_guards
+            )
             decoders += printer.functions(decisions.build(space, spec.instructions, spec.prefixes))
-        classes = [
-            ["@dataclass(frozen=True, slots=True)", f"class {name}:"]
-            + ([f"    {field}: Value" for field in names] or ["    pass"])
-            for names, name in sorted(self._classes.items(), key=lambda item: item[1])
-        ]
+        classes = [self._class_lines(kind, name) for kind, name in sorted(self._classes.items(), key=lambda c: c[1])]
+        reset = [f'    b.modes["{mode.name}"] = {mode.reset}' for mode in spec.modes if mode.prefix]
         helpers = [f for f in spec.functions.values() if f.helper]
         hooks = list(spec.hooks.values())
         next_functions = [self.next_function(mode) for mode in self._next_modes]
@@ -274,12 +346,26 @@ class ModulePrinter:
         return render(
             "translate.py.j2",
             isa=spec.name,
-            wrappers=sorted({"one" if len(f.results) == 1 else "several" for f in helpers}),
+            instruction_import=_import(
+                "runtime.tcg.instructions",
+                [
+                    *("Decoded", "Helper", "Hook", "Instruction", "Prefix"),
+                    *(["behind"] if spec.prefixes else []),
+                    *sorted({"one" if len(f.results) == 1 else "several" for f in helpers}),
+                    *(["with_operands"] if self._operands.tables else []),
+                ],
+            ),
+            operand_import=_import("runtime.tcg.operands", self._operands.imports()),
             exceptions=[(self.context.exceptions[e.name], hexadecimal(e.code)) for e in spec.exceptions],
             classes=classes,
             functions=[*(self.function(f) for f in spec.functions.values()), *next_functions],
             hooks=[self._definition("hook", h, h.results, f"on {h.name}  {source_line(h.pos)}") for h in hooks],
             emitters=[*self._predicates.values(), *emitters],
+            prefixes=prefixes,
+            prefix_table=self._prefix_table(),
+            reset=reset,
+            operand_functions=self._operands.functions,
+            operand_tables=self._operands.tables,
             extractions=self._extraction_lines,
             guards=[*self._guard_lines, *space_tests],
             instructions=["INSTRUCTIONS: dict[str, Instruction] = {", *(line for row in rows for line in row), "}"],
@@ -322,6 +408,14 @@ class ModulePrinter:
             decoders=decoders,
             decode=self._decode(),
         )
+
+
+def _import(module: str, names: Sequence[str]) -> list[str]:
+    """`from module import …`, in brackets if it is too long."""
+    line = f"from {module} import {', '.join(names)}"
+    if not names or len(line) <= WIDTH:
+        return [line] if names else []
+    return [f"from {module} import (", *(f"    {name}," for name in names), ")"]
 
 
 def module_source(spec: model.Spec) -> str:

@@ -243,6 +243,7 @@ class Program:
     instances: dict[str, model.Function] = field(default_factory=dict)  # by unique name
     by_function: dict[str, Instance] = field(default_factory=dict)  # by unique name
     made: dict[tuple[object, ...], list[tuple[str, Instance]]] = field(default_factory=dict)  # gen/instances.py's keys
+    operands: dict[tuple[object, ...], model.BoundOperand] = field(default_factory=dict)  # gen/operands.py's keys
     exception_widths: tuple[int, ...] | None = None  # of `on exception`'s parameters after the code
     split_reads: list[set[str]] = field(default_factory=list)  # one set for each function being checked
     context: list[str] = field(default_factory=list)  # the table row, or what else an error should mention
@@ -277,13 +278,14 @@ class Program:
         kept, reported = self.diagnostics, set(self._reported)
         instances, by_function = dict(self.instances), dict(self.by_function)
         made = {key: list(found) for key, found in self.made.items()}
+        operands = dict(self.operands)
         self.diagnostics = attempt = Diagnostics(kept.sources)
         try:
             yield attempt
         finally:
             self.diagnostics = kept
             if attempt:
-                self._reported, self.made = reported, made
+                self._reported, self.made, self.operands = reported, made, operands
                 self.instances, self.by_function = instances, by_function
 
     @contextmanager

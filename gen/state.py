@@ -25,6 +25,8 @@ from runtime.core.views import DebugRegister
 RESERVED = frozenset({"env", "pc", "flags"})
 CACHE_LINE = 64
 FLAGS_BITS = 64
+#: while an instruction is decoded, the top of that word counts the bytes of its prefixes
+PREFIX_COUNT_BITS = 8
 
 
 def layout_of(spec: model.Spec) -> Layout:
@@ -111,7 +113,8 @@ def _modes(spec: model.Spec) -> tuple[ModeLayout, ...]:
     for mode in sorted(spec.modes, key=lambda m: m.prefix):
         modes.append(ModeLayout(mode.name, mode.width, shift, mode.reset, mode.prefix, mode.machine))
         shift += mode.width
-    if shift > FLAGS_BITS:
+    most = FLAGS_BITS - (PREFIX_COUNT_BITS if any(mode.prefix for mode in modes) else 0)
+    if shift > most:
         from gen.errors import Diagnostic, SpecError
 
         raise SpecError(
@@ -119,7 +122,7 @@ def _modes(spec: model.Spec) -> tuple[ModeLayout, ...]:
                 Diagnostic(
                     spec.modes[-1].pos,
                     f"the modes and prefixes of '{spec.name}' have {shift} bits, more than a block's key can hold",
-                    help=f"at most {FLAGS_BITS}: make the wide ones registers (`reg` instead of `mode`)",
+                    help=f"at most {most}: make the wide ones registers (`reg` instead of `mode`)",
                 )
             ]
         )

@@ -103,7 +103,9 @@ class _Tables:
                 example = fetch
             else:
                 others[_neighbour(space, fetch, pattern.length, found)] = None
-        if example is not None:
+        if self.spec.prefixes:
+            others.clear()  # a neighbour may be a prefix, or longer, with bytes of its own to come
+        elif example is not None:
             for bit in range(pattern.length):
                 if pattern.mask >> bit & 1:
                     fetch = example ^ 1 << bit

@@ -18,7 +18,7 @@ _GROUPS: tuple[tuple[str, frozenset[str]], ...] = (
     ("a statement", frozenset({"LET", "VAR", "GOTO", "RAISE", "IF"})),
     ("a value", frozenset({"NAME", "NUM", "LPAR", "MINUS", "TILDE"})),
     ("a type", frozenset({"BITS", "BIT", "NAME", "LPAR"})),
-    ("an option such as where or with", frozenset({"DELAYED", "RESTARTABLE", "WHERE", "WHEN", "WITH"})),
+    ("an option such as where or with", frozenset({"DELAYED", "RESTARTABLE", "WHERE", "WHEN", "WITH", "UNDEFINED"})),
     ("a cell", frozenset({"NUM", "NAME", "STRING", "LPAR"})),
     ("an operator", frozenset({"OPERATOR", "MINUS", "BAR"})),
 )
@@ -84,7 +84,7 @@ _COVERED = {
     "a value": frozenset({"NAME", "NUM", "LPAR", "MINUS", "TILDE", "NOT", "IF"}),
     "a type": frozenset({"BITS", "BIT", "NAME", "LPAR", "FN"}),
     "an option such as where or with": frozenset(
-        {"DELAYED", "RESTARTABLE", "WHERE", "WHEN", "WITH", "OVERRIDES", "IN"}
+        {"DELAYED", "RESTARTABLE", "WHERE", "WHEN", "WITH", "OVERRIDES", "IN", "UNDEFINED"}
     ),
     "a cell": frozenset({"NUM", "NAME", "STRING", "LPAR"}),
     "an operator": frozenset(

@@ -46,6 +46,7 @@ _TABLE_NAMES = (
     "Hole",
     "Names",
     "Operand",
+    "Prefix",
     "Row",
     "Shorter",
     "Space",
@@ -104,6 +105,7 @@ class _SyntaxPrinter:
             lambda name: f'f["{mode_key(name)}"]',
             (f'f["{PC}"]', f'f["{NEXT_PC}"]'),
         )
+        self.prefixes: list[list[str]] = []
         self.files = {file.names: file.name for file in spec.files if file.names}
         self.registers: dict[str, None] = {}  # constants of the tables whose names are no symbols
         self.hole_names: dict[int, str] = {}  # id of a hole in the loaded tables -> its constant
@@ -230,6 +232,7 @@ class _SyntaxPrinter:
                         pattern.fields,
                         instruction.syntax,
                         instruction.operands,
+                        instruction.tails,
                     )
                     merged.setdefault(key, []).append(instruction)
             lines += [self.form(clones) for clones in merged.values()]
@@ -251,7 +254,25 @@ class _SyntaxPrinter:
             arguments.append(
                 Keyword("operands=", tuple_of(self.operand(operand, first.pos) for operand in first.operands))
             )
+        if any(tail.length for tail in first.tails):
+            arguments.append(Keyword("tails=", tuple_of(self.encoding(tail) for tail in first.tails)))
         return statement("", call("Form", *arguments), ",", 1)
+
+    def prefix(self, prefix: model.Prefix) -> list[str]:
+        """One row of PREFIXES."""
+        settings: list[Doc] = []
+        for statement_ in prefix.body:
+            if not isinstance(statement_, model.Assign) or not isinstance(statement_.place, model.ToMode):
+                message = "a prefix sets its state and no more: the assembler reads it, too"
+                self.diagnostics.error(prefix.pos, message, help='write `prefix "…" : name = value`')
+                continue
+            mode = statement_.place.mode
+            value = self.function(f"set_{mode}", statement_.value, prefix.pos)
+            settings.append(tuple_of((quoted(mode_key(mode)), value)))
+        arguments: list[Doc] = [self.encoding(prefix.pattern), tuple_of(settings)]
+        if prefix.when is not None:
+            arguments.append(Keyword("guard=", self.function("guard_prefix", prefix.when, prefix.pos)))
+        return statement("", call("Prefix", *arguments), ",", 1)
 
     def space(self, space: model.Space) -> Doc:
         arguments: list[Doc] = [quoted(space.name), repr(space.units), str(space.big), str(space.max_bytes)]
@@ -262,6 +283,7 @@ class _SyntaxPrinter:
     def module(self) -> str:
         """The whole text."""
         forms = self.forms()
+        self.prefixes = [self.prefix(prefix) for prefix in self.spec.prefixes]
         big = self.spec.memories[0].big if self.spec.memories else None
         modes = [Keyword(f"{quoted(mode_key(mode.name))}: ", hexadecimal(mode.reset)) for mode in self.spec.modes]
         syntax = statement(
@@ -279,6 +301,7 @@ class _SyntaxPrinter:
                 Keyword("shorter=", "SHORTER"),
                 Keyword("functions=", "FUNCTIONS"),
                 Keyword("directives=", "DIRECTIVES"),
+                *([Keyword("prefixes=", "PREFIXES")] if self.prefixes else []),
             ),
         )
         without = self._render(forms, Found(), syntax)
@@ -306,6 +329,7 @@ class _SyntaxPrinter:
                 shorter,
                 asm_functions,
                 directives,
+                self.prefixes,
                 self.operands.lines,
                 self.holes.lines,
                 self.names.lines,
@@ -333,6 +357,7 @@ class _SyntaxPrinter:
             holes=self.holes.lines,
             operands=self.operands.lines,
             forms=forms,
+            prefixes=self.prefixes,
             aliases=aliases,
             shorter=shorter,
             asm_functions=asm_functions,

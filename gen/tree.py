@@ -659,6 +659,7 @@ class InsnOptions:
     when: Expr | None = None
     space: Name | None = None
     bindings: tuple[Binding, ...] = ()
+    undefined: tuple[Name, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -703,8 +704,8 @@ class Row:
 @dataclass(frozen=True, slots=True)
 class Insns:
     columns: tuple[Name, ...]
-    pattern: Text
-    syntax: Text
+    pattern: Text | None  # None: the encodings follow
+    syntax: Text | None
     options: InsnOptions
     encodings: tuple[Enc, ...]  # further ones
     rows: tuple[Row, ...]

@@ -302,11 +302,17 @@ class TreeBuilder(BodyBuilder):
         return c
 
     def insns(self, c: Children) -> tree.Insns:
-        at = next(i for i in range(7, len(c)) if isinstance(c[i], Token))
+        return self._table(c, self._text(c[4]), self._text(c[5]), 6)
+
+    def insns_of_encodings(self, c: Children) -> tree.Insns:
+        return self._table(c, None, None, 4)
+
+    def _table(self, c: Children, pattern: tree.Text | None, syntax: tree.Text | None, start: int) -> tree.Insns:
+        at = next(i for i in range(start, len(c)) if isinstance(c[i], Token))
         rows = tuple(row for row in c[at:] if isinstance(row, tree.Row))
         encodings = tuple(enc for enc in c[at:] if isinstance(enc, tree.Enc))
-        options = self._options(c[6:at])
-        return tree.Insns(c[2], self._text(c[4]), self._text(c[5]), options, encodings, rows, c[-2], self._whole(c[:6]))
+        options = self._options(c[start:at])
+        return tree.Insns(c[2], pattern, syntax, options, encodings, rows, c[-2], self._whole(c[:start]))
 
     def row(self, c: Children) -> tree.Row:
         return tree.Row(self._name(c[0]), tuple(c[1:-1]), self._whole(c))
@@ -345,6 +351,7 @@ class TreeBuilder(BodyBuilder):
             seen.get("when"),
             self._name(seen["in"]) if "in" in seen else None,
             seen.get("with", ()),
+            seen.get("undefined", ()),
         )
 
     def asm(self, c: Children) -> tree.AsmAlias:

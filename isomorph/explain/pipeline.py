@@ -95,6 +95,10 @@ def handler_stages(
     """The handler of an instruction with these values of its fields."""
     translate = isa.module("translate")
     entry = decoded.instruction
+    if entry.variable is not None or translate.PREFIXES:
+        raise InstructionError(
+            f"{entry.name}: handlers behind prefixes or with operands of sub-tables are not shown yet"
+        )
     hook = translate.HOOKS.get("badaddr")
     handlers = HandlerSet(isa.layout, hook.body if hook else None)
     fields: Callable[..., Any] = inspect.get_annotations(entry.fields, eval_str=True)["return"]

@@ -73,6 +73,8 @@ RUNTIME_FIELDS: tuple[tuple[str, int], ...] = (
     ("native", 8),  # host address of the ISA's native code: regions find its functions by their offsets in it
     ("running", 8),  # 1 while native code runs with this env (runtime/tcg/threads.ll)
     ("store_page", 8),  # the last page of code that native code stored to since it was entered; all ones: none
+    ("operand0", 8),  # values that records before an instruction's own have worked out for it
+    ("operand1", 8),
     # What the hooks of a machine tell the engine (gen/native_hooks.py):
     ("walk_page", 8),  # physical address of the page that hook_translate found
     ("walk_bits", 8),  # log2 of its size

@@ -99,32 +99,67 @@ class Decoder:
         """The instruction at the start of `data`, or None."""
         fetch = int.from_bytes(data[: self.space.max_bytes], "little")
         available = 8 * min(len(data), self.space.max_bytes)
+        modes, before = self._after_prefixes(fetch, available)
+        fetch >>= before
+        available -= before
         for form in self.buckets.candidates(fetch):
             encoding = form.encoding
             if fetch & encoding.mask == encoding.value and encoding.length <= available:
-                found = self.take(form, fetch, available, pc)
+                found = self.take(form, fetch, available, pc, modes, before)
                 if found is not None:
                     return found
         return None
 
-    def take(self, form: Form, fetch: int, available: int, pc: int) -> Decoded | None:
-        """A word as this form, whose fixed bits it has; None if a guard or an operand does not allow it."""
-        values = {**self.modes, **form.encoding.extract(fetch), PC: pc}
+    def _after_prefixes(self, fetch: int, available: int) -> tuple[Mapping[str, int], int]:
+        """The modes that the prefixes at the start leave, and how many bits these have."""
+        modes, at = self.modes, 0
+        prefixes = self.syntax.prefixes
+        while prefixes and at < available:
+            for prefix in prefixes:
+                found = prefix.apply(fetch >> at, modes)
+                if found is not None:
+                    modes = found
+                    at += prefix.encoding.length
+                    break
+            else:
+                break
+        return modes, at
+
+    def take(
+        self,
+        form: Form,
+        fetch: int,
+        available: int,
+        pc: int,
+        modes: Mapping[str, int] | None = None,
+        before: int = 0,
+    ) -> Decoded | None:
+        """A word as this form, whose fixed bits it has; None if a guard or an operand does not allow it.
+
+        `before` are the bits of its prefixes, which are not in `fetch`, `modes` what they left."""
+        modes = self.modes if modes is None else modes
+        values = {**modes, **form.encoding.extract(fetch), PC: pc}
         if form.guard is not None and not form.guard(values):
             return None
         operands: dict[str, BoundRow] = {}
         at = form.encoding.length
-        for operand in form.operands:
-            bound = self._bind(operand, values, fetch, at, available)
+        for number, operand in enumerate(form.operands):
+            bound = self._bind(operand, values, modes, fetch, at, available)
             if bound is None:
                 return None
             operands[operand.name], at = bound
-        values[NEXT_PC] = (pc + at // 8) & ((1 << self.syntax.pc_width) - 1)
+            if number < len(form.tails):
+                values.update(form.tails[number].extract(fetch >> at))
+                at += form.tails[number].length
+        if at > available:
+            return None
+        length = (at + before) // 8
+        values[NEXT_PC] = (pc + length) & ((1 << self.syntax.pc_width) - 1)
         _finish(operands, values[NEXT_PC])
-        return Decoded(form, values, operands, at // 8)
+        return Decoded(form, values, operands, length)
 
     def _bind(
-        self, operand: Operand, values: Values, fetch: int, at: int, available: int
+        self, operand: Operand, values: Values, modes: Values, fetch: int, at: int, available: int
     ) -> tuple[BoundRow, int] | None:
         """The first row that matches, and where the fetch goes on after it."""
         head = 0
@@ -134,13 +169,13 @@ class Decoder:
             rest = fetch >> at
             if not row.head.matches(head) or not row.rest.matches(rest) or at + row.rest.length > available:
                 continue
-            inner = {**self.modes, PC: values[PC], **row.head.extract(head), **row.rest.extract(rest)}
+            inner = {**modes, PC: values[PC], **row.head.extract(head), **row.rest.extract(rest)}
             if row.guard is not None and not row.guard(inner):
                 continue
             after = at + row.rest.length
             operands: dict[str, BoundRow] = {}
             for nested in row.operands:
-                bound = self._bind(nested, inner, fetch, after, available)
+                bound = self._bind(nested, inner, modes, fetch, after, available)
                 if bound is None:
                     break
                 operands[nested.name], after = bound

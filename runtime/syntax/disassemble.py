@@ -136,6 +136,8 @@ class Disassembler:
     def _read(self, data: bytes, pc: int) -> _Entry:
         """What stands at the start of `data`."""
         decoder = self.decoder
+        if self.syntax.prefixes:
+            return self._read_behind_prefixes(data, pc)
         fetch = int.from_bytes(data[: decoder.space.max_bytes], "little")
         available = 8 * min(len(data), decoder.space.max_bytes)
         for form in decoder.buckets.candidates(fetch):
@@ -159,6 +161,16 @@ class Disassembler:
                 return self._as_data(data[:size])
             return size, *text, form.name, printer if moves else None
         return self._as_data(data[: decoder.length_of_undefined(data)])
+
+    def _read_behind_prefixes(self, data: bytes, pc: int) -> _Entry:
+        """What stands at the start of `data` where prefixes may."""
+        found = self.decoder.decode(data, pc)
+        if found is None:
+            return self._as_data(data[: self.decoder.length_of_undefined(data)])
+        text = self._text(found)
+        if text == UNWRITABLE:
+            return self._as_data(data[: found.length])
+        return found.length, *text, found.form.name, None
 
     def _printer(self, form: Form) -> tuple[Printer, bool]:
         made = self._made.get(form.name)
@@ -245,10 +257,10 @@ class _Operands:
     def form(self, decoded: Decoded) -> list[str] | None:
         """The text of each hole; None if one of them cannot be written."""
         form = decoded.form
-        hidden = self._hidden_fields(form.name, form.encoding.fields, form.pieces, form.operands)
+        hidden = self._hidden_fields(form.name, form.fields, form.pieces, form.operands)
         if any(decoded.values[name] for name in hidden):
             return None
-        return self._pieces(form.pieces, decoded.values, decoded.operands, form.encoding.fields)
+        return self._pieces(form.pieces, decoded.values, decoded.operands, form.fields)
 
     def _hidden_fields(
         self, name: str, fields: Sequence[Field], pieces: Sequence[Piece], operands: Sequence[Operand]

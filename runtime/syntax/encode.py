@@ -6,9 +6,10 @@ encoding that does the same if that is wanted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 
 from runtime.syntax.arithmetic import signed
 from runtime.syntax.complaints import explain, forms_note
@@ -48,6 +49,10 @@ from runtime.syntax.tables import (
 __all__ = ["Candidate", "Encoder", "Rejected"]
 
 
+#: the assembler tries at most so many before one instruction
+_MOST_PREFIXES = 3
+
+
 class Rejected(Exception):
     """Why a statement is no instruction; columns are 0-based places in its text."""
 
@@ -72,7 +77,7 @@ class Encoder:
         self.decoder = Decoder(syntax, modes)
         self.modes = self.decoder.modes
         self._heads: dict[str, list[Form | Alias]] = {}
-        self._solvers: dict[int, Solver] = {}
+        self._solvers: dict[tuple[int, int], Solver] = {}
         self._expressions: dict[str, Expression] = {}
         self._row_fields: dict[int, tuple[Field, ...]] = {}
         self._shorter: dict[str, list[Shorter]] = {}
@@ -284,28 +289,71 @@ class Encoder:
             code = self._shortened(form, given, pc, environment)
             if code is not None:
                 return code
+        failure: Rejected | None = None
+        for prefix, modes in self._states:
+            try:
+                return self._encode_behind(form, given, pc, environment, prefix, modes)
+            except Rejected as error:
+                failure = failure or error
+        assert failure is not None
+        raise failure
+
+    @cached_property
+    def _states(self) -> list[tuple[bytes, Mapping[str, int]]]:
+        """Prefixes an instruction may need, shortest first, and the modes they leave."""
+        found: dict[tuple[tuple[str, int], ...], tuple[bytes, Mapping[str, int]]] = {}
+        pending: list[tuple[bytes, Mapping[str, int]]] = [(b"", self.modes)]
+        for _ in range(_MOST_PREFIXES + 1):
+            following: list[tuple[bytes, Mapping[str, int]]] = []
+            for code, modes in pending:
+                if found.setdefault(tuple(modes.items()), (code, modes))[0] is not code:
+                    continue
+                for prefix in self.syntax.prefixes:
+                    for word in _words_of(prefix.encoding):
+                        after = prefix.apply(word, modes)
+                        if after is not None:
+                            following.append((code + word.to_bytes(prefix.encoding.length // 8, "little"), after))
+            pending = following
+        return list(found.values())
+
+    def _encode_behind(
+        self,
+        form: Form,
+        given: Sequence[Given],
+        pc: int,
+        environment: Environment,
+        prefix: bytes,
+        modes: Mapping[str, int],
+    ) -> bytes:
+        """The bytes of a form behind these prefixes; raises Rejected."""
         encoding = form.encoding
         rows = {
             hole.operand: value.value
             for hole, value in zip(form.holes, given, strict=True)
             if isinstance(value.value, RowGiven)
         }
-        length = encoding.length + sum(_row_length(row) for row in rows.values())
-        known = {**self.modes, PC: pc, NEXT_PC: (pc + length // 8) & ((1 << self.syntax.pc_width) - 1)}
-        solver = self._solver(encoding.fields)
+        length = 8 * len(prefix) + encoding.length + sum(_row_length(row) for row in rows.values())
+        length += sum(tail.length for tail in form.tails)
+        known = {**modes, PC: pc, NEXT_PC: (pc + length // 8) & ((1 << self.syntax.pc_width) - 1)}
+        if form.guard is not None and self.syntax.prefixes and not _may_hold(form, known):
+            raise Rejected(f"no prefixes make this an instruction (see {form.source})", 0, 1)
+        solver = self._solver(form.fields, modes)
         tails: dict[str, int] = {}
         for hole, value in _direct_first(form.holes, given):
             if isinstance(value.value, RowGiven):
                 operand = _operand_called(form.operands, hole.operand)
-                tails[operand.name] = self._operand(operand, value.value, solver, known, environment, value)
+                tails[operand.name] = self._operand(operand, value.value, solver, known, environment, value, modes)
             else:
                 self._solve(hole, value, solver, known, environment)
-        _fill(encoding, known)
+        _fill(form.fields, known)
         fetch, at = encoding.insert(known), encoding.length
-        for operand in form.operands:
+        for number, operand in enumerate(form.operands):
             fetch |= tails.get(operand.name, 0) << at
             at += _row_length(rows[operand.name]) if operand.name in rows else 0
-        code = fetch.to_bytes(at // 8, "little")
+            if number < len(form.tails):
+                fetch |= form.tails[number].insert(known) << at
+                at += form.tails[number].length
+        code = prefix + fetch.to_bytes(at // 8, "little")
         self._check(form, code, pc, known)
         return code
 
@@ -317,12 +365,13 @@ class Encoder:
         known: dict[str, int],
         environment: Environment,
         at: Given,
+        modes: Mapping[str, int],
     ) -> int:
         """Solves a row, and the outer fields it stands for; returns what it adds to the fetch."""
         row = given.row
         fields = self._row_fields.setdefault(id(row), (*row.head.fields, *row.rest.fields))
-        solver = self._solver(fields)
-        inner = {**self.modes, PC: known[PC], NEXT_PC: known[NEXT_PC]}
+        solver = self._solver(fields, modes)
+        inner = {**modes, PC: known[PC], NEXT_PC: known[NEXT_PC]}
         holes = [piece for piece in row.pieces if isinstance(piece, Hole)]
         after, position = 0, row.rest.length
         tails: dict[str, tuple[int, int]] = {}
@@ -330,13 +379,12 @@ class Encoder:
             if isinstance(value.value, RowGiven):
                 nested = _operand_called(row.operands, hole.operand)
                 tails[nested.name] = (
-                    self._operand(nested, value.value, solver, inner, environment, value),
+                    self._operand(nested, value.value, solver, inner, environment, value, modes),
                     _row_length(value.value),
                 )
             else:
                 self._solve(hole, value, solver, inner, environment)
-        _fill(row.head, inner)
-        _fill(row.rest, inner)
+        _fill(fields, inner)
         for nested in row.operands:
             bits, length = tails.get(nested.name, (0, 0))
             after |= bits << position
@@ -353,10 +401,11 @@ class Encoder:
                 raise Rejected("this operand is not possible here", at.start, at.end) from None
         return row.rest.insert(inner) | after
 
-    def _solver(self, fields: tuple[Field, ...]) -> Solver:
-        found = self._solvers.get(id(fields))
+    def _solver(self, fields: tuple[Field, ...], modes: Mapping[str, int]) -> Solver:
+        key = id(fields), id(modes)
+        found = self._solvers.get(key)
         if found is None:
-            found = self._solvers[id(fields)] = Solver(fields, self.modes)
+            found = self._solvers[key] = Solver(fields, modes)
         return found
 
     def _solve(self, hole: Hole, given: Given, solver: Solver, known: dict[str, int], environment: Environment) -> None:
@@ -478,9 +527,25 @@ def _direct_first(holes: Sequence[Hole], given: Sequence[Given]) -> list[tuple[H
     return sorted(zip(holes, given, strict=True), key=key)
 
 
-def _fill(encoding: Encoding, known: dict[str, int]) -> None:
+def _words_of(encoding: Encoding) -> Iterator[int]:
+    """Every word of a prefix."""
+    free = [1 << bit for bit in range(encoding.length) if not encoding.mask >> bit & 1]
+    for chosen in range(1 << len(free)):
+        yield encoding.value | sum(bit for number, bit in enumerate(free) if chosen >> number & 1)
+
+
+def _may_hold(form: Form, known: Mapping[str, int]) -> bool:
+    """Whether a form's guard holds with these modes, as far as that can be said before its fields are known."""
+    assert form.guard is not None
+    try:
+        return bool(form.guard(known))
+    except KeyError:
+        return True
+
+
+def _fill(fields: Sequence[Field], known: dict[str, int]) -> None:
     """Fields that the text does not show are 0."""
-    for field in encoding.fields:
+    for field in fields:
         known.setdefault(field.name, 0)
 
 

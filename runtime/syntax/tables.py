@@ -23,6 +23,7 @@ __all__ = [
     "Names",
     "Operand",
     "Piece",
+    "Prefix",
     "Row",
     "Shorter",
     "Space",
@@ -219,10 +220,37 @@ class Form:
     pieces: tuple[Piece, ...]
     guard: Evaluate | None = None
     operands: tuple[Operand, ...] = ()
+    tails: tuple[Encoding, ...] = ()  # what follows each operand's own units
+    fields: tuple[Field, ...] = field(init=False)  # of all of it
+
+    def __post_init__(self) -> None:
+        late = tuple(part for tail in self.tails for part in tail.fields)
+        object.__setattr__(self, "fields", (*self.encoding.fields, *late) if late else self.encoding.fields)
 
     @property
     def holes(self) -> tuple[Hole, ...]:
         return tuple(piece for piece in self.pieces if isinstance(piece, Hole))
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """Bytes before an instruction, and the state (mode_key) they set; `guard` is over modes and its own fields."""
+
+    encoding: Encoding
+    settings: tuple[tuple[str, Evaluate], ...]
+    guard: Evaluate | None = None
+
+    def apply(self, fetch: int, modes: Values) -> dict[str, int] | None:
+        """The modes behind it, None if these bits are no such prefix."""
+        if not self.encoding.matches(fetch):
+            return None
+        values = {**modes, **self.encoding.extract(fetch)}
+        if self.guard is not None and not self.guard(values):
+            return None
+        found = dict(modes)
+        for key, value in self.settings:
+            found[key] = values[key] = value(values)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +364,7 @@ class Syntax:
     shorter: tuple[Shorter, ...] = ()
     functions: tuple[Function, ...] = ()
     directives: tuple[Directive, ...] = ()
+    prefixes: tuple[Prefix, ...] = ()
 
     @cached_property
     def by_name(self) -> dict[str, Form]:

@@ -58,6 +58,7 @@ class Builder(MemoryBuilder):
         #: of the instruction before, if it was a delayed one: where it goes, None if only env.npc says
         self._slot_target: Value | None = None
         self._in_slot: Value = 0
+        self._prefixes = frozenset(mode.name for mode in layout.modes if mode.prefix)
         #: whether this instruction has written what translation, or interrupts, depend on
         self._remapped = self.var(1, 0)
         self._rerouted = self.var(1, 0)
@@ -507,7 +508,7 @@ class Builder(MemoryBuilder):
                 self.call_env("tlb_flush", EVERYWHERE)
 
     def _run_time_modes(self) -> bool:
-        return any(value is None for value in self.modes.values())
+        return any(value is None and name not in self._prefixes for name, value in self.modes.items())
 
     def _finish(self, kind: Value, target: Value) -> None:
         if isinstance(kind, Deferred):

@@ -152,6 +152,7 @@ def _names(layout: Layout) -> Iterator[tuple[str, int]]:
     yield "not_page_code", ~env.PAGE_CODE
     yield "not_page_code_writable", ~(env.PAGE_CODE | env.PAGE_WRITABLE)
     yield "max_bytes", layout.max_bytes
+    yield "fetch_bytes", tb.FETCH_BYTES
     yield "tb_reach", tb.TB_MAX_INSTRUCTIONS * layout.max_bytes
     yield "pc_mask", (1 << layout.pc_width) - 1 if layout.pc_width < 64 else -1
 

@@ -94,7 +94,7 @@ instruction:
   %in_page.offset = and i64 %at, $page_mask
   %in_page = sub i64 $page_size, %in_page.offset
   %direct = getelementptr i8, ptr %memory, i64 %at
-  %enough = icmp uge i64 %in_page, $max_bytes
+  %enough = icmp uge i64 %in_page, $fetch_bytes ; behind prefixes the decoder looks past the longest instruction
   br i1 %enough, label %decode, label %near.end
 
 near.end: ; the instruction may run into the next page

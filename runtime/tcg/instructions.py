@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from runtime.tcg.builder import Builder, Value
+from runtime.tcg.operands import Variable
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class Instruction:
     emit: Callable[[Builder, Any], None]
     fields: Callable[[int], Any]  # from the fetch integer
     guard: Callable[[Builder, Any], Value] | None = None  # `where` and `when`: 1 if this encoding applies
+    undefined: tuple[str, ...] = ()  # registers whose new values the manual leaves open: comparisons pass over them
+    variable: Variable | None = None  # operands of sub-tables; `length` is then that of what comes before them
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,8 @@ class Decoded:
 
     instruction: Instruction
     fields: Any
+    #: bytes, prefixes and operands included; 0 for an instruction that has neither
+    whole: int = 0
 
     @property
     def name(self) -> str:
@@ -41,12 +46,33 @@ class Decoded:
     @property
     def length(self) -> int:
         """Bytes."""
-        return self.instruction.length
+        return self.whole or self.instruction.length
 
     @property
     def emit(self) -> Callable[[Builder, Any], None]:
         """The emitter, to be called with a builder and `fields`."""
         return self.instruction.emit
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """Bytes before an instruction that say something about it."""
+
+    fields: Callable[[int], Any]
+    apply: Callable[[Builder, Any], None]
+    guard: Callable[[Builder, Any], Value] | None = None
+
+
+def behind(found: Decoded | None, length: int) -> Decoded | None:
+    """What was found behind `length` bytes of prefix."""
+    return replace(found, whole=found.length + length) if found else None
+
+
+def with_operands(instruction: Instruction, fields: Any, fetch: int, b: Builder) -> Decoded | None:
+    """An instruction whose operands are still to be found in its bytes; None if no row of a table fits them."""
+    assert instruction.variable is not None
+    bits = instruction.variable.complete(b, fields, fetch, 8 * instruction.length)
+    return None if bits is None else Decoded(instruction, fields, bits // 8)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@ EXCEPTIONS: dict[str, SystemCall | Fault | FaultByCode] = {
     "SS": Fault("SIGBUS", "SI_KERNEL", "arg0"),
     "GP": Fault("SIGSEGV", "SI_KERNEL", "arg0"),
     "PF": Fault("SIGSEGV", "SEGV", "arg0"),
+    "PageFault": Fault("SIGSEGV", "SEGV", "arg0"),  # as a specification calls it that has a flag PF
     "MF": _REAL,
     "AC": Fault("SIGBUS", "BUS_ADRALN", "arg0"),
     "XM": _REAL,
