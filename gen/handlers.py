@@ -482,7 +482,7 @@ class HandlerSet:
 
     def _row_record(self, table: Table, row: Row, slot: int) -> list[Variant]:
         pool = Pool()
-        facts = self._facts(pool)
+        facts = self.known(pool)
         scratch = HandlerBuilder(self.layout, Function("guard"), None, pool, Facts(), most_decisions=0)
         head = pool.leaf(FIELD, table.head_width, HEAD)
         fields = row_fields(row, head, table.head_width, scratch, pool)

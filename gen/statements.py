@@ -25,7 +25,7 @@ from gen.values import (
 )
 
 #: a case of a match: its test, and what it does
-Arm = tuple[model.Expr, tuple[model.Stmt, ...]]
+Case = tuple[model.Expr, tuple[model.Stmt, ...]]
 #: so many arms of a match are tested one after the other
 _CHAIN = 6
 
@@ -363,7 +363,7 @@ def _match(body: Body, node: tree.Match) -> None:
         body.emit(statement)
 
 
-def _chain(arms: Iterable[Arm], otherwise: tuple[model.Stmt, ...], node: tree.Match) -> tuple[model.Stmt, ...]:
+def _chain(arms: Iterable[Case], otherwise: tuple[model.Stmt, ...], node: tree.Match) -> tuple[model.Stmt, ...]:
     """One case's test after the other."""
     for test, then in reversed(list(arms)):
         if isinstance(test, model.Const):
@@ -376,7 +376,7 @@ def _chain(arms: Iterable[Arm], otherwise: tuple[model.Stmt, ...], node: tree.Ma
 def _search(
     width: int,
     held: model.Expr,
-    arms: Sequence[tuple[int, Arm]],
+    arms: Sequence[tuple[int, Case]],
     otherwise: tuple[model.Stmt, ...],
     node: tree.Match,
 ) -> tuple[model.Stmt, ...]:

@@ -24,9 +24,6 @@ class Text:
     pos: Pos
 
 
-# ---------------------------------------------------------------- types
-
-
 @dataclass(frozen=True, slots=True)
 class TypeBits:
     """`bits(e)`; `bit` is `bits(1)`."""
