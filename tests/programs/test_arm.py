@@ -53,16 +53,6 @@ def test_static(source: Path, build: str, level: str) -> None:
     assert (actual.status, actual.stdout, actual.stderr) == (expected.status, expected.stdout, expected.stderr)
 
 
-@pytest.mark.parametrize("build", ["thumb", "a32"])
-def test_neon(build: str) -> None:
-    require_build("arm")
-    source = Path(__file__).parent / "arm" / "neon.c"
-    program = str(_compiled(source, build, "-O3", ["-static", "-mfpu=neon"]))
-    expected = run([tool("qemu-arm", "qemu-user"), program])
-    actual = run(isomorph("run", program))
-    assert (actual.status, actual.stdout, actual.stderr) == (expected.status, expected.stdout, expected.stderr)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("build", ["thumb", "soft"])
 @pytest.mark.parametrize("source", [path for path in HOSTED if path.stem in _OFTEN], ids=lambda path: path.stem)

@@ -34,8 +34,8 @@ def _page() -> bytes:
     return bytes(page)
 
 
-#: arch/arm/include/uapi/asm/hwcap.h: swp half thumb fast_mult vfp edsp neon vfpv3 tls vfpv4 idiva idivt vfpd32
-HARDWARE_CAPABILITIES = sum(1 << bit for bit in (0, 1, 2, 4, 6, 7, 12, 13, 15, 16, 17, 18, 19))
+#: arch/arm/include/uapi/asm/hwcap.h: swp half thumb fast_mult vfp edsp vfpv3 tls vfpv4 idiva idivt vfpd32
+HARDWARE_CAPABILITIES = sum(1 << bit for bit in (0, 1, 2, 4, 6, 7, 13, 15, 16, 17, 18, 19))
 
 #: struct sigcontext begins behind flags, link and stack; struct vfp_sigframe behind the mask and its spare room
 _CONTEXT, _FLOATS = 20, 240
