@@ -70,6 +70,7 @@ class Tcg:
         self._tier_is_near = False
         #: called with the listing of each region that is compiled; None: nobody wants it
         self.on_region: Callable[[RegionRequest, str], None] | None = None
+        self._close_pages_on_entry()  # an earlier machine on the same memory may have wanted that
         if tier.threshold:
             self.cache.count_blocks(first_threshold(isa, code, tier), not tier.workers)
 
@@ -107,9 +108,12 @@ class Tcg:
 
     def guard(self) -> None:
         """Compiled code is about to come that leaves checks of memory accesses to the host (runtime/core/guard.py)."""
-        if self.memory.guard is not None:
-            return
-        self.cache.guard(self.memory)
+        if self.memory.guard is None:
+            self.cache.guard(self.memory)
+            self._close_pages_on_entry()
+
+    def _close_pages_on_entry(self) -> None:
+        """Pages that Python has written to are protected again before the guest runs."""
         guard, native, world = self.memory.guard, self.enter, self.cache.world
         if guard is None:
             return
