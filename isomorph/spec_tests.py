@@ -130,6 +130,9 @@ class SpecTests:
     def _prepare(self, test: model.Test, env: bytearray, memory: bytearray) -> int:
         """Does what stands behind `when`; the pc."""
         env[ENV["exclusive_address"] : ENV["exclusive_address"] + 8] = b"\xff" * 8
+        # A program keeps the machine's modes as they were at the start.
+        flags = sum(mode.reset << mode.shift for mode in self.layout.modes if mode.machine)
+        env[_FLAGS] = flags.to_bytes(8, "little")
         builder = self._builder(ADDRESS, env)
         builder.begin_instruction(ADDRESS, ADDRESS, 0)
         self._emitter(test.given, (), test.pos)(builder)
