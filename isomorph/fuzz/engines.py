@@ -222,7 +222,9 @@ class ReferenceEngine:
             for number, value in enumerate(state.registers[register.name]):
                 at = register.offset + number * register.stride
                 env[at : at + register.stride] = value.to_bytes(register.stride, "little")
-        env[_FLAGS] = sum(state.modes[mode.name] << mode.shift for mode in layout.modes).to_bytes(8, "little")
+        env[_FLAGS] = sum(state.modes.get(mode.name, mode.reset) << mode.shift for mode in layout.modes).to_bytes(
+            8, "little"
+        )
         code = case.bytes + self.end
         memory[CODE : CODE + len(code)] = code
         memory[WINDOW:] = state.memory

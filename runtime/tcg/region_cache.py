@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from runtime.core.memory import GuestMemory
 
-MAGIC = b"ISOREGN2"
+MAGIC = b"ISOREGN3"
 #: magic, bytes of the request, bytes of the answer, CRC-32 of both
 _HEADER = struct.Struct("<8sIII")
 _SUFFIX = ".region"

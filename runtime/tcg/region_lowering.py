@@ -318,7 +318,7 @@ class RegionLowering(FunctionLowering):
         wide = self._wide.get(op.args[0])
         if wide is None or wide[1] != (op.name == "sext"):
             return False
-        self.alias(op, self.resized(wide[0], 64, op.result.width))
+        self.alias(op, self.resized(wide[0], 64, op.result.width, wide[1]))
         return True
 
     def _slow(self, size: int, access: int) -> str:

@@ -35,6 +35,7 @@ MACHINE_NAMES: dict[int, str] = {
     40: "arm",
     42: "sh4",
     43: "sparc64",
+    62: "x86_64",
     76: "cris",
     183: "aarch64",
     189: "microblaze",
