@@ -76,6 +76,8 @@ class UnicornEngine:
         machine.mem_write(CODE, (case.bytes + self._end).ljust(CODE_SIZE, b"\0"))
         machine.mem_write(WINDOW, state.memory)
         machine.ctl_remove_cache(CODE, CODE + CODE_SIZE)
+        for number, value in self._fixed.items():
+            machine.reg_write(number, value)  # an exception may have changed it
         for name, is_mode, ids, _ in self._parts:
             for number, constant in ids:
                 machine.reg_write(constant, state.modes[name] if is_mode else state.registers[name][number])

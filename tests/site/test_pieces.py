@@ -145,7 +145,8 @@ def test_fields_are_for(name: str, kinds: dict[str, str]) -> None:
 
 def test_what_an_instruction_does_besides() -> None:
     touched = entry("specs/riscv64.isa", "fadd_s").touched
-    assert (list(touched.reads), list(touched.writes), list(touched.raises)) == (["FS", "FRM"], ["FS", "FFLAGS"], ["Illegal"])
+    assert (list(touched.reads), list(touched.writes)) == (["FS", "FRM"], ["FS", "FFLAGS"])
+    assert list(touched.raises) == ["Illegal"]
     assert list(entry("specs/riscv64.isa", "c_jalr").touched.writes) == ["ra"]
     assert entry("specs/riscv64.isa", "c_jalr").touched.jumps
     assert list(entry("specs/riscv64.isa", "lh").touched.loads) == ["16 bits"]
