@@ -139,6 +139,7 @@ def compile_shard(path: Path) -> float:
 def finish(out: Path, shards: list[Path]) -> float:
     """Link the objects and move everything into place, STAMP last; gives the seconds it took."""
     from runtime.tcg import link
+    from runtime.tcg.native import LAYOUTS, layouts
 
     start = time.monotonic()
     work = out / WORK
@@ -147,7 +148,7 @@ def finish(out: Path, shards: list[Path]) -> float:
         objects = [path.with_suffix(".o") for path in shards if path.parent.name == folder]
         if objects:
             code, symbols = link.link([path.read_bytes() for path in objects])
-            link.write_blob(work / blob, code, symbols, {"isa": out.name})
+            link.write_blob(work / blob, code, symbols, {"isa": out.name, LAYOUTS: layouts()})
     for path in shards:
         os.replace(path.with_suffix(".o"), work / OBJECTS_FOLDER / _object(path).name)
     (out / stamp.STAMP).unlink(missing_ok=True)

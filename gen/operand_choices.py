@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from gen.decode_values import FIELD, Facts, Pool
+from gen.decode_values import FIELD, DecodeValue, Facts, Pool
 from runtime.core.env import ENV
 from runtime.tcg.builder import Builder
 from runtime.tcg.ir import InternalError, Value
@@ -87,15 +87,19 @@ def assume_row(row: Row, fields: Any, head: Value, head_width: int, b: Builder, 
             width += 1
         wanted = row.head.value >> low & (1 << width) - 1
         condition = b.eq(width, b.slice(head, head_width, low, width), wanted)
-        if facts.value(condition) == 0:  # type: ignore[arg-type]  # no Temp: nothing here is read at run time
+        if not _assume(facts, condition):
             return False
-        facts.assume(condition, True)  # type: ignore[arg-type]
         low += width
-    if row.guard is not None:
-        condition = row.guard(b, fields)
-        if facts.value(condition) == 0:  # type: ignore[arg-type]
-            return False
-        facts.assume(condition, True)  # type: ignore[arg-type]
+    return row.guard is None or _assume(facts, row.guard(b, fields))
+
+
+def _assume(facts: Facts, condition: Value) -> bool:
+    """Note that a condition on fields holds; False if it cannot."""
+    if not isinstance(condition, int | DecodeValue):
+        raise InternalError(f"{condition!r} is no decode value")
+    if facts.value(condition) == 0:
+        return False
+    facts.assume(condition, True)
     return True
 
 

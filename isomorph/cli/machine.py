@@ -17,6 +17,7 @@ from runtime.hw.device import DeviceError
 from runtime.hw.device_tree import DeviceTreeError
 from runtime.hw.registry import DEVICES, device_kind
 from runtime.machine.machine import MachineError
+from runtime.tcg.blobs import BlobError
 
 _HELP = ("help", "?")
 
@@ -37,6 +38,7 @@ def main(words: Sequence[str]) -> int:
         DeviceError,
         MachineError,
         DeviceTreeError,
+        BlobError,
         NotGenerated,
         LogError,
         EngineError,

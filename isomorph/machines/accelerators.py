@@ -6,11 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 
-from isomorph.builds import find_build
+from isomorph.builds import NotGenerated, find_build
 from isomorph.machines.options import Settings, UsageError
 from runtime.core.accelerator import Accelerator
 from runtime.core.cpu import load_isa
 from runtime.hw.registry import parse_size
+
+#: the instruction set of the processors that KVM lends
+OF_KVM = "x86_64"
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,10 @@ def _tcg(wanted: Execution) -> Accelerator:
         raise UsageError(f"-accel tcg,tb-size={text}: not a number of megabytes") from None
     if given:
         raise UsageError(f"-accel tcg: there is no option {min(given)}; there are thread, tb-size")
-    isa = load_isa(find_build(wanted.isa))
+    try:
+        isa = load_isa(find_build(wanted.isa))
+    except NotGenerated as error:
+        raise NotGenerated(f"{error}{'; try -accel kvm' if wanted.isa == OF_KVM else ''}") from None
     module = import_module("runtime.tcg.system")
     made: Accelerator = module.TcgAccelerator(isa, wanted.icount, wanted.threaded, wanted.frequency, **extra)
     return made
@@ -52,7 +58,7 @@ def _kvm(wanted: Execution) -> Accelerator:
     inside = given.pop("kernel-irqchip", "off") == "on"
     if given:
         raise UsageError(f"-accel kvm: there is no option {min(given)}")
-    if wanted.isa != "x86_64":
+    if wanted.isa != OF_KVM:
         raise UsageError(f"-accel kvm: this machine's processor is an x86-64 one, not {wanted.isa}; use -accel tcg")
     if wanted.icount is not None:
         raise UsageError("-icount counts instructions, which KVM does not; use -accel tcg")

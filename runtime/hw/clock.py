@@ -7,6 +7,7 @@ exactly.
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from heapq import heappop, heappush
 from itertools import count
 
@@ -39,7 +40,7 @@ class Timer:
         self.set(None)
 
 
-class Clock:
+class Clock(ABC):
     """Timers on some source of time.  The machine's lock is held whenever one is set or runs.
 
     on_change   called when the next deadline has become an earlier one: whoever sleeps shall look again
@@ -51,13 +52,13 @@ class Clock:
         self._order = count()
         self.on_change: Callable[[], None] = lambda: None
 
+    @abstractmethod
     def now(self) -> int:
         """Nanoseconds since the machine's start."""
-        raise NotImplementedError
 
+    @abstractmethod
     def set_now(self, now: int) -> None:
         """Go on from another moment (a snapshot's)."""
-        raise NotImplementedError
 
     def start(self) -> None:
         """Let time pass; it does not before."""

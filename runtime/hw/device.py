@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from runtime.core.record import record
 
 TYPE_CHECKING = False
@@ -42,7 +44,7 @@ class Platform:
     log: Callable[[str, str], None]
 
 
-class Device:
+class Device(ABC):
     """A device.  Subclasses give `kind`, and either `read` and `write`, or REGISTERS (registers.py).
 
     kind      what it is, as listings and `-device` call it
@@ -61,13 +63,13 @@ class Device:
         self.sizes = _ALL_SIZES
         self.log: Callable[[str, str], None] | None = None
 
+    @abstractmethod
     def read(self, offset: int, size: int) -> int:
         """A load of `size` bytes, which lie within the device."""
-        raise NotImplementedError
 
+    @abstractmethod
     def write(self, offset: int, size: int, value: int) -> None:
         """A store."""
-        raise NotImplementedError
 
     def reset(self) -> None:
         """The state after power-on; a machine's reset comes here, too."""

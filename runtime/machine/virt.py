@@ -10,7 +10,7 @@ from runtime.hw.bus import Memory
 from runtime.hw.characters import Characters
 from runtime.hw.clint import MachineTimer, SoftwareInterrupts, SupervisorSoftwareInterrupts, clint_node
 from runtime.hw.clock import InstructionClock
-from runtime.hw.device_tree import Node, Place, flatten, read_tree, wide
+from runtime.hw.device_tree import DeviceTreeError, Node, Place, flatten, read_tree, wide
 from runtime.hw.fw_cfg import FwCfgMmio
 from runtime.hw.goldfish_rtc import GoldfishRtc
 from runtime.hw.ns16550 import Ns16550
@@ -236,10 +236,17 @@ class Virt:
         cpus.add("cpu-map").add(cluster)
         return harts
 
+    @staticmethod
+    def _given_tree(path: str) -> Node:
+        try:
+            return read_tree(bytes(read_file(path, "-dtb")))
+        except DeviceTreeError as error:
+            raise DeviceTreeError(f"-dtb {path}: {error}") from None
+
     def tree(self) -> Node:
         """The tree the guest is given: -dtb's or our own, with the command line's wishes in /chosen."""
         options = self.options
-        root = self.device_tree() if options.dtb is None else read_tree(bytes(read_file(options.dtb, "-dtb")))
+        root = self.device_tree() if options.dtb is None else self._given_tree(options.dtb)
         chosen = root.child("chosen")
         if options.append or options.dtb is None:
             chosen.set("bootargs", options.append)

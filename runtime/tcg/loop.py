@@ -14,8 +14,9 @@ from runtime.core.cpu import Isa, Vcpu
 from runtime.core.env import ENV, GUEST_STATE, JUMP_CACHE_ENTRIES, JUMP_CACHE_ENTRY_BYTES, Exit
 from runtime.core.memory import GuestMemory
 from runtime.tcg import invalidate
-from runtime.tcg.blobs import Blob, map_blob
+from runtime.tcg.blobs import Blob
 from runtime.tcg.code_cache import DEFAULT_BYTES, CodeCache
+from runtime.tcg.native import map_native
 from runtime.tcg.tb import TB_MAX_INSTRUCTIONS, TRACE_NOCHAIN, TRACE_TRANSLATION
 from runtime.tcg.tier_options import OFF, TierOptions, first_threshold
 
@@ -57,7 +58,7 @@ class Tcg:
         tier: TierOptions = OFF,
     ) -> None:
         if code is None:
-            code = map_blob(isa.blob_path)
+            code = map_native(isa.blob_path)
         self.isa = isa
         self.memory = memory
         self.code = code

@@ -60,6 +60,8 @@ class FunctionLowering:
     """The text of one function, built op by op."""
 
     handler_parameters = HANDLER_PARAMETERS
+    #: where in an entry of tb_jmp_cache, beside the pc, a field of env stands that must be what it is now
+    jump_key: tuple[tuple[int, str], ...] = ((8, "flags"),)
 
     def __init__(self, function: Function, name: str = "", successor: str = "", inlined: bool = False) -> None:
         """name: of the LLVM function, if not the TCG function's.  successor: the handler that comes next, if it is
@@ -303,21 +305,26 @@ class FunctionLowering:
         scaled = self.let(f"mul i64 {index}, {JUMP_CACHE_ENTRY_BYTES}")
         cache = self.let(f"load ptr, ptr {self.at('%env', ENV['jump_cache'])}, align 8")
         entry = self.at(cache, scaled)
-        flags = self.let(f"load i64, ptr {self.at('%env', ENV['flags'])}, align 8")
-        entry_pc = self.let(f"load i64, ptr {entry}, align 8")
-        entry_flags = self.let(f"load i64, ptr {self.at(entry, 8)}, align 8")
-        one = self.let(f"xor i64 {entry_pc}, {pc}")
-        other = self.let(f"xor i64 {entry_flags}, {flags}")
-        both = self.let(f"or i64 {one}, {other}")
-        differs = self.let(f"icmp ne i64 {both}, 0")
-        self.line(f"br i1 {differs}, label %{miss}, label %{hit}, {SELDOM_TAKEN}")
+        differs = self._differs(entry, 0, pc)
+        for offset, field in self.jump_key:
+            now = self.let(f"load i64, ptr {self.at('%env', ENV[field])}, align 8")
+            differs = self.let(f"or i64 {differs}, {self._differs(entry, offset, now)}")
+        stale = self.let(f"icmp ne i64 {differs}, 0")
+        self.line(f"br i1 {stale}, label %{miss}, label %{hit}, {SELDOM_TAKEN}")
         self.start_block(hit)
         record = self.let(f"load ptr, ptr {self.at(entry, 16)}, align 8")
         handler = self.let(f"load ptr, ptr {record}, align 8")
-        self._tail_call(handler, record, budget)
+        self._tail_call(handler, record, budget, self.memory_of_block())
         self.start_block(miss)
         self.line(f"store i64 {pc}, ptr {self.at('%env', ENV['pc'])}, align 8")
         self._tail_call(lookup(), "%op", budget)
+
+    def _differs(self, entry: str, offset: int, value: str) -> str:
+        return self.let(f"xor i64 {self.let(f'load i64, ptr {self.at(entry, offset)}, align 8')}, {value}")
+
+    def memory_of_block(self) -> str:
+        """The memory argument for the block that an indirect jump leads to."""
+        return "%mem"
 
     def exit(self, op: Op) -> None:
         pc = self.resized(self.value(op.args[0]), op.widths[0], 64)

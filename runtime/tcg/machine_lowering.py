@@ -6,9 +6,7 @@ made; whatever else there is to do the engine does (soft_mmu.ll), which answers 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from runtime.core.env import ENV, JUMP_CACHE_ENTRIES, JUMP_CACHE_ENTRY_BYTES, PAGE_BITS
+from runtime.core.env import ENV, PAGE_BITS
 from runtime.core.layout import Layout
 from runtime.tcg.ir import Function, InternalError, Op, Operand
 from runtime.tcg.lower import SELDOM_TAKEN, FunctionLowering, alignment
@@ -37,6 +35,8 @@ define linkonce_odr hidden preserve_mostcc i64 @{name}_kept({parameters}) noinli
 class MachineLowering(FunctionLowering):
     """The text of one function of a machine's."""
 
+    # Entries age, too: flushing the TLB makes all of them old at once.
+    jump_key = ((8, "flags"), (24, "jump_generation"))
     # The engine reaches the TLB in its own ways, too.
     handler_parameters = "ptr noalias %op, ptr noalias %env, ptr %mem, ptr %perm, i64 %budget"
 
@@ -192,32 +192,6 @@ class MachineLowering(FunctionLowering):
 
     # ------------------------------------------------------------ control
 
-    def _goto_ptr(self, op: Op, lookup: Callable[[], str]) -> None:
-        """As in tier 0 of user programs, but that entries age, and that the TLB may be another."""
-        pc = self.resized(self.value(op.args[0]), op.widths[0], 64)
-        budget = self.value(op.args[1])
-        hit, miss = f"hit{self.fresh()[1:]}", f"miss{self.fresh()[1:]}"
-        low = self.let(f"lshr i64 {pc}, 1")
-        high = self.let(f"lshr i64 {pc}, 13")
-        mixed = self.let(f"xor i64 {low}, {high}")
-        index = self.let(f"and i64 {mixed}, {JUMP_CACHE_ENTRIES - 1}")
-        scaled = self.let(f"mul i64 {index}, {JUMP_CACHE_ENTRY_BYTES}")
-        cache = self.let(f"load ptr, ptr {self.at('%env', ENV['jump_cache'])}, align 8")
-        entry = self.at(cache, scaled)
-        differs = self._differs(entry, 0, pc)
-        for offset, field in ((8, "flags"), (24, "jump_generation")):
-            now = self.let(f"load i64, ptr {self.at('%env', ENV[field])}, align 8")
-            differs = self.let(f"or i64 {differs}, {self._differs(entry, offset, now)}")
-        stale = self.let(f"icmp ne i64 {differs}, 0")
-        self.line(f"br i1 {stale}, label %{miss}, label %{hit}, {SELDOM_TAKEN}")
-        self.start_block(hit)
-        record = self.let(f"load ptr, ptr {self.at(entry, 16)}, align 8")
-        handler = self.let(f"load ptr, ptr {record}, align 8")
-        tlb = self.let(f"load ptr, ptr {self.at('%env', ENV['tlb'])}, align 8")
-        self._tail_call(handler, record, budget, tlb)
-        self.start_block(miss)
-        self.line(f"store i64 {pc}, ptr {self.at('%env', ENV['pc'])}, align 8")
-        self._tail_call(lookup(), "%op", budget)
-
-    def _differs(self, entry: str, offset: int, value: str) -> str:
-        return self.let(f"xor i64 {self.let(f'load i64, ptr {self.at(entry, offset)}, align 8')}, {value}")
+    def memory_of_block(self) -> str:
+        """The TLB may be another by now."""
+        return self.let(f"load ptr, ptr {self.at('%env', ENV['tlb'])}, align 8")

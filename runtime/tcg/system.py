@@ -14,8 +14,8 @@ from runtime.core.accelerator import BusError
 from runtime.core.buffer import HostBuffer
 from runtime.core.cpu import Isa
 from runtime.core.env import ENV, REQUEST_FLUSH
-from runtime.tcg.blobs import map_blob
 from runtime.tcg.code_cache import DEFAULT_BYTES, CodeCache
+from runtime.tcg.native import map_native
 from runtime.tcg.places import RamPlaces
 from runtime.tcg.system_vcpu import MachineVcpu
 from runtime.tcg.tb import BUS_DONE, BUS_FAILED, BUS_NOBODY
@@ -87,7 +87,7 @@ class TcgVm:
         self.clock: Clock = clock or _HostClock()
         self.frequency = accelerator.frequency
         self.icount = accelerator.icount
-        self.code = map_blob(self.isa.system_blob_path)
+        self.code = map_native(self.isa.system_blob_path)
         self.ram = RamPlaces()
         self.cache = CodeCache(self.code, self.ram, accelerator.cache_bytes)
         self.world = self.cache.world

@@ -27,6 +27,7 @@ from runtime.tcg.tb import RECORD_MAX_BYTES, TB, TB_MAX_BYTES
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Literal
 
     from runtime.core.accelerator import VcpuExit
     from runtime.tcg.system import TcgVm
@@ -38,7 +39,7 @@ _ALL_ONES = (1 << 64) - 1
 _STATE_WORDS = ("pc", "flags", "npc", "cs_base", "exclusive_address", "exclusive_value")
 _HEADER = struct.Struct(f"<Q{len(_STATE_WORDS) + 1}Q")
 _MAGIC = 0x1_5500_0001
-_INPUT_FORMATS = {1: "B", 2: "H", 4: "I", 8: "Q"}
+_INPUT_FORMATS: dict[int, Literal["B", "H", "I", "Q"]] = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 
 class MachineVcpu(Vcpu):
@@ -84,7 +85,7 @@ class MachineVcpu(Vcpu):
         self._inputs: dict[str, tuple[memoryview, int]] = {}
         for name, width, offset in self.layout.inputs:
             size = next(size for size in (1, 2, 4, 8) if 8 * size >= width)
-            place = self.octets[offset : offset + size].cast(_INPUT_FORMATS[size])  # type: ignore[call-overload]
+            place = self.octets[offset : offset + size].cast(_INPUT_FORMATS[size])
             self._inputs[name] = place, (1 << width) - 1
         self._thread = 0
         vm.world.add(self.address, self._jump_cache.address)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -46,9 +47,9 @@ def test_memory_slices_and_integers() -> None:
         (lambda g: g.run(count=-1), RunError, "count=-1"),
     ],
 )
-def test_errors_say_what_is_wrong(action: object, error: type[IsomorphError], says: str) -> None:
+def test_errors_say_what_is_wrong(action: Callable[[Emulator], object], error: type[IsomorphError], says: str) -> None:
     with emulator() as guest, pytest.raises(error, match=says) as raised:
-        action(guest)  # type: ignore[operator]
+        action(guest)
     assert isinstance(raised.value, IsomorphError)
 
 

@@ -89,7 +89,7 @@ def test_tables_become_target_xml_and_the_registers_of_its_numbers(folder: Path,
     wire = description.registers  # type: ignore[attr-defined]  # of a generated module
     assert [register.name for register in wire] == [name for name, _, _ in shown]
     assert [part.name for part in wire[-1].parts] == ["LOW", "HIGH"]
-    assert description.big_endian  # type: ignore[attr-defined]
+    assert description.big_endian  # type: ignore[attr-defined]  # likewise
 
 
 def test_without_a_table_every_register_is_there(folder: Path) -> None:

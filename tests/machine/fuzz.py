@@ -181,7 +181,9 @@ class _Model:
         ram, device = bytearray(memory), bytearray(registers)
         data = value.to_bytes(8, "little")[:size]
         order = parts
-        if store and crosses and parts[1][2][0] not in range(RAM, RAM + (1 << 20)):  # type: ignore[index]
+        second_form = parts[-1][2]
+        assert second_form is not None  # it would have faulted
+        if store and crosses and second_form[0] not in range(RAM, RAM + (1 << 20)):
             order = parts[::-1]  # what can fail first
         for at, count, form in order:
             assert form is not None

@@ -160,7 +160,7 @@ def test_random_programs(isa: Isa, seed: int) -> None:
             assert state == trace[done], (size, done)
     if fault:
         for vcpu in run(isa, words, iter([count + 5]), start):
-            assert vcpu.reason == Exit.EXCEPTION  # type: ignore[attr-defined]
+            assert vcpu.reason == Exit.EXCEPTION  # type: ignore[attr-defined]  # likewise
             assert (vcpu.pc, [vcpu.get("X", number) for number in range(8)]) == trace[count][:2]
 
 

@@ -8,10 +8,12 @@ import fcntl
 import os
 import stat
 import struct
+from collections.abc import Mapping
 
 from runtime.hw.block.backend import BlockError, ImageError
+from runtime.hw.device import DeviceError
 
-__all__ = ["HostFile"]
+__all__ = ["HostFile", "Kept"]
 
 #: QEMU's image locks: byte 100+n is held by who uses permission n, byte 200+n by who does not share it; bit 1 is
 #: writing, bit 0 reading what is consistent.
@@ -112,3 +114,18 @@ class HostFile:
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
+
+
+class Kept:
+    """An image that holds all of its disk itself, so that a saved machine need not."""
+
+    name: str
+
+    def save(self) -> dict[int, bytes]:
+        """The image has it all."""
+        return {}
+
+    def load(self, state: Mapping[int, bytes]) -> None:
+        """The image is as it is."""
+        if state:
+            raise DeviceError(f"{self.name}: the machine was saved with -snapshot; start it with that")

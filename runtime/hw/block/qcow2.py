@@ -14,11 +14,10 @@ from array import array
 from collections.abc import Iterator, Mapping
 
 from runtime.hw.block.backend import BlockBackend, BlockError, ImageError
-from runtime.hw.block.files import HostFile
+from runtime.hw.block.files import HostFile, Kept
 from runtime.hw.block.qcow2_header import AT_AUTOCLEAR, Snapshot, read_header, read_snapshots
 from runtime.hw.block.qcow2_refcounts import Refcounts, big_endian_words
 from runtime.hw.block.raw import zeroes
-from runtime.hw.device import DeviceError
 
 __all__ = ["Qcow2Image"]
 
@@ -51,7 +50,7 @@ class Table:
         self.first, self.last = min(self.first, index), max(self.last, index + 1)
 
 
-class Qcow2Image:
+class Qcow2Image(Kept):
     """An open image.  `backing` is what shows through where it holds nothing."""
 
     format = "qcow2"
@@ -364,15 +363,6 @@ class Qcow2Image:
                 if counts.get(cluster) == 0:
                     file.punch(cluster << self.cluster_bits, self.cluster_size)
             counts.flush_blocks()
-
-    def save(self) -> dict[int, bytes]:
-        """The image has it all."""
-        return {}
-
-    def load(self, state: Mapping[int, bytes]) -> None:
-        """The image is as it is."""
-        if state:
-            raise DeviceError(f"{self.name}: the machine was saved with -snapshot; start it with that")
 
     def close(self) -> None:
         """Flush and close, the backing file too."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from runtime.hw.block.backend import BlockError
-from runtime.hw.block.files import HostFile
-from runtime.hw.device import DeviceError
+from runtime.hw.block.files import HostFile, Kept
 
 __all__ = ["RawImage", "zeroes"]
 
@@ -20,7 +19,7 @@ def zeroes(size: int) -> bytes:
     return _ZEROES[:size] if size <= PIECE else bytes(size)
 
 
-class RawImage:
+class RawImage(Kept):
     """A file or block device.  A size that is no multiple of 512 is rounded up; the rest reads as zeros.
 
     If nobody said that it is raw, `guessed`: then the guest must not make another format of it by writing that one's
@@ -64,15 +63,6 @@ class RawImage:
         """Make it durable."""
         if not self.read_only:
             self.file.sync()
-
-    def save(self) -> dict[int, bytes]:
-        """The image has it all."""
-        return {}
-
-    def load(self, state: Mapping[int, bytes]) -> None:
-        """The image is as it is."""
-        if state:
-            raise DeviceError(f"{self.name}: the machine was saved with -snapshot; start it with that")
 
     def close(self) -> None:
         """Flush and close."""

@@ -6,6 +6,7 @@ the driver.  Whatever a driver does wrong ends here, as DEVICE_NEEDS_RESET.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -38,7 +39,7 @@ class Port(Protocol):
         """The driver should look at the configuration or the status."""
 
 
-class VirtioDevice:
+class VirtioDevice(ABC):
     """A device: `handle` is called when the driver has added to a queue."""
 
     #: section 5: which kind of device it is
@@ -71,9 +72,9 @@ class VirtioDevice:
     def write_config(self, offset: int, data: bytes) -> None:
         """The driver stores into the configuration space; without effect unless a device says otherwise."""
 
+    @abstractmethod
     def handle(self, queue: Queue) -> None:
         """Serve a queue."""
-        raise NotImplementedError
 
     def started(self) -> None:
         """The driver has set DRIVER_OK."""
