@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -12,6 +13,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # No test finds what another left; those of the cache name a directory of their own.
 os.environ.setdefault("ISOMORPH_CACHE", "off")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Ctrl-C works in tests of Ctrl-C where a shell started us in the background and had it ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

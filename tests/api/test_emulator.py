@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import _thread
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -128,15 +127,11 @@ def test_timeout_and_stop_from_another_thread() -> None:
 
 
 def test_keyboard_interrupt_passes_and_the_run_can_go_on() -> None:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background ignores it
-    try:
-        with emulator(LOOP) as guest:
-            threading.Timer(0.05, _thread.interrupt_main).start()
-            with pytest.raises(KeyboardInterrupt):
-                guest.run()
-            assert guest.run(count=1000).instructions == 1000
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with emulator(LOOP) as guest:
+        threading.Timer(0.05, _thread.interrupt_main).start()
+        with pytest.raises(KeyboardInterrupt):
+            guest.run()
+        assert guest.run(count=1000).instructions == 1000
 
 
 def test_emulators_in_threads_do_not_meet() -> None:
