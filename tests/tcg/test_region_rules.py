@@ -132,7 +132,9 @@ def test_rules_hold() -> None:
         )
 
 
-@pytest.mark.parametrize("rule", {rule for rules in RULES.values() for rule in rules}, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize(
+    "rule", dict.fromkeys(rule for rules in RULES.values() for rule in rules), ids=lambda rule: rule.__name__
+)
 def test_rules_apply(rule: Rule) -> None:
     """The cases reach every rule."""
     assert sum(found is rule for found, _, _ in _applications()) >= 4
