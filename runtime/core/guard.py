@@ -8,6 +8,7 @@ guest's may not (a debugger writes to code): such a page is opened by the handle
 from __future__ import annotations
 
 import mmap
+from collections.abc import Callable
 
 from runtime.core.buffer import HOST_PAGE, HostBuffer
 from runtime.core.env import ADDRESS_MARGIN, PAGE_BITS, PAGE_READ, PAGE_WRITE
@@ -35,9 +36,12 @@ class Guard:
         self._note = HostBuffer(OPENED_BYTES)
         #: [0] is not 0 when pages were opened
         self.opened = memoryview(self._note.memory).cast("Q")
-        # One page behind the end is the emulator's own: the decoder looks a few bytes past the last instruction.
-        protect(base - ADDRESS_MARGIN, ADDRESS_MARGIN + size + HOST_PAGE + ADDRESS_MARGIN, 0)
+        self._changes = 0
+        # Other threads may be in a system call, and write there now: before anything is refused it can be opened.
         self._entry = host_faults().add_memory(base, base + size + HOST_PAGE, self._note.address)
+        protect(base - ADDRESS_MARGIN, ADDRESS_MARGIN, 0)
+        # One page behind the end is the emulator's own: the decoder looks a few bytes past the last instruction.
+        protect(base + size, HOST_PAGE + ADDRESS_MARGIN, 0)
 
     def close(self) -> None:
         """The memory is about to be freed."""
@@ -45,8 +49,28 @@ class Guard:
         self.opened.release()
         self._note.close()
 
+    def begin(self, mapped: Callable[[], list[tuple[int, int]]]) -> None:
+        """Follow the whole table for the first time; `mapped`: the runs of pages that grant something, by address.
+
+        No page that grants something is refused meanwhile: the host may be writing there for a thread's system call.
+        A table that another thread changes is looked at again.
+        """
+        seen = -1
+        while seen != self._changes:
+            seen, at = self._changes, 0
+            for first, last in mapped():
+                if first > at:
+                    self._protect(at, first, 0)
+                self._follow(first, last)
+                at = last
+            self._protect(at, self._size >> PAGE_BITS, 0)
+
     def follow(self, first: int, last: int) -> None:
         """The table changed for pages first .. last - 1."""
+        self._changes += 1
+        self._follow(first, last)
+
+    def _follow(self, first: int, last: int) -> None:
         table = self._table
         for chunk in range(first, last, _CHUNK):
             stop = min(chunk + _CHUNK, last)
@@ -78,4 +102,5 @@ class Guard:
                 self._protect(page, page + 1, 0)
 
     def _protect(self, first: int, last: int, protection: int) -> None:
-        protect(self._base + (first << PAGE_BITS), (last - first) << PAGE_BITS, protection)
+        if first < last:
+            protect(self._base + (first << PAGE_BITS), (last - first) << PAGE_BITS, protection)

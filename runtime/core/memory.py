@@ -166,9 +166,8 @@ class GuestMemory:
         from runtime.core.guard import Guard  # not needed at start-up
 
         if self.guard is None:
-            self.guard = Guard(self.base, self.size, self.table)
-            for region in self._regions:
-                self.guard.follow(region.start >> PAGE_BITS, region.end >> PAGE_BITS)
+            self.guard = Guard(self.base, self.size, self.table)  # from here on changes are followed
+            self.guard.begin(lambda: [(one.start >> PAGE_BITS, one.end >> PAGE_BITS) for one in self.regions()])
 
     # ------------------------------------------------------------ the map
 
@@ -184,9 +183,9 @@ class GuestMemory:
             self._return(old)
             if not permissions:
                 self._fill(old.start, old.end, 0)
+        self._insert(Region(address, end, permissions, name, offset, shared))
         if permissions:
             self._fill(address, end, permissions)
-        self._insert(Region(address, end, permissions, name, offset, shared))
 
     def unmap(self, address: int, size: int) -> None:
         """Unmap every page of the range and return them to the host; pages that are not mapped are no error."""

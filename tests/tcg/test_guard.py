@@ -55,6 +55,32 @@ def load() -> Iterator[Load]:
     code.close()
 
 
+def test_what_is_mapped_is_not_refused_while_guarding_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread may be in a system call: neither its own stores nor the host's fail, and new pages are seen."""
+    memory = GuestMemory(64)
+    memory.map(BASE, PAGE_SIZE, READ_WRITE)
+    steps = 0
+
+    def step(address: int, size: int, protection: int) -> None:
+        nonlocal steps
+        protect(address, size, protection)
+        memory.write(BASE, b"x" * 16)
+        with open("/dev/zero", "rb", buffering=0) as zeros:
+            assert zeros.readinto(memory.writable(BASE, 16)) == 16
+        steps += 1
+        if steps == 4:  # as another thread might
+            memory.map(BASE + 16 * PAGE_SIZE, PAGE_SIZE, READ_WRITE)
+
+    monkeypatch.setattr("runtime.core.guard.protect", step)
+    memory.enable_guard()
+    assert steps > 4
+    with open("/dev/zero", "rb", buffering=0) as zeros:
+        assert zeros.readinto(memory.writable(BASE + 16 * PAGE_SIZE, 16)) == 16
+    assert memory.guard is not None
+    assert not memory.guard.opened[0]
+    memory.close()
+
+
 def test_compiled_code_goes_on_at_its_landing(memory: GuestMemory, load: Load) -> None:
     """A refused access resumes where the table says; one that is allowed does not notice."""
     memory.write(BASE, (7).to_bytes(8, "little"))
