@@ -124,13 +124,17 @@ def _make_pc(
     given.done("kernel-irqchip", "boot-menu", "accel", "graphics")
     if count > 1 and not inside:
         raise UsageError("-smp: several processors need local APICs, which are KVM's: -M pc,kernel-irqchip=on")
-    for name in ("kernel", "initrd", "dtb"):
-        if getattr(options, name):
-            raise UsageError(f"-{name}: the pc machine boots from its disks")
+    if options.dtb:
+        raise UsageError("-dtb: the pc machine has ACPI tables, no device tree")
+    if options.kernel and options.bios not in ("", "none"):
+        raise UsageError("-bios: with -kernel, the pc machine runs no firmware")
     wanted = PcOptions(
         memory=memory_size(options.memory),
         count=count,
         bios=options.bios if options.bios not in ("", "default") else BIOS,
+        kernel=options.kernel or None,
+        initrd=options.initrd or None,
+        append=options.append,
         kernel_devices=inside,
         boot_menu=menu,
         rtc_base=rtc_base(options.rtc, machine),

@@ -157,10 +157,11 @@ def _fw_cfg(options: MachineOptions, board: Any) -> None:
 def _devices(options: MachineOptions, board: Any, backends: Backends) -> None:
     """Back-ends first, then the devices that name them, then those that other options imply."""
     implied: list[str] = []
+    bus = "device" if hasattr(board, "plug_virtio") else "pci"
     for text in options.drives:
         interface, name = backends.drive(text)
         if interface == "virtio":
-            implied.append(f"virtio-blk-device,drive={name}")
+            implied.append(f"virtio-blk-{bus},drive={name}")
         elif interface == "ide":
             if not hasattr(board, "plug_ide"):
                 raise DeviceError(f"-drive {text}: the {board.machine.name} machine has no IDE controller")
@@ -171,7 +172,7 @@ def _devices(options: MachineOptions, board: Any, backends: Backends) -> None:
         kind, _, rest = text.partition(",")
         if kind == "none":
             continue
-        card = {"model": "virtio-net-device", "mac": ""}
+        card = {"model": f"virtio-net-{bus}", "mac": ""}
         words = []
         for word in filter(None, rest.split(",")):
             key, _, value = word.partition("=")
