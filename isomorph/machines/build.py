@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from isomorph.machines.accelerators import ACCELERATORS, Execution, check_accelerator, is_here
 from isomorph.machines.backends import Backends, chardev_settings
-from isomorph.machines.boards import BoardKind, find_board, find_processor
+from isomorph.machines.boards import BoardKind, find_board, find_processor, left_out
 from isomorph.machines.monitors import add_monitors
 from isomorph.machines.options import MachineOptions, Settings, UsageError, processor_count, settings
 from runtime.core.accelerator import Accelerator
@@ -77,7 +77,8 @@ def build(options: MachineOptions) -> Built:
         made.boot()
         if getattr(getattr(made, "options", None), "kernel_devices", False):
             accelerator.values["kernel-irqchip"] = "on"
-        _attach(machine, board, processor.isa, count, accelerator, shift, threaded, sleep)
+        without = left_out(options.cpu) if board.takes_features else ()
+        _attach(machine, board, processor.isa, count, accelerator, shift, threaded, sleep, without)
         built.monitor, debugging = add_monitors(machine, options, backends, processor.isa)
         if debugging is not None:
             built.debugging = debugging
@@ -212,8 +213,9 @@ def _attach(
     shift: int | None,
     threaded: bool,
     sleep: bool,
+    without: tuple[str, ...],
 ) -> None:
-    execution = Execution(isa, shift, threaded, board.frequency, chosen.values)
+    execution = Execution(isa, shift, threaded, board.frequency, chosen.values, without)
     accelerator: Accelerator = ACCELERATORS[chosen.kind][1](execution)
     machine.attach(accelerator, count)
     machine.processors = Threads(machine) if threaded else RoundRobin(machine, sleep)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from runtime.core.accelerator import Bus, Clock
 from runtime.core.record import record
 from runtime.kvm import abi
+from runtime.kvm.features import WITHOUT_CONTROLLERS, check_features, describe_processor
 from runtime.kvm.interrupts import Controllers
 from runtime.kvm.machine import Machine
 from runtime.kvm.processor import Processor
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 _PAGE = 4096
 _REQUIRED = ("USER_MEMORY", "MP_STATE", "VCPU_EVENTS", "DEBUGREGS", "XSAVE", "XCRS", "IMMEDIATE_EXIT", "READONLY_MEM")
-_APIC_ID_LEAVES = (0xB, 0x1F)
 
 
 @record
@@ -28,10 +28,12 @@ class KvmOptions:
 
     controllers   8259s, I/O APIC and local APICs are the kernel's; else the machine's own, with its INTR wire
     timer         and so is the 8254
+    without       features that CPUID is not to tell of (features.py)
     """
 
     controllers: bool = True
     timer: bool = True
+    without: tuple[str, ...] = ()
 
 
 class KvmAccelerator:
@@ -41,6 +43,7 @@ class KvmAccelerator:
 
     def __init__(self, options: KvmOptions | None = None) -> None:
         self.options = options or KvmOptions()
+        check_features(self.options.without)
         self.system = System()
         self.system.require(*_REQUIRED)
         install_kick()
@@ -65,6 +68,7 @@ class KvmVm:
         self.ports = ports
         self.machine = Machine(system)
         self.controllers = Controllers(self.machine, options.timer) if options.controllers else None
+        self._without = options.without if options.controllers else (*options.without, *WITHOUT_CONTROLLERS)
         self.processor_states = system.msr_indices()
         self.vcpus: list[KvmVcpu] = []
         self.acknowledge: Callable[[], int] | None = None
@@ -80,20 +84,12 @@ class KvmVm:
 
     def make_vcpu(self, index: int) -> KvmVcpu:
         processor = Processor(self.machine, index)
-        processor.set_cpuid(self._cpuid(index))
+        leaves = self.system.supported_cpuid()
+        describe_processor(leaves, index, self._without)
+        processor.set_cpuid(leaves)
         vcpu = KvmVcpu(self, processor, index)
         self.vcpus.append(vcpu)
         return vcpu
-
-    def _cpuid(self, index: int) -> list[abi.kvm_cpuid_entry2]:
-        """What KVM supports, with the processor's own number where leaves hold it."""
-        leaves = self.system.supported_cpuid()
-        for leaf in leaves:
-            if leaf.function == 1:
-                leaf.ebx = leaf.ebx & 0x00FFFFFF | index << 24
-            elif leaf.function in _APIC_ID_LEAVES:
-                leaf.edx = index
-        return leaves
 
     def set_line(self, line: int, level: int) -> None:
         if self.controllers is not None:

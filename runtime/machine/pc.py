@@ -240,7 +240,9 @@ class Pc:
         for wire, interrupt in enumerate(PCI_INTERRUPTS):
             self.isa.write(0x60 + wire, 1, interrupt)
         for interrupt in set(PCI_INTERRUPTS):
-            self.ports.write(0x4D0 + (interrupt >> 3), 1, self.ports.read(0x4D0 + (interrupt >> 3), 1) | 1 << (interrupt & 7))
+            self.ports.write(
+                0x4D0 + (interrupt >> 3), 1, self.ports.read(0x4D0 + (interrupt >> 3), 1) | 1 << (interrupt & 7)
+            )
         self.pci.place_all(lambda slot: PCI_INTERRUPTS[(slot - 1) % 4])
 
     def _enter(self, vcpu: Vcpu) -> None:

@@ -106,7 +106,9 @@ def _linux(images: Images, wishes: BootWishes, data: Bytes, name: str, command: 
 
     version = number(_VERSION, 2)
     if number(_FLAG, 2) != 0xAA55 or version < _LEAST_VERSION or not number(_LOAD_FLAGS, 1) & _LOADED_HIGH:
-        raise MachineError(f"{name}: its boot protocol is {version >> 8}.{version & 255:02}; 2.06 is the least there is here")
+        raise MachineError(
+            f"{name}: its boot protocol is {version >> 8}.{version & 255:02}; 2.06 is the least there is here"
+        )
     if command - 1 > number(_COMMAND_SIZE, 4):
         raise MachineError(f"-append: this kernel takes {number(_COMMAND_SIZE, 4)} bytes")
     start = ((number(_SETUP_SECTORS, 1) or 4) + 1) * 512
@@ -168,7 +170,9 @@ def _pvh(images: Images, wishes: BootWishes, data: Bytes, name: str) -> Entry:
         raise MachineError(f"{name}: an ELF file of another processor")
     entry = _pvh_entry(data, executable.bits == 64)
     if entry is None:
-        raise MachineError(f"{name}: an ELF file without PVH entry (a Xen note of type {_PHYS32_ENTRY}); a bzImage needs none")
+        raise MachineError(
+            f"{name}: an ELF file without PVH entry (a Xen note of type {_PHYS32_ENTRY}); a bzImage needs none"
+        )
     for part in executable.parts:
         images.add(part)
     ramdisk, ramdisk_size = _ramdisk(images, wishes, executable.end, (1 << 32) - 1)

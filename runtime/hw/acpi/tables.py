@@ -1,7 +1,7 @@
 """ACPI tables in one piece, with the addresses in them open until it is known where they lie.
 
-A board that boots a kernel itself places them (`at`); firmware gets them as files and a script that says where addresses
-and checksums go (`loader`): QEMU's "etc/table-loader", which SeaBIOS carries out.
+A board that boots a kernel itself places them (`at`); firmware gets them as `files`, one of them a script that says
+where addresses and checksums go: QEMU's "etc/table-loader", which SeaBIOS carries out.
 """
 
 from __future__ import annotations

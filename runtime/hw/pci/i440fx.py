@@ -40,7 +40,9 @@ class Shadow:
 
 def _shadows() -> tuple[Shadow, ...]:
     """3.2.18, table 2: 16 KiB each from 0xC0000, and 64 KiB at 0xF0000."""
-    parts = [Shadow(0xC0000 + 0x4000 * index, 0x4000, _ATTRIBUTES + 1 + index // 2, 4 * (index % 2)) for index in range(12)]
+    parts = [
+        Shadow(0xC0000 + 0x4000 * index, 0x4000, _ATTRIBUTES + 1 + index // 2, 4 * (index % 2)) for index in range(12)
+    ]
     return (*parts, Shadow(0xF0000, 0x10000, _ATTRIBUTES, 4))
 
 
@@ -58,7 +60,7 @@ class HostBridge(PciFunction):
     def watch(self, space: AddressSpace, ram: Memory, firmware: Memory | None, nothing: Memory, priority: int) -> None:
         """Lay over `ram` what is seen where shadows are switched off.
 
-        `firmware` is seen where it reaches below 1 MiB, `nothing` elsewhere: read-only memory, as large as a part, of ones.
+        `firmware` is seen where it reaches below 1 MiB, `nothing` elsewhere: memory of ones, as large as any part.
         """
         for part in _shadows():
             offset = -1 if firmware is None else firmware.size - (1 << 20) + part.start
