@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from runtime.core.accelerator import Ram
 
 _PAGE = 4096
+_APIC_ENABLE = 1 << 11
 _REQUIRED = ("USER_MEMORY", "MP_STATE", "VCPU_EVENTS", "DEBUGREGS", "XSAVE", "XCRS", "IMMEDIATE_EXIT", "READONLY_MEM")
 
 
@@ -87,6 +88,10 @@ class KvmVm:
         leaves = self.system.supported_cpuid()
         describe_processor(leaves, index, self._without)
         processor.set_cpuid(leaves)
+        if self.controllers is None:  # CPUID tells of a local APIC as long as its base register has it enabled
+            special = processor.sregs()
+            special.apic_base &= ~_APIC_ENABLE
+            processor.set_sregs(special)
         vcpu = KvmVcpu(self, processor, index)
         self.vcpus.append(vcpu)
         return vcpu
