@@ -195,6 +195,10 @@ class KvmVcpu:
             return Failed(self.report(reason))
         return None
 
+    def statistics(self) -> Mapping[str, int]:
+        """How often the guest was left, and why."""
+        return {f"{name.lower()} exits": count for name, count in sorted(self.exits.items())}
+
     def _port(self, io: abi._io) -> None:
         """IN and OUT, and their string forms, which are several of them at one port."""
         ports, octets = self.vm.ports, self.processor.octets

@@ -25,6 +25,8 @@ from runtime.hw.ns16550 import Ns16550
 from runtime.hw.pci.function import PciFunction
 from runtime.hw.pci.host import BUS_SIZE, ConfigPorts, PciHost, Window
 from runtime.hw.pci.i440fx import DiskFunction, HostBridge, IsaBridge, slot_lines
+from runtime.hw.vga.dispi import Framebuffer
+from runtime.hw.vga.vga import Vga
 from runtime.hw.virtio.pci import VirtioPci
 from runtime.machine.images import Images, Part
 from runtime.machine.machine import Machine, MachineError
@@ -101,6 +103,8 @@ class Pc:
         bios = None
         if self.options.kernel is None:
             firmware = _read_bios(self.options.bios)
+            if len(firmware) % 4096:
+                raise MachineError(f"{self.options.bios}: {len(firmware)} bytes, not a BIOS of whole pages")
             bios = Memory("pc.bios", len(firmware), firmware)
             machine.space.add_rom(_4G - len(firmware), bios)
         self.bridge = HostBridge("pci.0.host")
@@ -153,7 +157,15 @@ class Pc:
 
     def plug_pci(self, name: str, device: VirtioDevice | PciFunction) -> None:
         """Put a function, or a virtio device as one, into the next PCI slot."""
-        self._plug(device if isinstance(device, PciFunction) else VirtioPci(name, self.machine.memory, device))
+        function = device if isinstance(device, PciFunction) else VirtioPci(name, self.machine.memory, device)
+        self._plug(function)
+        for memory in function.memories():
+            self.machine.remember(memory)
+        if isinstance(function, Vga):
+            function.connect(self.machine.space, self.ports, priority=3)
+        if isinstance(function, Framebuffer) and self.options.kernel is None:
+            path = str(Path(self.options.bios).with_name(function.firmware))
+            self.fw_cfg.add_file("pci1234,1111.rom", _read_bios(path))
 
     # ------------------------------------------------------------ devices
 
@@ -285,6 +297,6 @@ def _read_bios(path: str) -> bytes:
         raise MachineError(
             f"{path}: {error.strerror}; Debian's package seabios has a BIOS, -bios names another"
         ) from None
-    if len(firmware) % 4096 or not 0 < len(firmware) <= _BIOS_MOST:
-        raise MachineError(f"{path}: {len(firmware)} bytes, not a BIOS of whole pages up to 256K")
+    if len(firmware) % 512 or not 0 < len(firmware) <= _BIOS_MOST:
+        raise MachineError(f"{path}: {len(firmware)} bytes, not a BIOS of up to 256K")
     return firmware

@@ -110,6 +110,10 @@ class PciFunction(Device):
         self._put(bar.place, bar.kind, 4)
         self._allow(bar.place, bits, 8 if bar.wide else 4)
 
+    def memories(self) -> tuple[Memory, ...]:
+        """Memory of its own, whose contents are part of a machine's state."""
+        return tuple(bar.answer for bar in self.bars.values() if not isinstance(bar.answer, Device))
+
     def add_capability(self, identity: int, body: bytes) -> int:
         """Another capability; where it is."""
         place = self._next_capability
