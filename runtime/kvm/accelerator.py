@@ -69,6 +69,7 @@ class KvmVm:
         self.ports = ports
         self.machine = Machine(system)
         self.controllers = Controllers(self.machine, options.timer) if options.controllers else None
+        self._power_on = b"" if self.controllers is None else self.controllers.save()
         self._without = options.without if options.controllers else (*options.without, *WITHOUT_CONTROLLERS)
         self.processor_states = system.msr_indices()
         self.vcpus: list[KvmVcpu] = []
@@ -108,6 +109,19 @@ class KvmVm:
 
     def memory_changed(self, address: int, size: int) -> None:
         """Nothing is translated here: the processor sees what is stored."""
+
+    def reset(self) -> None:
+        if self.controllers is not None:
+            self.controllers.load(self._power_on)
+
+    def save(self) -> bytes:
+        return b"" if self.controllers is None else self.controllers.save()
+
+    def load(self, state: bytes) -> None:
+        if bool(state) != (self.controllers is not None):
+            raise ValueError("it is of a machine with interrupt controllers elsewhere: -M kernel-irqchip")
+        if self.controllers is not None:
+            self.controllers.load(state)
 
     def close(self) -> None:
         for vcpu in self.vcpus:

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.kvm.kernels import ORIGIN, SETUP, image
 from tests.kvm.kvm import assemble, require_kvm
 from tests.tools import isomorph, run, tool
-
-ORIGIN, SETUP = 0x100000, 0x400
 
 #: prints, in 32-bit or 64-bit mode: the first letters say which; then a text at esi, and so on; ends by ACPI
 _SAY = """
@@ -45,7 +44,6 @@ end:    mov $0x604, %dx
         jmp 4b
 """
 
-#: the sum of a memory map's usable bytes is what matters of it: entry size, count and first entry come in edi, ecx, esi
 _LINUX = """
         mov %esi, %ebp                  # the boot parameters
         mov 0x228(%ebp), %esi
@@ -105,47 +103,18 @@ stack:
 """
 
 
-def _image(wide: bool, relocatable: bool = True, prefers: int = ORIGIN) -> str:
-    """A bzImage of one setup sector; the code is the same in both modes, as far as its bytes go."""
-    return f"""
-        .code32
-        .org 0x1f1
-        .byte 1
-        .org 0x1fe
-        .word 0xaa55
-        .byte 0xeb, 0x66                # the header ends at 0x268
-        .ascii "HdrS"
-        .word 0x020f
-        .org 0x211
-        .byte 1
-        .long {ORIGIN}
-        .org 0x22c
-        .long 0x7fffffff
-        .long 0x1000
-        .byte {int(relocatable)}, 12
-        .word {int(wide)}
-        .long 64
-        .org 0x258
-        .quad {prefers}
-        .long 0x8000
-        .org {SETUP}
-        mov $0x33, %al
+def _kernel(wide: bool) -> bytes:
+    """The same in both modes: first says which it is."""
+    code = f"""
+        mov ${0x36 if wide else 0x33}, %al
         mov $0x90000, %esp
         call letter
-        mov $0x32, %al
+        mov ${0x34 if wide else 0x32}, %al
         call letter
-        jmp body
-        .org {SETUP} + 0x200
-        .code64
-        mov $0x36, %al
-        mov $0x90000, %esp
-        call letter
-        mov $0x34, %al
-        call letter
-        {"" if wide else ".code32"}
-body:   {_LINUX if not wide else _LINUX.replace("%ebp)", "%rbp)").replace("(%esi)", "(%rsi)")}
+        {_LINUX if not wide else _LINUX.replace("%ebp)", "%rbp)").replace("(%esi)", "(%rsi)")}
         {_SAY}
     """
+    return image(f"linux-{wide}", code, code if wide else "")
 
 
 def _run(kernel: bytes, folder: Path, *more: str) -> tuple[int, bytes, bytes]:
@@ -162,7 +131,7 @@ RAMDISK_AND_TEXT = ("-append", "hello=there two")
 @pytest.mark.parametrize("wide", [False, True], ids=["32-bit", "64-bit"])
 def test_linux_protocol(wide: bool, tmp_path: Path) -> None:
     require_kvm("Linux's boot protocol")
-    kernel = assemble(_image(wide), f"linux-{wide}", ORIGIN - SETUP)
+    kernel = _kernel(wide)
     given = (*RAMDISK_AND_TEXT, "-initrd", str(tmp_path / "ramdisk"))
     status, said, errors = _run(kernel, tmp_path, *given)
     assert (status, errors) == (0, b"")
@@ -212,7 +181,7 @@ def test_what_cannot_be_booted_is_one_clear_line(
 ) -> None:
     require_kvm("that a wrong -kernel is refused")
     if isinstance(kernel, str):
-        image = bytearray(assemble(_image(True), "linux-True", ORIGIN - SETUP))
+        image = bytearray(_kernel(True))
         if kernel == "short":
             del image[SETUP:]
         elif kernel == "old":
