@@ -24,6 +24,7 @@ class Execution:
     icount      log2 of the ns an instruction takes; None: the clock is the host's
     threaded    each vCPU on a host thread of its own
     frequency   Hz of the platform's counter
+    without     features of the processor that it is not to have
     """
 
     isa: str
@@ -31,6 +32,7 @@ class Execution:
     threaded: bool
     frequency: int
     options: Mapping[str, str] = field(default_factory=dict)
+    without: tuple[str, ...] = ()
 
 
 def _tcg(wanted: Execution) -> Accelerator:
@@ -62,7 +64,7 @@ def _kvm(wanted: Execution) -> Accelerator:
         raise UsageError(f"-accel kvm: this machine's processor is an x86-64 one, not {wanted.isa}; use -accel tcg")
     if wanted.icount is not None:
         raise UsageError("-icount counts instructions, which KVM does not; use -accel tcg")
-    return KvmAccelerator(KvmOptions(inside, inside))
+    return KvmAccelerator(KvmOptions(inside, inside, wanted.without))
 
 
 #: name -> what it is, and how it is made

@@ -129,6 +129,16 @@ class TcgVm:
         for start, end in self.ram.places(address, size):
             self.cache.invalidate_places(start, end)
 
+    def reset(self) -> None:
+        """There is nothing but the processors."""
+
+    def save(self) -> bytes:
+        return b""
+
+    def load(self, state: bytes) -> None:
+        if state:
+            raise ValueError("it is of an accelerator with devices of its own")
+
     def close(self) -> None:
         """Free it."""
         for vcpu in self.vcpus:
