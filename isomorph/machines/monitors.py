@@ -11,6 +11,7 @@ from isomorph.builds import NotGenerated, find_build
 from isomorph.machines.backends import Backends
 from isomorph.machines.options import MachineOptions, UsageError, settings
 from isomorph.machines.screens import vnc_places, vnc_server
+from isomorph.machines.tracing import mappings, trace
 from runtime.core.cpu import load_isa
 from runtime.hw.characters import Characters
 from runtime.hw.keys import NAMES
@@ -36,7 +37,7 @@ def add_monitors(
     seat = Seat(getattr(placed.device, "device", placed.device) for placed in machine.devices.values())
     servers = [vnc_server(text, machine, seat) for text in vnc_places(options)]
     backends.closers += [server.close for server in servers]
-    words = _info(machine, backends)
+    words = _info(machine, backends, examiner, isa)
     words["vnc"] = "who looks at the screen", lambda: "\n".join(server.describe() for server in servers) or "none"
     monitor = Monitor(
         machine,
@@ -45,7 +46,9 @@ def add_monitors(
         words,
         lambda path: _screendump(seat, path),
         lambda keys: send_keys(seat, keys),
+        lambda: trace(machine, isa),
     )
+    trace(machine, isa)
     for text in options.monitors:
         if text != "none":
             LineMonitor(monitor, backends.characters(text, "monitor"))
@@ -132,7 +135,9 @@ def _disassembler(isa: str) -> Callable[[], Disassemble | None]:
     return make
 
 
-def _info(machine: Machine, backends: Backends) -> dict[str, tuple[str, Callable[[], str]]]:
+def _info(
+    machine: Machine, backends: Backends, examiner: Examiner, isa: str
+) -> dict[str, tuple[str, Callable[[], str]]]:
     def described(kind: str) -> Callable[[], str]:
         def text() -> str:
             lines = []
@@ -157,7 +162,7 @@ def _info(machine: Machine, backends: Backends) -> dict[str, tuple[str, Callable
 
     def translations(name: str) -> Callable[[], str]:
         def text() -> str:
-            show = getattr(machine.vcpus[0], name, None)
+            show = getattr(examiner.vcpu, name, None)
             return f"the accelerator {machine.accelerator} shows none" if show is None else str(show())
 
         return text
@@ -168,7 +173,7 @@ def _info(machine: Machine, backends: Backends) -> dict[str, tuple[str, Callable
         "chardev": ("character streams", lambda: _characters(machine)),
         "jit": ("what the translator did", counted),
         "tlb": ("translations that the processor remembers", translations("show_tlb")),
-        "mem": ("what is mapped, virtually", translations("show_mappings")),
+        "mem": ("what is mapped, virtually", lambda: mappings(examiner, isa)),
     }
 
 

@@ -28,12 +28,14 @@ class Monitor:
         info: Mapping[str, tuple[str, Callable[[], str]]] | None = None,
         screendump: Callable[[str], None] | None = None,
         press: Callable[[list[str]], None] | None = None,
+        on_log: Callable[[], None] = lambda: None,
     ) -> None:
         self.machine = machine
         self.examiner = examiner
         self.snapshots = snapshots
         self._screendump = screendump
         self._press = press
+        self._on_log = on_log
         self._commands: dict[str, tuple[str, str, Callable[[str], str]]] = {
             "help": ("[COMMAND]", "this", self._help),
             "info": ("WORD", "show something; `info` lists the words", self._info),
@@ -192,6 +194,7 @@ class Monitor:
         wanted = "io" in names or "guest_errors" in names
         for placed in self.machine.devices.values():
             placed.device.log = self.machine.write_log if wanted else None
+        self._on_log()
         return ""
 
     # ------------------------------------------------------------ info
