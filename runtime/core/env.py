@@ -24,6 +24,7 @@ class Exit(IntEnum):
     CODE_PAGE = 9  # a block of a page that other vCPUs may be storing to: generate it with the world stopped
     POLL = 10  # state that `on interrupt` reads has changed: poll, then go on at env.pc
     HOST_ERROR = 11  # a device's Python raised an exception; the instruction at env.pc has not happened
+    TRAPPED = 12  # trace mode: an exception or an interrupt was entered; go on at env.pc
 
 
 class FaultKind(IntEnum):

@@ -127,6 +127,8 @@ def _names(layout: Layout) -> Iterator[tuple[str, int]]:
     yield "access_log_bytes", tb.ACCESS_LOG_BYTES
     yield "trace_translation", tb.TRACE_TRANSLATION
     yield "trace_nochain", tb.TRACE_NOCHAIN
+    yield "trace_traps", tb.TRACE_TRAPS
+    yield "trace_walks", tb.TRACE_WALKS
     yield "decoded_ends_tb", DECODED_ENDS_TB
     yield "decoded_new_flags", DECODED_NEW_FLAGS
     yield "decoded_fusible_shift", DECODED_FUSIBLE_SHIFT

@@ -182,8 +182,13 @@ class TcgVm:
 
     # ------------------------------------------------------------ devices: called from native code
 
-    def _read(self, env: int, address: int, size: int, _: int) -> int:
+    def _read(self, env: int, address: int, size: int, what: int) -> int:
         try:
+            if not size:  # no device is meant: a translation is told of
+                vcpu = self._by_env[env]
+                if vcpu.tracer is not None:
+                    vcpu.tracer.walked(vcpu, address, what)
+                return BUS_DONE
             self._by_env[env].words[_BUS_VALUE] = self.bus.read(address, size) & (1 << 8 * size) - 1
         except BusError:
             return BUS_NOBODY

@@ -57,6 +57,8 @@ CF_HOOKED = 2  # begins at a hooked address, or holds one: run from Python only,
 # env.trace
 TRACE_TRANSLATION = 1  # exit TRANSLATED after each tb_gen_code
 TRACE_NOCHAIN = 2  # link no jump slots
+TRACE_TRAPS = 4  # machines: exit TRAPPED behind each exception and interrupt that was entered
+TRACE_WALKS = 8  # machines: tell Python of each translation that was asked for, as a bus read of no bytes
 
 TB = _layout(
     [
