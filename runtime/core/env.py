@@ -5,8 +5,7 @@ The single source of these offsets: the lowering, the native engine and Python's
 
 from __future__ import annotations
 
-from enum import IntEnum
-from types import MappingProxyType
+from runtime.core.light import IntEnum, MappingProxyType
 
 
 class Exit(IntEnum):

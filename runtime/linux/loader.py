@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 
 from runtime.core.env import PAGE_EXEC, PAGE_READ, PAGE_WRITE
 from runtime.core.memory import PAGE_SIZE, GuestMemory, page_down, page_up
 from runtime.linux.elf import PF_R, PF_W, PF_X, ElfError, Image, Segment, open_executable, read_image
 from runtime.linux.mm import LOWEST, STACK_GAP, file_name
 from runtime.linux.process import Process, Thread
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 DEFAULT_STACK = 8 << 20
 #: a limit above this (ulimit -s unlimited) gives the default

@@ -8,15 +8,16 @@ arch/*/kernel/signal.c does and the guest enters its handler.  Layouts are data 
 from __future__ import annotations
 
 import errno
-import signal
-from collections.abc import Mapping
 
+from runtime.core.light import host_signals
 from runtime.core.memory import GuestFault
 from runtime.linux.errors import fail
 from runtime.linux.host import ERESTARTNOINTR, ERESTARTSYS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from runtime.linux.process import Process, Thread
 
 #: what each signal's default action is, by name (signal(7)); those not named end the process
@@ -131,7 +132,7 @@ class SignalTable:
         self.actions = [Action() for _ in range(LAST_SIGNAL + 1)]
         self.unblockable = bit(constants["SIGKILL"]) | bit(constants["SIGSTOP"])
         self._to_host = [0] * 32 + list(range(32, LAST_SIGNAL + 1))
-        for name, number in vars(signal).items():
+        for name, number in vars(host_signals).items():
             if name[:3] == "SIG" and name[3:4] != "_" and name in constants:
                 self._to_host[constants[name]] = number
         self._alike = self._to_host[1:] == list(range(1, LAST_SIGNAL + 1))

@@ -11,8 +11,8 @@ linked (`prev` is the address of the pointer that points here), so that freeing 
 from __future__ import annotations
 
 import struct
-from types import MappingProxyType
 
+from runtime.core.light import MappingProxyType
 from runtime.core.record import record
 
 TYPE_CHECKING = False

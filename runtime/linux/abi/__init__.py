@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from os.path import isfile
+
+from runtime.core.light import import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
+from runtime.core.light import MappingProxyType
 from runtime.core.record import computed, record
 from runtime.linux.structs import Struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Literal
 
 #: a register or mode of the spec: its name and, for a register file, which entry; ("pc", 0) is the program counter

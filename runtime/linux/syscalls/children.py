@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import suppress
 
+from runtime.core.light import suppress
 from runtime.core.memory import GuestFault
 from runtime.linux import vfork
 from runtime.linux.host import Bytes
