@@ -305,7 +305,8 @@ class RegionBuilder(Builder):
         left = self.emit1("ld_local", (), (), 64, local=self._left)
         self.branch(self.slt(64, left, 0), spent, enough, SELDOM)
         self.bind(spent)
-        self.emit("exit", (pc, self.add(64, left, bias)), (self.layout.pc_width, 64), offset=DEOPT)
+        # Marked: sharing its code with the ways out of accesses, LLVM would join the two tests into a longer one.
+        self.emit("exit", (pc, self.add(64, left, bias)), (self.layout.pc_width, 64), offset=DEOPT, flag=True)
         self.bind(enough)
 
     def _compare(self, jump: Op, candidates: list[int]) -> None:

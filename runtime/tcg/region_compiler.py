@@ -23,6 +23,7 @@ from runtime.tcg.region_builder import RegionBuilder
 from runtime.tcg.region_checks import merge_checks
 from runtime.tcg.region_lowering import FAULT_TABLE, NAME, RegionLowering
 from runtime.tcg.region_rules import apply_rules
+from runtime.tcg.region_sinking import sink_into_exits
 from runtime.tcg.region_state import promote
 from runtime.tcg.verify import verify
 
@@ -102,6 +103,7 @@ class RegionCompiler:
             merge_checks(function)
         straighten(function)
         remove_dead(function)
+        sink_into_exits(function)
         mark("optimize")
         if self.verified:
             verify(function)

@@ -77,8 +77,8 @@ class _Promotion:
         self._live = [0] * count  # at its start
         self._parameters: list[list[int]] = [[] for _ in range(count)]
         self._replace: dict[Temp, Operand] = {}
-        #: (op, offset, cells) -> the label of the code that leaves so, or the one exit that does
-        self._ways: dict[tuple[str, int, int], list[tuple[int, Op, dict[int, Operand]]]] = {}
+        #: (op, offset, flag, cells) -> the label of the code that leaves so, or the one exit that does
+        self._ways: dict[tuple[str, int, bool, int], list[tuple[int, Op, dict[int, Operand]]]] = {}
 
     def _cell(self, op: Op) -> int | None:
         if op.name in _STATE:
@@ -225,7 +225,7 @@ class _Promotion:
                 targets.append(between)
             last.labels = tuple(targets)
         elif OPS[last.name].effects & Effect.LEAVE:
-            way = (last.name, last.offset, self._dirty[at])
+            way = (last.name, last.offset, last.flag, self._dirty[at])
             self._ways.setdefault(way, []).append((at, last, here))
 
     def _give(self, jump: Op, target: int, here: dict[int, Operand]) -> None:
@@ -238,7 +238,7 @@ class _Promotion:
     def _leave(self) -> None:
         """Store what may be dirty: once for all exits that store the same and leave alike."""
         of_exit = {id(block[-1]): block for block in self._flow.blocks}
-        for (name, offset, mask), exits in self._ways.items():
+        for (name, offset, flag, mask), exits in self._ways.items():
             cells = _bits(mask)
             if not cells:
                 continue
@@ -254,7 +254,7 @@ class _Promotion:
             for _, op, here in exits:
                 jump = Op("br", (), (*op.args, *(here[cell] for cell in cells)), widths, labels=(label,))
                 of_exit[id(op)][-1] = jump
-            way = Op(name, (), temps[:own], exits[0][1].widths, offset=offset)
+            way = Op(name, (), temps[:own], exits[0][1].widths, offset=offset, flag=flag)
             self._flow.blocks.append(
                 [Op("label", temps, labels=(label,)), *self._stores(cells, list(temps[own:])), way]
             )
