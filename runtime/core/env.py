@@ -110,6 +110,7 @@ RUNTIME_FIELDS: tuple[tuple[str, int], ...] = (
     ("bus_value", 8),  # of a bus access
     ("hook_value", 8),  # of a hook's access to physical memory
     ("slow", 64),  # bytes of an access that takes the slow path
+    ("number", 8),  # which one of the machine's vCPUs it is
 )
 
 
