@@ -11,7 +11,7 @@ from runtime.core.env import Exit
 from runtime.core.light import import_module
 from runtime.core.memory import GuestFault, GuestMemory, page_up
 from runtime.linux import signals, vfork
-from runtime.linux.abi.model import Abi, Fault, FaultByCode, Register, SystemCall
+from runtime.linux.abi.model import Abi, Fault, FaultByCode, Register, SignalFrame, SystemCall
 from runtime.linux.attention import attend, mirror
 from runtime.linux.descriptors import DescriptorTable
 from runtime.linux.host import KICK, RESTARTS, Host, Slot
@@ -51,6 +51,8 @@ _RECENT = 8
 _MOST_ACCESS = 64
 
 Trap = SystemCall | Fault | FaultByCode
+#: see SignalFrame.registers
+Place = tuple[Register, int, int, int, int]
 
 
 class Thread:
@@ -79,13 +81,7 @@ class Thread:
         files = {name: vcpu.file(name) for name, _ in (process.abi.number, *process.abi.arguments)}
         self._arguments = [(files[name], index) for name, index in process.abi.arguments]
         self._number = (files[process.abi.number[0]], process.abi.number[1])
-        modes = {mode.name for mode in vcpu.layout.modes}
-        #: what a signal frame saves, as far as this instruction set has it
-        self.saved = [
-            place
-            for place in process.abi.signal_frame.registers
-            if place[0][0] == "pc" or place[0][0] in vcpu.layout.by_name or place[0][0] in modes
-        ]
+        self._saved: dict[int, Sequence[Place]] = {}
 
     def get(self, register: Register) -> int:
         """A register the ABI's tables name."""
@@ -102,6 +98,15 @@ class Thread:
             self.vcpu.pc = value
         else:
             self.vcpu.set_mode(name, value << index | self.vcpu.get_mode(name) & (1 << index) - 1)
+
+    def saved(self, frame: SignalFrame) -> Sequence[Place]:
+        """What a signal frame saves, as far as this instruction set has it."""
+        found = self._saved.get(id(frame))
+        if found is None:
+            layout = self.vcpu.layout
+            names = {"pc", *layout.by_name, *(mode.name for mode in layout.modes)}
+            found = self._saved[id(frame)] = [place for place in frame.registers if place[0][0] in names]
+        return found
 
     def enter(self, address: int) -> None:
         """Go on at the address of a function: where it begins, or a signal handler."""
