@@ -80,13 +80,14 @@ def _debugging(machine: Machine, options: MachineOptions, monitor: Monitor, isa:
     from runtime.debug.description import load_description
     from runtime.debug.machine import MachineDebugging
     from runtime.debug.stop import DebugError
+    from runtime.debug.x86_64 import DESCRIPTION as X86_64
 
     kind, _, rest = place.partition(":")
     where = rest if kind in ("tcp", "unix") else place
     if not where or (kind == "unix" and "/" not in where):
         raise UsageError(f"-gdb {place}: it is tcp:HOST:PORT (HOST may be empty) or unix:PATH, with a / in it")
     try:
-        description = load_description(load_isa(find_build(isa)))
+        description = X86_64 if machine.accelerator == "kvm" else load_description(load_isa(find_build(isa)))
         debugging = MachineDebugging(machine, where.removeprefix(":"), description, monitor.execute)
     except DebugError as error:
         raise MachineError(str(error).replace("-g ", "-gdb ", 1)) from error
