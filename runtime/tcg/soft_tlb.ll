@@ -77,6 +77,23 @@ miss:
   %misses.more = add i64 %misses, 1
   store i64 %misses.more, ptr %misses.at
   %answer = call i64 @hook_translate(ptr %env, i64 %va, i64 %access)
+  %trace.at = getelementptr i8, ptr %env, i64 $env_trace
+  %trace = load i64, ptr %trace.at
+  %walks = and i64 %trace, $trace_walks
+  %tells = icmp ne i64 %walks, 0
+  br i1 %tells, label %tell, label %walked
+
+tell:
+  %env.tcg = getelementptr i8, ptr %env, i64 $env_tcg
+  %tcg = load ptr, ptr %env.tcg
+  %function.at = getelementptr i8, ptr %tcg, i64 $tcg_bus_read
+  %function = load ptr, ptr %function.at
+  %answer.high = shl i64 %answer, 8
+  %what = or i64 %access, %answer.high
+  %told = call i64 @host_call(ptr %env, ptr %function, i64 %va, i64 0, i64 %what)
+  br label %walked
+
+walked:
   %raised = icmp ne i64 %answer, 0
   br i1 %raised, label %fault, label %fill
 
