@@ -125,7 +125,7 @@ class KvmVcpu(Registers):
         return self._run()
 
     def step(self) -> VcpuExit:
-        """Execute one instruction; if that is HLT and the controllers are the kernel's, wait a moment for an interrupt."""
+        """Execute one instruction; if it is HLT and controllers are the kernel's, wait a moment for an interrupt."""
         self._stepping = True
         self._set_debug()
         # There KVM_RUN does not come back from a HLT: whoever steps is not to wait for ever.
