@@ -35,8 +35,13 @@ def add_monitors(
     """All that was asked for; the monitor behind them."""
     examiner = Examiner(machine, _disassembler(isa))
     seat = Seat(getattr(placed.device, "device", placed.device) for placed in machine.devices.values())
-    servers = [vnc_server(text, machine, seat) for text in vnc_places(options)]
-    backends.closers += [server.close for server in servers]
+    servers = []
+    for text in vnc_places(options):
+        server, watcher = vnc_server(text, machine, seat)
+        servers.append(server)
+        if watcher is not None:
+            backends.closers.append(watcher.close)
+        backends.closers.append(server.close)
     words = _info(machine, backends, examiner, isa)
     words["vnc"] = "who looks at the screen", lambda: "\n".join(server.describe() for server in servers) or "none"
     monitor = Monitor(
