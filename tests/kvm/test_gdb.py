@@ -20,7 +20,7 @@ _COUNTS = """
         mov $0x1234, %eax
         xor %ebx, %ebx
         xor %ecx, %ecx
-        .org 0x620
+        .org 0x620, 0x90
 loop:   inc %rbx
         test %rcx, %rcx
         jz loop
@@ -37,7 +37,7 @@ loop:   inc %rbx
 @pytest.mark.parametrize("controllers", ["off", "on"])
 def test_gdb(controllers: str, tmp_path: Path) -> None:
     require_kvm("gdb on a machine on KVM")
-    gdb = tool("gdb", "gdb")
+    gdb = tool("gdb-multiarch", "gdb-multiarch")
     kernel, place = tmp_path / "kernel", tmp_path / "gdb"
     kernel.write_bytes(image("counts", "", _COUNTS))
     commands = [
