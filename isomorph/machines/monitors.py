@@ -42,7 +42,7 @@ def add_monitors(
     monitor = Monitor(
         machine,
         examiner,
-        Snapshots(machine),
+        Snapshots(machine, lambda: backends.all("drive")),
         words,
         lambda path: _screendump(seat, path),
         lambda keys: send_keys(seat, keys),

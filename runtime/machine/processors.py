@@ -11,6 +11,7 @@ from runtime.hw.clock import InstructionClock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Protocol
 
     from runtime.core.accelerator import Vcpu
@@ -36,6 +37,12 @@ if TYPE_CHECKING:
 
         def forget(self) -> None:
             """The vCPUs were reset or loaded: none waits any more."""
+
+        def save(self) -> dict[str, object]:
+            """Whose turn it is, and who waits: what makes a run go on as it would have."""
+
+        def load(self, state: Mapping[str, object]) -> None:
+            """What `save` gave, of any kind of processors; behind `forget`."""
 
 
 #: as many processors as a machine can have
@@ -78,6 +85,15 @@ class RoundRobin:
     def forget(self) -> None:
         self._deadlines = [None] * len(self._machine.vcpus)
         self._next = 0
+
+    def save(self) -> dict[str, object]:
+        return {"next": self._next, "deadlines": list(self._deadlines)}
+
+    def load(self, state: Mapping[str, object]) -> None:
+        following, deadlines = state.get("next", 0), state.get("deadlines", ())
+        if isinstance(following, int) and isinstance(deadlines, list) and len(deadlines) == len(self._deadlines):
+            self._next = following % len(self._deadlines)
+            self._deadlines = [deadline if isinstance(deadline, int) else None for deadline in deadlines]
 
     def turn(self) -> float | None:
         machine, clock = self._machine, self._machine.clock
@@ -187,6 +203,12 @@ class Threads:
             for index in range(len(self._wakes)):
                 self._wakes[index] += 1
             self._change.notify_all()
+
+    def save(self) -> dict[str, object]:
+        return {}  # a processor that waits looks again when it goes on
+
+    def load(self, state: Mapping[str, object]) -> None:
+        pass
 
     def turn(self) -> float | None:
         clock = self._machine.clock

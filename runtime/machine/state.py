@@ -29,6 +29,7 @@ _ZEROS = bytes(_PIECE)
 class SavedMachine:
     """What `save` took down.
 
+    processors whose turn it is, and who waits
     memories   name -> {offset: up to a megabyte of contents}; what is not there is zero
     """
 
@@ -38,6 +39,7 @@ class SavedMachine:
     devices: dict[str, dict[str, object]]
     vcpus: tuple[bytes, ...]
     memories: dict[str, dict[int, bytes]] = field(default_factory=dict)
+    processors: dict[str, object] = field(default_factory=dict)
 
     @property
     def bytes(self) -> int:
@@ -63,12 +65,13 @@ def save(machine: Machine) -> SavedMachine:
         devices,
         tuple(vcpu.save() for vcpu in machine.vcpus),
         memories,
+        {} if machine.processors is None else machine.processors.save(),
     )
 
 
 def load(machine: Machine, saved: SavedMachine) -> None:
     """Make a machine of the same kind what it was; MachineError, and then the machine is to be reset."""
-    _check(machine, saved)
+    check(machine, saved)
     for name, memory in machine.memories.items():
         memory.discard()
         for at, piece in saved.memories[name].items():
@@ -95,9 +98,10 @@ def load(machine: Machine, saved: SavedMachine) -> None:
         line.set(1 - line.level)
     if machine.processors is not None:
         machine.processors.forget()
+        machine.processors.load(saved.processors)
 
 
-def _check(machine: Machine, saved: SavedMachine) -> None:
+def check(machine: Machine, saved: SavedMachine) -> None:
     """MachineError unless the state is of a machine like this."""
     if saved.machine != machine.name:
         raise MachineError(f"the saved state is of the machine {saved.machine}, and this is {machine.name}")
@@ -163,6 +167,7 @@ def write(saved: SavedMachine, file: BinaryIO) -> None:
         "accelerator": saved.accelerator,
         "clock": _plain(saved.clock),
         "devices": _plain(saved.devices),
+        "processors": _plain(saved.processors),
         "vcpus": len(saved.vcpus),
         "memories": list(saved.memories),
         "places": places,
@@ -196,6 +201,11 @@ def read(file: BinaryIO, name: str) -> SavedMachine:
         for (memory, at), piece in zip(header["places"], pieces[count:], strict=True):
             memories[memory][int(at)] = piece
         clock, devices = _unplain(header["clock"]), _unplain(header["devices"])
-        return SavedMachine(header["machine"], header["accelerator"], clock, devices, tuple(pieces[:count]), memories)
+        processors = _unplain(header.get("processors", {"dict": []}))
+        if not isinstance(processors, dict):
+            raise ValueError
+        return SavedMachine(
+            *(header["machine"], header["accelerator"], clock, devices, tuple(pieces[:count]), memories, processors)
+        )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.error):
         raise MachineError(f"{name}: no saved machine, or a damaged one") from None
