@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from isomorph.machines.accelerators import ACCELERATORS, Execution, check_accelerator, is_here
 from isomorph.machines.backends import Backends, chardev_settings
-from isomorph.machines.boards import BoardKind, find_board, find_processor
+from isomorph.machines.boards import BoardKind, find_board, find_processor, left_out
 from isomorph.machines.monitors import add_monitors
 from isomorph.machines.options import MachineOptions, Settings, UsageError, processor_count, settings
 from runtime.core.accelerator import Accelerator
@@ -77,7 +77,8 @@ def build(options: MachineOptions) -> Built:
         made.boot()
         if getattr(getattr(made, "options", None), "kernel_devices", False):
             accelerator.values["kernel-irqchip"] = "on"
-        _attach(machine, board, processor.isa, count, accelerator, shift, threaded, sleep)
+        without = left_out(options.cpu) if board.takes_features else ()
+        _attach(machine, board, processor.isa, count, accelerator, shift, threaded, sleep, without)
         built.monitor, debugging = add_monitors(machine, options, backends, processor.isa)
         if debugging is not None:
             built.debugging = debugging
@@ -157,10 +158,11 @@ def _fw_cfg(options: MachineOptions, board: Any) -> None:
 def _devices(options: MachineOptions, board: Any, backends: Backends) -> None:
     """Back-ends first, then the devices that name them, then those that other options imply."""
     implied: list[str] = []
+    bus = "device" if hasattr(board, "plug_virtio") else "pci"
     for text in options.drives:
         interface, name = backends.drive(text)
         if interface == "virtio":
-            implied.append(f"virtio-blk-device,drive={name}")
+            implied.append(f"virtio-blk-{bus},drive={name}")
         elif interface == "ide":
             if not hasattr(board, "plug_ide"):
                 raise DeviceError(f"-drive {text}: the {board.machine.name} machine has no IDE controller")
@@ -171,7 +173,7 @@ def _devices(options: MachineOptions, board: Any, backends: Backends) -> None:
         kind, _, rest = text.partition(",")
         if kind == "none":
             continue
-        card = {"model": "virtio-net-device", "mac": ""}
+        card = {"model": f"virtio-net-{bus}", "mac": ""}
         words = []
         for word in filter(None, rest.split(",")):
             key, _, value = word.partition("=")
@@ -211,8 +213,9 @@ def _attach(
     shift: int | None,
     threaded: bool,
     sleep: bool,
+    without: tuple[str, ...],
 ) -> None:
-    execution = Execution(isa, shift, threaded, board.frequency, chosen.values)
+    execution = Execution(isa, shift, threaded, board.frequency, chosen.values, without)
     accelerator: Accelerator = ACCELERATORS[chosen.kind][1](execution)
     machine.attach(accelerator, count)
     machine.processors = Threads(machine) if threaded else RoundRobin(machine, sleep)

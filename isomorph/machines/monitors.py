@@ -171,10 +171,19 @@ def _info(
         "block": ("disk images", described("drive")),
         "network": ("networks", described("netdev")),
         "chardev": ("character streams", lambda: _characters(machine)),
-        "jit": ("what the translator did", counted),
+        "jit": ("what the translator did, or why processors left the accelerator", counted),
+        "screen": ("what the screen says, if it shows text", lambda: _screen_text(machine)),
         "tlb": ("translations that the processor remembers", translations("show_tlb")),
         "mem": ("what is mapped, virtually", lambda: mappings(examiner, isa)),
     }
+
+
+def _screen_text(machine: Machine) -> str:
+    for placed in machine.devices.values():
+        read = getattr(placed.device, "screen_text", None)
+        if read is not None:
+            return read() or "the screen shows no text"
+    return "the machine has no screen that shows text"
 
 
 def _characters(machine: Machine) -> str:

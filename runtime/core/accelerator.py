@@ -176,6 +176,15 @@ class Vm(Protocol):
     def set_breakpoints(self, addresses: Iterable[int]) -> None:
         """Have `run` return before it executes what is at these virtual addresses."""
 
+    def reset(self) -> None:
+        """The state after power-on of what is the accelerator's own besides the processors (interrupt controllers)."""
+
+    def save(self) -> bytes:
+        """The state of that; nothing, if there is nothing."""
+
+    def load(self, state: bytes) -> None:
+        """What `save` gave."""
+
     def close(self) -> None:
         """Free it."""
 

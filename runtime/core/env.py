@@ -5,8 +5,7 @@ The single source of these offsets: the lowering, the native engine and Python's
 
 from __future__ import annotations
 
-from enum import IntEnum
-from types import MappingProxyType
+from runtime.core.light import IntEnum, MappingProxyType
 
 
 class Exit(IntEnum):
@@ -111,6 +110,7 @@ RUNTIME_FIELDS: tuple[tuple[str, int], ...] = (
     ("bus_value", 8),  # of a bus access
     ("hook_value", 8),  # of a hook's access to physical memory
     ("slow", 64),  # bytes of an access that takes the slow path
+    ("number", 8),  # which one of the machine's vCPUs it is
 )
 
 

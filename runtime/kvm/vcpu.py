@@ -77,6 +77,7 @@ class KvmVcpu:
         self._nmi = False
         self._breakpoints: list[int] = []
         self._stepping = False
+        self._unfinished = False
         self._lock = threading.Lock()
         self._coalesced: CoalescedWrites | None = None
         offset = processor.machine.system.capability("COALESCED_MMIO")
@@ -145,19 +146,35 @@ class KvmVcpu:
                 if self._kicked:  # between the look and the store
                     return Running()
                 self._deliver()
-                reason = processor.enter()
-                if self._coalesced is not None:
-                    self._tell_coalesced(self._coalesced)
+                reason = self._enter()
                 found = self._answer(reason)
                 if found is not None:
                     return found
         except KvmError as error:
             return Failed(str(error))
         finally:
+            self._finish_access()
             with self._lock:
                 self._thread = 0
                 self._kicked = False
                 processor.run.immediate_exit = 0
+
+    def _enter(self) -> int:
+        """Into the guest and out of it; the exit's reason."""
+        reason = self.processor.enter()
+        self._unfinished = reason in (abi.EXIT_IO, abi.EXIT_MMIO)
+        if self._coalesced is not None:
+            self._tell_coalesced(self._coalesced)
+        return reason
+
+    def _finish_access(self) -> None:
+        """An access that was answered becomes part of the registers when KVM_RUN is entered the next time only."""
+        while self._unfinished:
+            self.processor.run.immediate_exit = 1
+            try:
+                self._answer(self._enter())
+            except KvmError:  # whoever runs it next is told
+                self._unfinished = False
 
     def _deliver(self) -> None:
         """What waits at the processor's inputs."""
@@ -194,6 +211,10 @@ class KvmVcpu:
         elif reason not in (abi.EXIT_INTR, abi.EXIT_IRQ_WINDOW_OPEN):
             return Failed(self.report(reason))
         return None
+
+    def statistics(self) -> Mapping[str, int]:
+        """How often the guest was left, and why."""
+        return {f"{name.lower()} exits": count for name, count in sorted(self.exits.items())}
 
     def _port(self, io: abi._io) -> None:
         """IN and OUT, and their string forms, which are several of them at one port."""

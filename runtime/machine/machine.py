@@ -299,6 +299,8 @@ class Machine:
                 placed.device.reset()
             for callback in self.on_reset:
                 callback()
+            if self.vm is not None:
+                self.vm.reset()
             for vcpu in self.vcpus:
                 vcpu.reset()
                 self.prepare(vcpu)

@@ -11,6 +11,7 @@ import zlib
 from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
 
+from runtime.core.failure import EngineError
 from runtime.hw.device import DeviceError
 from runtime.machine.machine import Machine, MachineError
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO
 
 _MAGIC = "isomorph machine state"
-_FORMAT = 1
+_FORMAT = 2
 _PIECE = 1 << 20
 _LONGEST_HEADER = 64 << 20
 _ZEROS = bytes(_PIECE)
@@ -29,7 +30,8 @@ _ZEROS = bytes(_PIECE)
 class SavedMachine:
     """What `save` took down.
 
-    processors whose turn it is, and who waits
+    controllers   what is the accelerator's own besides the processors
+    processors    whose turn it is, and who waits
     memories   name -> {offset: up to a megabyte of contents}; what is not there is zero
     """
 
@@ -39,6 +41,7 @@ class SavedMachine:
     devices: dict[str, dict[str, object]]
     vcpus: tuple[bytes, ...]
     memories: dict[str, dict[int, bytes]] = field(default_factory=dict)
+    controllers: bytes = b""
     processors: dict[str, object] = field(default_factory=dict)
 
     @property
@@ -65,6 +68,7 @@ def save(machine: Machine) -> SavedMachine:
         devices,
         tuple(vcpu.save() for vcpu in machine.vcpus),
         memories,
+        b"" if machine.vm is None else machine.vm.save(),
         {} if machine.processors is None else machine.processors.save(),
     )
 
@@ -87,10 +91,15 @@ def load(machine: Machine, saved: SavedMachine) -> None:
     for ram in machine.space.ram():
         if machine.vm is not None and ram.writable:
             machine.vm.memory_changed(ram.address, ram.size)
+    if machine.vm is not None:
+        try:
+            machine.vm.load(saved.controllers)
+        except (ValueError, EngineError) as error:
+            raise MachineError(f"the saved state does not fit the accelerator: {error}") from error
     for vcpu, state in zip(machine.vcpus, saved.vcpus, strict=True):
         try:
             vcpu.load(state)
-        except ValueError as error:
+        except (ValueError, EngineError) as error:
             raise MachineError(f"the saved state does not fit processor {vcpu.index}: {error}") from error
     machine.clock.load(saved.clock)  # the processors' counts are part of the time, with -icount
     for line in machine.lines:
@@ -153,7 +162,7 @@ def _unplain(value: Any) -> Any:
 
 def write(saved: SavedMachine, file: BinaryIO) -> None:
     """Into a file."""
-    pieces: list[bytes] = list(saved.vcpus)
+    pieces: list[bytes] = [saved.controllers, *saved.vcpus]
     places = []
     for name, contents in saved.memories.items():
         for at, piece in contents.items():
@@ -196,7 +205,7 @@ def read(file: BinaryIO, name: str) -> SavedMachine:
             pieces.append(decompress.decompress(data, 16 << 20))
             if not decompress.eof:
                 raise ValueError
-        count = header["vcpus"]
+        count = header["vcpus"] + 1
         memories: dict[str, dict[int, bytes]] = {memory: {} for memory in header["memories"]}
         for (memory, at), piece in zip(header["places"], pieces[count:], strict=True):
             memories[memory][int(at)] = piece
@@ -205,7 +214,8 @@ def read(file: BinaryIO, name: str) -> SavedMachine:
         if not isinstance(processors, dict):
             raise ValueError
         return SavedMachine(
-            *(header["machine"], header["accelerator"], clock, devices, tuple(pieces[:count]), memories, processors)
+            *(header["machine"], header["accelerator"], clock, devices, tuple(pieces[1:count]), memories),
+            *(bytes(pieces[0]), processors),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.error):
         raise MachineError(f"{name}: no saved machine, or a damaged one") from None

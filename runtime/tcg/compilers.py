@@ -183,9 +183,10 @@ def _pipe() -> tuple[int, int]:
 class WorkerPool:
     """The workers of this process for one ISA and cache directory."""
 
-    def __init__(self, folder: str, directory: str | None, count: int, blob: Blob) -> None:
+    def __init__(self, folder: str, directory: str | None, count: int, blob: Blob, machine: bool = False) -> None:
         worker = "runtime.tcg.worker"
-        self._command = [sys.executable, "-P", "-m", worker, folder, str(blob.checksum), directory or ""]
+        what = "machine" if machine else "program"
+        self._command = [sys.executable, "-P", "-m", worker, folder, str(blob.checksum), what, directory or ""]
         self._count = count
         self._blob = blob
         self._workers: list[_Worker] = []
@@ -282,16 +283,16 @@ class WorkerPool:
             raise OSError(-result, os.strerror(-result))
 
 
-_pools: dict[tuple[str, str | None, int], WorkerPool] = {}
+_pools: dict[tuple[str, str | None, int, bool], WorkerPool] = {}
 
 
-def worker_pool(folder: str, directory: str | None, count: int, blob: Blob) -> WorkerPool:
+def worker_pool(folder: str, directory: str | None, count: int, blob: Blob, machine: bool = False) -> WorkerPool:
     """The pool of this process for these."""
     if not _pools:
         os.register_at_fork(after_in_child=_abandon_all)
-    key = folder, directory, count
+    key = folder, directory, count, machine
     if key not in _pools:
-        _pools[key] = WorkerPool(folder, directory, count, blob)
+        _pools[key] = WorkerPool(folder, directory, count, blob, machine)
     return _pools[key]
 
 

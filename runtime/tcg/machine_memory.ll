@@ -74,6 +74,20 @@ define internal i1 @slot_stays_near(ptr %slot, i64 %pc) alwaysinline nounwind {
   ret i1 %near
 }
 
+; A jump that leaves the page was made: like an indirect one's, its target is noted behind the block, for regions.
+define internal void @note_far(ptr %slot, i64 %pc) alwaysinline nounwind {
+  %owner.at = getelementptr i8, ptr %slot, i64 $slot_owner
+  %owner = load ptr, ptr %owner.at
+  %seen.at = getelementptr i8, ptr %owner, i64 $tb_seen
+  %seen = load i64, ptr %seen.at
+  %moved = lshr i64 %pc, 1
+  %number = and i64 %moved, $seen_mask
+  %targets = getelementptr i8, ptr %owner, i64 %seen
+  %target.at = getelementptr i64, ptr %targets, i64 %number
+  store atomic i64 %pc, ptr %target.at monotonic, align 8
+  ret void
+}
+
 ; Whether a block may be chained to: one whose last instruction lies in two pages is looked up each time.
 define internal i1 @tb_stays(ptr %tb) alwaysinline nounwind {
   %page1 = getelementptr i8, ptr %tb, i64 $tb_page1

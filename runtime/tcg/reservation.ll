@@ -22,6 +22,11 @@ define internal i1 @slot_stays_near(ptr %slot, i64 %pc) alwaysinline nounwind {
   ret i1 true
 }
 
+; Such a jump was made: there are none.
+define internal void @note_far(ptr %slot, i64 %pc) alwaysinline nounwind {
+  ret void
+}
+
 ; Whether a block may be chained to: what it was made from is not to be looked up anew.
 define internal i1 @tb_stays(ptr %tb) alwaysinline nounwind {
   ret i1 true

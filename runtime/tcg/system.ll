@@ -278,13 +278,10 @@ wait:
   br i1 %awake, label %look, label %out
 
 code: ; a store into translated code: free the page's blocks, and make it again as a block of its own
-  %threshold.at = getelementptr i8, ptr %tcg, i64 $tcg_hot_threshold
-  %threshold = load i64, ptr %threshold.at
   %threaded.at = getelementptr i8, ptr %tcg, i64 $tcg_threaded
   %threaded = load i64, ptr %threaded.at
-  %company = or i64 %threshold, %threaded
-  %own = icmp eq i64 %company, 0
-  br i1 %own, label %code.free, label %out ; regions and other vCPUs are Python's to stop
+  %own = icmp eq i64 %threaded, 0
+  br i1 %own, label %code.free, label %out ; other vCPUs are Python's to stop
 
 code.free:
   %place.at = getelementptr i8, ptr %env, i64 $env_fault_address

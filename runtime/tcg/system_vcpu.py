@@ -73,6 +73,7 @@ class MachineVcpu(Vcpu):
             ("native", code.base),
             ("exact", vm.icount is not None),
             ("poll_every", POLL_EVERY),
+            ("number", index),
         ):
             self.words[_WORD[name]] = value
         self._enter: Callable[[int], None] = CFUNCTYPE(None, c_void_p)(code.address("system_run"))
@@ -121,6 +122,7 @@ class MachineVcpu(Vcpu):
         terms = self.vm.clock_terms(executed)
         words[_WORD["clock_base"]], words[_WORD["clock_start"]], words[_WORD["clock_scale"]] = terms
         self._thread = get_ident()
+        self.vm.attend()
         try:
             while True:
                 self._enter(address)
@@ -142,6 +144,8 @@ class MachineVcpu(Vcpu):
                 return Idle(None if deadline == _ALL_ONES else vm.to_nanoseconds(deadline))
             case Exit.CACHE_FULL:
                 vm.cache.evict()
+            case Exit.HOT:
+                vm.attend()
             case Exit.CODE_WRITE:
                 with vm.world.stopped(self.address):
                     page = self.words[_WORD["fault_address"]] >> PAGE_BITS

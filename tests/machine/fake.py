@@ -97,6 +97,15 @@ class FakeVm:
     def set_breakpoints(self, addresses: Iterable[int]) -> None:
         self.breakpoints = list(addresses)
 
+    def reset(self) -> None:
+        pass
+
+    def save(self) -> bytes:
+        return b""
+
+    def load(self, state: bytes) -> None:
+        assert state == b""
+
     def close(self) -> None:
         pass
 

@@ -150,13 +150,13 @@ def test_a_disk_in_use_goes_back_with_the_machine(tmp_path: Path) -> None:
         machine.type("\x01c\n")
         machine.expect("# ")
         machine.command("echo after. > /dev/vda; sync")
-        assert machine.command(read).startswith("after.")
+        assert "after." in machine.command(read)
         machine.type("\x01x")
         machine.end()
     with Session("virt", "-m", "512M", "-nographic", *drive, "-loadvm", state) as machine:
         machine.type("\n")
         machine.expect("# ")
-        assert machine.command(read).startswith("before")
+        assert "before" in machine.command(read)
         machine.type("poweroff -f\n")
         assert machine.end() == 0
     assert "No errors" in qemu_img("check", path)
