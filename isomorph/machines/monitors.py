@@ -10,6 +10,7 @@ from isomorph import __version__
 from isomorph.builds import NotGenerated, find_build
 from isomorph.machines.backends import Backends
 from isomorph.machines.options import MachineOptions, UsageError, settings
+from isomorph.machines.recording import JournaledHands
 from isomorph.machines.screens import vnc_places, vnc_server
 from isomorph.machines.tracing import mappings, trace
 from runtime.core.cpu import load_isa
@@ -34,7 +35,11 @@ def add_monitors(
 ) -> tuple[Monitor, MachineDebugging | None]:
     """All that was asked for; the monitor behind them."""
     examiner = Examiner(machine, _disassembler(isa))
-    seat = Seat(getattr(placed.device, "device", placed.device) for placed in machine.devices.values())
+    devices = {name: getattr(placed.device, "device", placed.device) for name, placed in machine.devices.items()}
+    if (journal := machine.journal) is not None:
+        hands = {name: device for name, device in devices.items() if hasattr(device, "key") or hasattr(device, "move")}
+        devices |= {name: JournaledHands(f"hands.{name}", device, journal) for name, device in hands.items()}
+    seat = Seat(devices.values())
     servers = [vnc_server(text, machine, seat) for text in vnc_places(options)]
     backends.closers += [server.close for server in servers]
     words = _info(machine, backends, examiner, isa)

@@ -8,6 +8,7 @@ from threading import Condition, Thread
 
 from runtime.core.accelerator import Idle, Running
 from runtime.hw.clock import InstructionClock
+from runtime.machine.machine import MachineError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from runtime.core.accelerator import Vcpu
+    from runtime.machine.journal import Journal
     from runtime.machine.machine import Machine
 
     class Processors(Protocol):
@@ -65,6 +67,8 @@ class RoundRobin:
         self._sleep = sleep
         self._next = 0
         self._running: Vcpu | None = None
+        #: instructions of a processor at which slices end, whatever else there is to do (a debugger's wish)
+        self.limit: int | None = None
         if isinstance(machine.clock, InstructionClock):
             machine.clock.on_change = self.kick  # its slice was measured by the deadline before
 
@@ -97,6 +101,8 @@ class RoundRobin:
 
     def turn(self) -> float | None:
         machine, clock = self._machine, self._machine.clock
+        if machine.journal is not None and not self._deliver(machine.journal):
+            return 0
         count = len(machine.vcpus)
         ran = False
         for _ in range(count):
@@ -112,12 +118,30 @@ class RoundRobin:
             self._slice(machine.vcpus[index])
         return 0 if ran else self._wait()
 
+    def advance(self) -> None:
+        """A slice of the only processor, or a wait, whatever somebody wants meanwhile: a replay on its way through."""
+        machine = self._machine
+        if machine.journal is not None:
+            self._deliver(machine.journal)
+        deadline = self._deadlines[0]
+        if deadline is not None and deadline > machine.clock.now():
+            self._wait()
+        else:
+            self._deadlines[0] = None
+            self._slice(machine.vcpus[0])
+        with machine.lock:
+            machine.clock.run_due()
+
     def _slice(self, vcpu: Vcpu) -> None:
         machine, clock = self._machine, self._machine.clock
         budget = SLICE
         due = clock.next_deadline()
         if due is not None and isinstance(clock, InstructionClock):
             budget = min(budget, clock.instructions_until(due))
+        if machine.journal is not None:
+            budget = machine.journal.left(budget)
+        if self.limit is not None:
+            budget = min(budget, max(1, self.limit - vcpu.executed))
         self._running = vcpu
         try:
             reason = vcpu.run(budget)
@@ -132,6 +156,27 @@ class RoundRobin:
             with machine.lock:
                 clock.run_due()
 
+    def _deliver(self, journal: Journal) -> bool:
+        """Hand out what came at this moment of a recording; whether there is nothing else to do first."""
+        with self._machine.lock:
+            try:
+                journal.deliver()
+            except MachineError as error:
+                self._machine.fail(str(error))
+        return not self._machine.interrupted
+
+    def _pass_over(self, journal: Journal, clock: InstructionClock, until: int) -> float:
+        """All vCPUs wait, in a replay: until the next entry, if it comes before they would go on."""
+        entry = journal.coming
+        if entry is not None and entry.at == journal.place[0] and entry.now <= until:
+            clock.skip(entry.now)
+            self._deliver(journal)
+        elif until >= _NEVER:
+            journal.on_end()  # it was ended while it waited, without a word of its end
+        else:
+            clock.skip(until)
+        return 0
+
     def _wait(self) -> float | None:
         """All vCPUs wait: until when."""
         clock = self._machine.clock
@@ -139,6 +184,9 @@ class RoundRobin:
         held = self._machine.held
         deadlines = [deadline or 0 for index, deadline in enumerate(self._deadlines) if index not in held]
         until = min([_NEVER if due is None else due, *deadlines])
+        journal = self._machine.journal
+        if journal is not None and journal.replaying and isinstance(clock, InstructionClock):
+            return self._pass_over(journal, clock, until)
         if until >= _NEVER:
             return None
         left = until - clock.now()
@@ -149,6 +197,8 @@ class RoundRobin:
             self._machine.events.run_once(left / _SECOND)
             if time.monotonic_ns() - before < left:  # something happened on the host: it takes that time
                 until = clock.now() + min(left, time.monotonic_ns() - before)
+                if journal is not None:
+                    journal.skipped(until)
         clock.skip(until)
         return 0
 

@@ -73,6 +73,8 @@ class Snapshots:
 
     def load(self, name: str) -> None:
         """Put the machine back; its processors stand still."""
+        if self._machine.journal is not None:
+            raise MachineError("a machine that is recorded or replayed does not go to other states")
         path = self.path(name)
         if name in self.taken:
             state = self.taken[name].state

@@ -50,16 +50,17 @@ class SavedMachine:
         return sum(len(piece) for pieces in self.memories.values() for piece in pieces.values())
 
 
-def save(machine: Machine) -> SavedMachine:
-    """The state of a machine whose processors stand still."""
+def save(machine: Machine, like: SavedMachine | None = None) -> SavedMachine:
+    """The state of a machine whose processors stand still; it shares with `like` the memory that is the same."""
     devices = {name: placed.device.save() for name, placed in machine.devices.items()}
     memories = {}
     for name, memory in machine.memories.items():
-        pieces = {}
+        pieces: dict[int, bytes] = {}
+        known = {} if like is None else like.memories.get(name, {})
         for at in range(0, memory.size, _PIECE):
             piece = bytes(memory.bytes[at : at + _PIECE])
             if piece != _ZEROS[: len(piece)]:
-                pieces[at] = piece
+                pieces[at] = known[at] if known.get(at) == piece else piece
         memories[name] = pieces
     return SavedMachine(
         machine.name,
