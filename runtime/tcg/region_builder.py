@@ -10,8 +10,8 @@ The function is ordinary TCG of kind 'handler', so the reference executor runs i
 
 What is called from inside the region is there once for each call, as far as room lasts: so the address to return to is
 known, or one comparison tells, and no other caller's registers have to meet there.  A block is named by its pc and its
-*calls*: the pcs that calls still open return to, as far as they were seen.  The calls are a guess of where control goes;
-a block does the same whatever they are.
+*calls*: the pcs that calls still open return to, as far as they were seen.  The calls are a guess of where control
+goes; a block does the same whatever they are.
 
 The budget is a local, kept less BIAS: the longest way through the region that meets no test of the budget.  So the test
 at the head of a loop is one of its sign, and nowhere else need it be looked at.
