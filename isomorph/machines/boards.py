@@ -183,7 +183,7 @@ BOARDS: dict[str, BoardKind] = {
         ),
         BoardKind(
             "pc",
-            "an IBM PC AT with SeaBIOS; -accel kvm",
+            "an IBM PC AT with PCI, SeaBIOS or -kernel; -accel kvm",
             (Processor("x86_64", "x86_64", "the host's own; x86_64,-cx16 leaves a feature out"),),
             8,
             1_193_182,

@@ -40,8 +40,13 @@ def add_monitors(
         hands = {name: device for name, device in devices.items() if hasattr(device, "key") or hasattr(device, "move")}
         devices |= {name: JournaledHands(f"hands.{name}", device, journal) for name, device in hands.items()}
     seat = Seat(devices.values())
-    servers = [vnc_server(text, machine, seat) for text in vnc_places(options)]
-    backends.closers += [server.close for server in servers]
+    servers = []
+    for text in vnc_places(options):
+        server, watcher = vnc_server(text, machine, seat)
+        servers.append(server)
+        if watcher is not None:
+            backends.closers.append(watcher.close)
+        backends.closers.append(server.close)
     words = _info(machine, backends, examiner, isa)
     words["vnc"] = "who looks at the screen", lambda: "\n".join(server.describe() for server in servers) or "none"
     monitor = Monitor(
@@ -110,13 +115,14 @@ def _debugging(machine: Machine, options: MachineOptions, monitor: Monitor, isa:
     from runtime.debug.description import load_description
     from runtime.debug.machine import MachineDebugging
     from runtime.debug.stop import DebugError
+    from runtime.debug.x86_64 import DESCRIPTION as X86_64
 
     kind, _, rest = place.partition(":")
     where = rest if kind in ("tcp", "unix") else place
     if not where or (kind == "unix" and "/" not in where):
         raise UsageError(f"-gdb {place}: it is tcp:HOST:PORT (HOST may be empty) or unix:PATH, with a / in it")
     try:
-        description = load_description(load_isa(find_build(isa)))
+        description = X86_64 if machine.accelerator == "kvm" else load_description(load_isa(find_build(isa)))
         debugging = MachineDebugging(machine, where.removeprefix(":"), description, monitor.execute)
     except DebugError as error:
         raise MachineError(str(error).replace("-g ", "-gdb ", 1)) from error

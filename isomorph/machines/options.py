@@ -131,7 +131,7 @@ OPTIONS: dict[str, tuple[str, str, str]] = {
     "-accel": ("accel", "NAME[,prop=value]", "tcg or kvm; tcg,thread=multi gives each processor a host thread"),
     "-icount": ("icount", "shift=N|auto[,sleep=off]", "time by instructions, 2^N ns each; rr=record|replay,rrfile=F"),
     "-bios": ("bios", "FILE", "firmware; none: without; default: OpenSBI, if installed"),
-    "-kernel": ("kernel", "FILE", "kernel: a Linux Image, or an ELF file"),
+    "-kernel": ("kernel", "FILE", "kernel: a Linux Image or bzImage, or an ELF file"),
     "-initrd": ("initrd", "FILE", "its ramdisk"),
     "-append": ("append", "TEXT", "its command line"),
     "-dtb": ("dtb", "FILE", "device tree, instead of the machine's own"),

@@ -25,11 +25,17 @@ _MOST_STEPS = 100_000
 
 
 class CodeBreakpoints(Breakpoints):
-    """Breakpoints alone: data is not watched."""
+    """Breakpoints alone: data is not watched.  `most`: so many addresses, if the accelerator has no more."""
+
+    def __init__(self, most: int | None = None) -> None:
+        super().__init__()
+        self._addresses = most
 
     def insert(self, kind: int, address: int, length: int) -> None:
         if kind not in (SOFTWARE, HARDWARE):
             raise DebugError("machines have no watchpoints")
+        if self._addresses is not None and len(self.code | {address}) > self._addresses:
+            raise DebugError(f"this accelerator has {self._addresses} breakpoints")
         super().insert(kind, address, length)
 
 
@@ -41,7 +47,7 @@ class MachineTarget:
     def __init__(self, machine: Machine, description: Description, execute: Callable[[str], str]) -> None:
         self.machine = machine
         self.description = description
-        self.breakpoints: Breakpoints = CodeBreakpoints()
+        self.breakpoints: Breakpoints = CodeBreakpoints(None if machine.vm is None else machine.vm.most_breakpoints)
         self.history: History | None = None
         self.tell: Callable[[], None] = lambda: None
         self.say: Callable[[str], None] = lambda text: None
@@ -80,7 +86,7 @@ class MachineTarget:
 
     def vcpu(self, tid: int) -> Vcpu:
         """The processor, which has its registers by name and number as every Vcpu of ours has."""
-        found: Vcpu = self._vcpu(tid)  # type: ignore[assignment]  # TCG's are; gdb is refused under other accelerators
+        found: Vcpu = self._vcpu(tid)  # type: ignore[assignment]  # what is asked of it here, all have
         return found
 
     def _vcpu(self, tid: int) -> MachineVcpu:

@@ -49,8 +49,10 @@ if TYPE_CHECKING:
 
 #: as many processors as a machine can have
 MOST = 256
-#: instructions of a turn, a millisecond or so, and of a thread between two looks at the world
+#: instructions of a turn, and of a thread between two looks at the world
 SLICE, LONG_SLICE = 200_000, 50_000_000
+#: turns are longer on a clock of the host's, while they take less nanoseconds than this; instructions of the longest
+SHORT, LONGEST = 500_000, 3_200_000
 _SECOND = 1_000_000_000
 _NEVER = 1 << 63
 
@@ -66,6 +68,7 @@ class RoundRobin:
         self._deadlines: list[int | None] = [None] * len(machine.vcpus)  # None: it does not wait
         self._sleep = sleep
         self._next = 0
+        self._slice_now = SLICE
         self._running: Vcpu | None = None
         #: instructions of a processor at which slices end, whatever else there is to do (a debugger's wish)
         self.limit: int | None = None
@@ -134,7 +137,8 @@ class RoundRobin:
 
     def _slice(self, vcpu: Vcpu) -> None:
         machine, clock = self._machine, self._machine.clock
-        budget = SLICE
+        budget = self._slice_now
+        began = clock.now()
         due = clock.next_deadline()
         if due is not None and isinstance(clock, InstructionClock):
             budget = min(budget, clock.instructions_until(due))
@@ -151,8 +155,12 @@ class RoundRobin:
             self._deadlines[vcpu.index] = _NEVER if reason.deadline is None else reason.deadline
         else:
             machine.answer(vcpu, reason)
+        now = clock.now()
+        if not isinstance(clock, InstructionClock):
+            fast = isinstance(reason, Running) and now - began < SHORT
+            self._slice_now = min(2 * budget, LONGEST) if fast else max(budget // 2, SLICE)
         due = clock.next_deadline()
-        if due is not None and due <= clock.now():
+        if due is not None and due <= now:
             with machine.lock:
                 clock.run_due()
 

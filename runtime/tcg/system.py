@@ -105,6 +105,7 @@ class TcgVm:
         self._any_breakpoint = self._one_by_one = False
         self.vcpus: list[MachineVcpu] = []
         self.acknowledge: Callable[[], int] | None = None
+        self.most_breakpoints: int | None = None
         self._by_env: dict[int, MachineVcpu] = {}
         self.requests = Lock()
         self._mapping = Lock()
