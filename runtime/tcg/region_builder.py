@@ -10,8 +10,8 @@ The function is ordinary TCG of kind 'handler', so the reference executor runs i
 
 What is called from inside the region is there once for each call, as far as room lasts: so the address to return to is
 known, or one comparison tells, and no other caller's registers have to meet there.  A block is named by its pc and its
-*calls*: the pcs that calls still open return to, as far as they were seen.  The calls are a guess of where control goes;
-a block does the same whatever they are.
+*calls*: the pcs that calls still open return to, as far as they were seen.  They are a guess of where control goes: a
+block does the same whatever they are.
 
 The budget is a local, kept less BIAS: the longest way through the region that meets no test of the budget.  So the test
 at the head of a loop is one of its sign, and nowhere else need it be looked at.
@@ -41,7 +41,7 @@ MOST_CANDIDATES = 16
 #: calls inside one another that get copies of what they call
 _DEEPEST = 3
 #: instructions that all the copies may have
-_MOST_COPIED = 256
+_MOST_COPIED = 128
 _ALL = mask(64)
 
 #: a block's pc, and where the calls around it return to, the innermost last
@@ -302,12 +302,13 @@ class RegionBuilder(Builder):
         direct = {place[0] for flow in self._flows.values() for place, _ in flow.edges}
         behind = {flow.returns_to for flow in self._flows.values()}
         entry = self._blocks[0].pc
-        return [(pc, ()) for pc in self._by_pc if pc in behind or (pc not in direct and pc != entry)][:MOST_CANDIDATES]
+        places: list[_Place] = [(pc, ()) for pc in self._by_pc if pc in behind or (pc not in direct and pc != entry)]
+        return places[:MOST_CANDIDATES]
 
     def _assemble(self) -> Region:
         anywhere = self._candidates()
         for flow in self._flows.values():
-            if flow.seen:
+            if flow.seen or flow.calls:
                 continue
             for op, count, _ in flow.indirect:
                 likely = self._likely[id(op)]
