@@ -166,6 +166,8 @@ def _intrinsic(body: Body, intrinsic: IntrinsicDef, args: Sequence[tree.Expr], p
             values.append(fold.const(32, count))
         elif kind == "set":
             values.append(sized(body, arg, 4, f"an argument of {name} is bits(4)"))
+        elif kind == "bit":
+            values.append(expressions.condition(body, arg, f"an argument of {name}"))
         elif kind == "same":
             values.append(sized(body, arg, values[0].width, f"the first argument of {name} is bits({values[0].width})"))
         else:

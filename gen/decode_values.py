@@ -137,6 +137,8 @@ class Facts:
         self._not_equal: dict[DecodeValue, set[int]] = (
             {value: set(excluded) for value, excluded in facts._not_equal.items()} if facts else {}
         )
+        #: what evaluation has found since the last thing was learnt
+        self._found: dict[DecodeValue, int | None] = {}
 
     def assume(self, condition: Part, truth: bool) -> None:
         """From here on the condition (of one bit) is known."""
@@ -144,6 +146,7 @@ class Facts:
             return
         assert isinstance(condition, DecodeValue)
         self.equal[condition] = int(truth)
+        self._found.clear()
         args = condition.args
         match condition.name:
             case "not":
@@ -185,16 +188,16 @@ class Facts:
         if isinstance(part, int):
             return part
         assert isinstance(part, DecodeValue)
-        return self._evaluate(part, {})
+        return self._evaluate(part)
 
-    def _evaluate(self, value: DecodeValue, seen: dict[DecodeValue, int | None]) -> int | None:
+    def _evaluate(self, value: DecodeValue) -> int | None:
         known = self.equal.get(value)
         if known is not None or not value.args:
             return known
-        if value in seen:
-            return seen[value]
-        parts = [part if isinstance(part, int) else self._evaluate(part, seen) for part in value.args]  # type: ignore[arg-type]
-        seen[value] = result = self._combine(value, parts)
+        if value in self._found:
+            return self._found[value]
+        parts = [part if isinstance(part, int) else self._evaluate(part) for part in value.args]  # type: ignore[arg-type]
+        self._found[value] = result = self._combine(value, parts)
         return result
 
     def _may_be(self, value: DecodeValue, number: int) -> bool:

@@ -204,6 +204,8 @@ class PythonPrinter:
         return f"({then} if {condition} else {otherwise})"
 
     def _intrinsic(self, expr: model.Intrinsic) -> str:
+        if expr.name == "seldom":
+            return self._print(expr.args[0])
         if expr.name in ("popcount", "parity"):
             return f"{expr.name}({self._print(expr.args[0])})"
         if expr.name in ("clz", "ctz"):

@@ -7,7 +7,7 @@ through it is a *variant*: a handler of its own that the decoder chooses.  Handl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,11 +33,14 @@ from runtime.tcg.tb import (
 )
 from runtime.tcg.values import same
 
-#: ways through one instruction that get handlers of their own; past it, only the first decisions do
+#: ways through one instruction that get handlers of their own, and the ops of all of these together (a loop over what
+#: the decoder knows gives few ways, but long ones); past either, only the first decisions do
 MOST_VARIANTS = 160
+MOST_OPS = 2500
 #: … of an instruction that has more of them, those that are asked first (a table of system registers is one question
-#: after the other: its first rows get handlers of their own, the rest share one)
-FIRST_DECISIONS = (16, 3, 0)
+#: after the other: its first rows get handlers of their own, the rest share one), and the ways there may be then
+FIRST_DECISIONS = (16, 8, 6, 3, 0)
+MOST_FIRST_VARIANTS = 64
 _COMPARISONS = frozenset({"eq", "ne", "ult", "ule", "ugt", "uge", "slt", "sle", "sgt", "sge"})
 RECORD_HEAD = 8  # the handler's address
 #: what the record behind an instruction in one-shot modes is told
@@ -90,6 +93,7 @@ class HandlerBuilder(Builder):
         answers: tuple[bool, ...] = (),
         most_decisions: int = MOST_VARIANTS,
         guard_records: bool = False,
+        seldom: Sequence[DecodeValue] = (),
     ) -> None:
         super().__init__(layout, function, bad_address)
         self.pool = pool
@@ -98,6 +102,9 @@ class HandlerBuilder(Builder):
         self.slots: list[Slot] = []
         self.jump_targets: list[Part] = []
         self._answers = answers
+        #: what seldom holds: once it is asked, the rest is not; and what this path has met of it
+        self._seldom_values = seldom
+        self.met_seldom: list[DecodeValue] = []
         self._most_decisions = most_decisions
         #: predicates are the business of a record before this one; what was asked for
         self._guard_records = guard_records
@@ -154,6 +161,22 @@ class HandlerBuilder(Builder):
         self.decisions.append((condition, answer))
         self.facts.assume(condition, answer)
         return answer
+
+    def seldom(self, condition: Value) -> Value:
+        condition = self._now(condition)
+        if isinstance(condition, DecodeValue) and not self.dead:
+            self.met_seldom.append(condition)
+        return super().seldom(condition)
+
+    def settle_seldom(self) -> None:
+        """Before an instruction begins: where any of what seldom holds does, all else is found out at run time, by one
+        handler; the others need not ask."""
+        any_of_them: Value = 0
+        for condition in self._seldom_values:
+            any_of_them = self.or_(1, any_of_them, condition)
+        holds = self.known(any_of_them)
+        if holds:
+            self._most_decisions = len(self.decisions)
 
     def materialise(self, value: Deferred, width: int) -> Operand:
         if not isinstance(value, DecodeValue):
@@ -529,21 +552,29 @@ class HandlerSet:
         guard_records: bool = False,
     ) -> list[tuple[HandlerBuilder, int]]:
         """Every way through an emitter; if they are too many, those that a few decisions tell apart."""
+        seldom: list[DecodeValue] = []
         for most in (MOST_VARIANTS, *FIRST_DECISIONS):
             pending: list[tuple[bool, ...]] = [()]
             built: list[tuple[HandlerBuilder, int]] = []
-            fits = True
+            fits, ops = True, 0
+            most_built = MOST_VARIANTS if most == MOST_VARIANTS else MOST_FIRST_VARIANTS
             while pending and fits:
                 answers = pending.pop()
-                if len(built) + len(pending) >= MOST_VARIANTS:
+                if len(built) + len(pending) >= most_built or (ops > MOST_OPS and most):
                     fits = False
                     break
                 function = Function(f"h_{name}_{len(built)}")
                 b = HandlerBuilder(
-                    self.layout, function, self.bad_address, pool, Facts(known), answers, most, guard_records
+                    self.layout, function, self.bad_address, pool, Facts(known), answers, most, guard_records, seldom
                 )
                 self.run(b, emit, length, f"{name} {source}", restartable)
+                if most and (new := [value for value in b.met_seldom if value not in seldom]):
+                    # Asked before all else, it makes one handler, not one for each answer to what is asked before it.
+                    seldom += dict.fromkeys(new)
+                    pending, built, ops = [()], [], 0
+                    continue
                 optimize(function)
+                ops += len(function.ops)
                 try:
                     built.append((b, b.lay_out()))
                 except RecordTooLong:
@@ -570,6 +601,7 @@ class HandlerSet:
         pc = b.pool.leaf(PC, self.layout.pc_width)
         width = self.layout.pc_width
         next_pc = b.pool.leaf(NEXT_PC, width) if length is None else b.add(width, pc, length)
+        b.settle_seldom()
         b.begin_instruction(pc, next_pc, b.pool.leaf(INDEX, 32), line, restartable)
         emit(b)
         b.end_instruction()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gen import calls, exits, expressions, lints, model, statements, sysregs, tree, widths
 from gen.instance_facts import facts_of
@@ -111,7 +111,11 @@ class InstanceMaker:
         facts = facts_of(body, self.program.by_function)
         diverges = bool(body) and not facts.returns and statements.returns(body, self.diverges)
         function = model.Function(name, source, params, results, tuple(body), facts.helper, pos)
-        instance = Instance(function, used, facts.time, facts.pure, facts.flags, facts.effects, facts.annuls, diverges)
+        if facts.helper and facts.modes:
+            function = replace(function, modes=facts.modes)
+        instance = Instance(
+            function, used, facts.time, facts.pure, facts.flags, facts.effects, facts.annuls, diverges, facts.modes
+        )
         self.program.instances[name] = function
         self.program.by_function[name] = instance
         return instance

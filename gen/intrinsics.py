@@ -24,9 +24,9 @@ class Effect(Enum):
 class IntrinsicDef:
     """One built-in operation.
 
-    arguments: 'value' (any width), 'float' (32 or 64 bits), 'integer' (32 or 64 bits), 'same' (as wide as the first),
-    'set' (four bits), 'memory', 'address' (as wide as that memory's addresses), 'width' (a generation-time number of
-    bits), 'bytes' (a generation-time number of bytes).
+    arguments: 'value' (any width), 'bit' (a condition), 'float' (32 or 64 bits), 'integer' (32 or 64 bits), 'same' (as
+    wide as the first), 'set' (four bits), 'memory', 'address' (as wide as that memory's addresses), 'width' (a
+    generation-time number of bits), 'bytes' (a generation-time number of bytes).
     result: a number of bits; 'first' (the first argument's width), 'width' (the number given as an argument), or None
     for no result.
     name_only: written without parentheses.
@@ -49,6 +49,7 @@ _ALL = (
     IntrinsicDef("clz", ("value",), "first", Effect.PURE, "zeros above the highest 1; the width when there is none"),
     IntrinsicDef("ctz", ("value",), "first", Effect.PURE, "zeros below the lowest 1; the width when there is none"),
     IntrinsicDef("parity", ("value",), 1, Effect.PURE, "1 when the number of 1 bits is odd"),
+    IntrinsicDef("seldom", ("bit",), 1, Effect.PURE, "the same bit, which is seldom 1: see [below](#seldom)"),
     IntrinsicDef(
         "load_exclusive",
         ("memory", "address", "width"),

@@ -644,7 +644,8 @@ class ReservedWord:
 class Function:
     """One instance of a `fn`, an alias accessor or a sysregs accessor (get_CSR / set_CSR).
 
-    helper: compiled once and called rather than inlined: pure, and has a loop or is large."""
+    helper: compiled once and called rather than inlined: pure but for modes, and has a loop or is large.
+    modes: those that a helper reads, which it is given with its parameters."""
 
     name: str  # a Python identifier, unique
     source: str  # as the author named it
@@ -653,6 +654,7 @@ class Function:
     body: tuple[Stmt, ...]
     helper: bool
     pos: Pos
+    modes: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,8 +99,8 @@ class ModulePrinter:
         lines = [f"    {field}: Value" for field in first]
         lines += [f"    {field}: Operand = UNBOUND" for field in operands]
         lines += [f"    {field}: Value = 0" for field in late]
-        options = "slots=True" if operands else "frozen=True, slots=True"
-        return [f"@dataclass({options})", f"class {name}:", *(lines or ["    pass"])]
+        decorator = "@dataclass(slots=True)" if operands else "@record"  # which takes no time to import
+        return [decorator, f"class {name}:", *(lines or ["    pass"])]
 
     def fields_function(self, instruction: model.Instruction) -> str:
         """The extraction function, shared by encodings whose fields lie alike."""
@@ -156,26 +156,37 @@ class ModulePrinter:
         return printer.lines
 
     def _definition(
-        self, prefix: str, owner: model.Function | model.HookFn, results: Sequence[int], doc: str
+        self,
+        prefix: str,
+        owner: model.Function | model.HookFn,
+        results: Sequence[int],
+        doc: str,
+        modes: Sequence[tuple[str, int]] = (),
     ) -> list[str]:
-        """`def fn_jump(b: Builder, t: Value) -> None:` and its body."""
+        """`def fn_jump(b: Builder, t: Value) -> None:` and its body; `modes` are further parameters."""
         printer = BodyPrinter(self.context, owner.pos)
         names = [printer.declare(name) for name, _ in owner.params]
+        given = [printer.declare(f"mode_{name}") for name, _ in modes]
         printer.function(owner.body, results)
-        return [*self._head(prefix, owner.name, names, results), *self._doc(doc), *printer.lines]
+        known = [f"    b.modes[{quoted(name)}] = {value}" for (name, _), value in zip(modes, given, strict=True)]
+        head = self._head(prefix, owner.name, [*names, *given], results)
+        return [*head, *self._doc(doc), *known, *printer.lines]
 
     def function(self, function: model.Function) -> list[str]:
         """A function to inline; for a helper, its body and the function that calls it."""
         doc = f"{function.source}  {source_line(function.pos)}"
         if not function.helper:
             return self._definition("fn", function, function.results, doc)
-        return [*self._definition("body", function, function.results, doc), "", "", *self._helper_call(function)]
+        body = self._definition("body", function, function.results, doc, function.modes)
+        return [*body, "", "", *self._helper_call(function)]
 
     def _helper_call(self, function: model.Function) -> list[str]:
         """`def fn_f32_add(b: Builder, a: Value, c: Value) -> tuple[Value, ...]:` around `b.call`."""
         printer = BodyPrinter(self.context, function.pos)
         names = [printer.declare(name) for name, _ in function.params]
-        sized = tuple_of(tuple_of((name, str(w))) for name, (_, w) in zip(names, function.params, strict=True))
+        given: list[tuple[Doc, int]] = [(name, w) for name, (_, w) in zip(names, function.params, strict=True)]
+        given += [(call("b.get_mode", quoted(name)), w) for name, w in function.modes]
+        sized = tuple_of(tuple_of((value, str(w))) for value, w in given)
         value = call("b.call", quoted(function.name), sized, tuple_of(map(str, function.results)))
         wrapped = call("one" if len(function.results) == 1 else "several", value)
         return [
@@ -355,6 +366,7 @@ class ModulePrinter:
                     *(["with_operands"] if self._operands.tables else []),
                 ],
             ),
+            assigned=any(operands for _, operands, _ in self._classes),
             operand_import=_import("runtime.tcg.operands", self._operands.imports()),
             exceptions=[(self.context.exceptions[e.name], hexadecimal(e.code)) for e in spec.exceptions],
             classes=classes,
@@ -378,7 +390,7 @@ class ModulePrinter:
                             "Helper",
                             quoted(f.name),
                             f"body_{f.name}",
-                            tuple_of(str(width) for _, width in f.params),
+                            tuple_of(str(width) for _, width in (*f.params, *f.modes)),
                             tuple_of(map(str, f.results)),
                         ),
                     )

@@ -192,6 +192,7 @@ class Instance:
     effects: bool = False  # writes state, jumps or raises
     annuls: bool = False  # skips the delay slot of the instruction that calls it
     diverges: bool = False  # never returns: always raises
+    modes: tuple[tuple[str, int], ...] | None = None  # those it reads, with their widths, if it is pure but for them
 
 
 class Functions(Protocol):

@@ -48,7 +48,7 @@ class Meaning:
 _GRAMMAR = Path(__file__).parent.parent / "grammar.lark"
 #: how the grammar writes its words
 _KEYWORD = re.compile(r"^[A-Z]+\.2: /(\w+)\\b/$", re.MULTILINE)
-_BUILT_IN = frozenset({"sext", "zext", "static", "page", "clz", "ctz", "popcount", "parity"})
+_BUILT_IN = frozenset({"sext", "zext", "static", "seldom", "page", "clz", "ctz", "popcount", "parity"})
 
 _ISA = re.compile(
     r"""(?P<comment>\#[^\n]*)

@@ -266,6 +266,8 @@ class ControlBuilder(ValueBuilder):
         #: run-time control flow around this point: the variables each may assign
         self.regions: list[frozenset[Var]] = []
         self.edge_log: list[Join] = []
+        #: run-time conditions that seldom hold
+        self._seldom: set[Temp] = set()
         self._loops: list[Loop] = []
 
     # ------------------------------------------------------------ labels
@@ -301,6 +303,12 @@ class ControlBuilder(ValueBuilder):
             return bool(condition)
         return self.decide(condition) if isinstance(condition, Deferred) else None
 
+    def seldom(self, condition: Value) -> Value:
+        """The condition, of which the spec says that it seldom holds."""
+        if isinstance(condition, Temp):
+            self._seldom.add(condition)
+        return condition
+
     # ------------------------------------------------------------ structures
 
     def var(self, width: int, value: Value) -> Var:
@@ -320,6 +328,8 @@ class ControlBuilder(ValueBuilder):
             yield known
             return
         then, otherwise = self.function.label(), self.function.label()
+        if not weight and condition in self._seldom:
+            weight = SELDOM
         self.branch(condition, then, otherwise, weight)
         join = Join(self, variables)
         before = join.snapshot()

@@ -10,8 +10,8 @@ The function is ordinary TCG of kind 'handler', so the reference executor runs i
 
 What is called from inside the region is there once for each call, as far as room lasts: so the address to return to is
 known, or one comparison tells, and no other caller's registers have to meet there.  A block is named by its pc and its
-*calls*: the pcs that calls still open return to, as far as they were seen.  They are a guess of where control goes: a
-block does the same whatever they are.
+*calls*: the pcs that calls still open return to, as far as they were seen.  The calls are a guess of where control
+goes; a block does the same whatever they are.
 
 The budget is a local, kept less BIAS: the longest way through the region that meets no test of the budget.  So the test
 at the head of a loop is one of its sign, and nowhere else need it be looked at.
@@ -77,6 +77,7 @@ class RegionBuilder(Builder):
 
     def __init__(self, translate: ModuleType, layout: Layout, flags: int, blocks: Sequence[RegionBlock]) -> None:
         super().__init__(layout, Function(f"region_{blocks[0].pc:x}"), None)
+        self.checks_apart = True
         self._translate = translate
         self._blocks = blocks
         self._initial: dict[str, Value | None] = {
@@ -370,7 +371,12 @@ class RegionBuilder(Builder):
         leave, start = self.function.label(), self.function.label("start")
         self.dead = False
         budget = self.emit1("ld_budget", (), (), 64)
-        self.branch(self.slt(64, budget, bias), leave, start, SELDOM)
+        refused = self.slt(64, self.sub(64, budget, bias), self._least())
+        if self.layout.machine:
+            current = self.function.label()
+            self.branch(self.emit1("region_stale", (), (), 1), leave, current, SELDOM)
+            self.bind(current)
+        self.branch(refused, leave, start, SELDOM)
         self.bind(leave)
         self.emit("next", (budget,), (64,), size=COUNT_RECORD["bytes"])
         self.bind(start)
@@ -378,12 +384,16 @@ class RegionBuilder(Builder):
         self.emit("br", labels=(self._flows[self._blocks[0].pc, ()].label,))
         return start
 
+    def _least(self) -> Value:
+        """What the budget less the bias must not be less than."""
+        return self.emit1("kick", (), (), 64) if self.layout.machine else 0
+
     def _test_budget(self, pc: int, bias: int) -> None:
         """At the head of a loop: what is left must last for the longest way from here."""
         spent, enough = self.function.label(), self.function.label()
         self.dead = False
         left = self.emit1("ld_local", (), (), 64, local=self._left)
-        self.branch(self.slt(64, left, 0), spent, enough, SELDOM)
+        self.branch(self.slt(64, left, self._least()), spent, enough, SELDOM)
         self.bind(spent)
         # Marked: sharing its code with the ways out of accesses, LLVM would join the two tests into a longer one.
         self.emit("exit", (pc, self.add(64, left, bias)), (self.layout.pc_width, 64), offset=DEOPT, flag=True)

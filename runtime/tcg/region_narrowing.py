@@ -90,12 +90,16 @@ class _Narrowing:
         """Bytes of env that may be written before the region is left."""
         stored: set[int] = set()
         dynamic: set[str] = set()
+        #: whether something is called that may write any register that stays in env
+        self._opaque = False
         for block, tail in zip(self._blocks, self._tails, strict=True):
             for op in block[:tail]:
                 if op.name == "st_env":
                     stored.update(range(op.offset, op.offset + WIDE // 8))
                 elif op.name == "st_envx":
                     dynamic.add(op.symbol)
+                elif OPS[op.name].writes_state:
+                    self._opaque = True
         for op in self._function.ops:
             if op.name == "ld_env" and op.symbol in dynamic:
                 stored.add(op.offset)
@@ -180,7 +184,7 @@ class _Narrowing:
 
     def _loads(self, op: Op) -> bool:
         """Whether the op reads a register that stays in env as it is until the region is left."""
-        if op.name != "ld_env" or op.result.width != WIDE or op.offset < GUEST_STATE:
+        if op.name != "ld_env" or op.result.width != WIDE or op.offset < GUEST_STATE or self._opaque:
             return False
         return self._stored.isdisjoint(range(op.offset, op.offset + WIDE // 8))
 

@@ -56,8 +56,8 @@ class _Sinking:
         for number, block in enumerate(self._blocks):
             way = self._exits.get(number)
             if way is not None:
-                for temp in way.wanted:
-                    self._users.setdefault(temp, []).append(way)
+                for wanted in way.wanted:
+                    self._users.setdefault(wanted, []).append(way)
                 continue
             for op in block:
                 for value in op.args:

@@ -8,6 +8,7 @@ Registers that a run-time index may reach, and the runtime's own fields of env, 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Set
 from itertools import pairwise
 
 from runtime.core.env import GUEST_STATE
@@ -21,16 +22,17 @@ _STATE = ("ld_env", "st_env")
 _LOCAL = ("ld_local", "st_local")
 
 
-def promote(function: Function, start: Label) -> None:
-    """Rewrite the function.  `start` is where its cells are loaded."""
-    _Promotion(function, start).run()
+def promote(function: Function, start: Label, fixed: Iterable[str] = ()) -> None:
+    """Rewrite the function.  `start` is where its cells are loaded.  fixed: registers that stay in env, for what the
+    region calls reads them."""
+    _Promotion(function, start, frozenset(fixed)).run()
 
 
-def _cells(function: Function) -> dict[_Key, tuple[int, str]]:
+def _cells(function: Function, fixed: Set[str]) -> dict[_Key, tuple[int, str]]:
     """Key -> width and register's name, in order of first use."""
     cells: dict[_Key, tuple[int, str]] = {}
     barred: set[_Key] = set()
-    dynamic = {op.symbol for op in function.ops if op.name in ("ld_envx", "st_envx")}
+    dynamic = {op.symbol for op in function.ops if op.name in ("ld_envx", "st_envx")} | fixed
     for op in function.ops:
         if op.name in _STATE:
             if op.offset < GUEST_STATE or not op.symbol:
@@ -60,11 +62,11 @@ def _bits(mask: int) -> list[int]:
 
 
 class _Promotion:
-    def __init__(self, function: Function, start: Label) -> None:
+    def __init__(self, function: Function, start: Label, fixed: Set[str]) -> None:
         self._function = function
         self._flow = Flow(function)
         self._start = self._flow.number[start]
-        cells = _cells(function)
+        cells = _cells(function, fixed)
         self._keys = list(cells)
         self._widths = [width for width, _ in cells.values()]
         self._symbols = [symbol for _, symbol in cells.values()]

@@ -114,6 +114,25 @@ def test_helpers_are_pure_and_loop_or_are_large() -> None:
     }
 
 
+def test_a_large_function_of_modes_is_a_helper_that_is_given_them() -> None:
+    steps = "\n".join("            s = (s ^ (if NAN then a else b)) + (s << 3)" for _ in range(20))
+    checked = spec(f"""
+        mode NAN : bit
+        mode ROUND : bits(3)
+        fn inner(a : word) -> word = if ROUND == 1 then a else a + 1
+        fn large(a : word, b : word) -> word
+            var s : word = inner(a)
+{steps}
+            return s
+        fn small(a : word) -> word = if NAN then inner(a) else a
+        {FRAME}
+            X[rd] = large(X[rs1], X[rs1]) + small(X[rs1])
+    """)
+    found = {name: (function.helper, function.modes) for name, function in checked.functions.items()}
+    assert found["large"] == (True, (("NAN", 1), ("ROUND", 3)))
+    assert found["small"] == found["inner"] == (False, ())
+
+
 def test_only_what_is_called_is_kept() -> None:
     checked = spec(f"""
         fn unused(a : bits(n), f : fn) -> bits(n) = f(a, a) + 1

@@ -168,6 +168,39 @@ def test_too_many_ways_become_run_time_branches(tmp_path: Path) -> None:
     assert 1 < len(built.variants) <= 8
 
 
+def conditional_add(bit: int) -> model.If:
+    added = (toy.set_rd(toy.binary("add", toy.X_RD, toy.X_RS), 30),)
+    return model.If(model.Slice(1, toy.imm, bit), added, (), toy.pos(30))
+
+
+def test_where_what_is_seldom_holds_there_is_one_handler(tmp_path: Path) -> None:
+    """It is asked before what stands before it in the body, and nothing else is."""
+    seldom = model.Intrinsic(1, "seldom", (toy.binary("eq", toy.rs, model.Const(toy.rs.width, 3), 1),), (1,))
+    last = model.If(seldom, (toy.set_rd(toy.X_RS, 31),), (), toy.pos(31))
+    body = (*map(conditional_add, range(3)), last)
+    (built,) = handlers_of((toy.instruction("few", 8, (toy.RD, toy.RS, toy.IMM), body),), tmp_path)
+    rare, *others = sorted(built.variants, key=lambda variant: len(variant.decisions))
+    assert [truth for _, truth in rare.decisions] == [True]
+    assert {len(variant.decisions) for variant in others} == {4}
+    assert len(others) == 8
+    assert all("eq(field(rs)" in repr(v.decisions[0][0]) and not v.decisions[0][1] for v in others)
+
+
+def test_long_ways_count_for_more(tmp_path: Path) -> None:
+    """A loop over the bits of a field: a way for each number of turns, but not for each of many long turns."""
+    rest = model.Local(16, "rest", model.Time.T)
+    less = toy.binary("and", rest, toy.binary("sub", rest, model.Const(16, 1)))
+    turn = tuple(toy.set_rd(toy.binary("mul", toy.X_RD, toy.X_RS), 32) for _ in range(20))
+    loop = model.While(
+        toy.binary("ne", rest, model.Const(16, 0), 1),
+        (*turn, model.Assign(model.ToLocal(16, "rest"), less, toy.pos(32))),
+        toy.pos(32),
+    )
+    body = (model.Var("rest", 16, toy.imm, toy.pos(32)), loop)
+    (built,) = handlers_of((toy.instruction("turns", 8, (toy.RD, toy.RS, toy.IMM), body),), tmp_path)
+    assert 3 < len(built.variants) < 16
+
+
 # ---------------------------------------------------------------- native
 
 

@@ -35,7 +35,7 @@ _LEFT_OUT = {
     "strexh": "no reservation in one instruction",
     "strexd": "no reservation in one instruction",
     "t_strexd": "no reservation in one instruction",
-    "setend": "Unicorn has no big-endian data",
+    "setend": "Unicorn has no big-endian data", "t_setend": "Unicorn has no big-endian data",
     "msr": "Unicorn may write what a program may not",
     "msr_i": "Unicorn may write what a program may not",
     "t_udf": "raises", "t_udf_w": "raises", "udf": "raises", "bkpt": "raises", "t_bkpt": "raises",
