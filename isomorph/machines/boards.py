@@ -153,12 +153,12 @@ def backends_flash(options: MachineOptions) -> list[tuple[str, bool]]:
 def serial_port(options: MachineOptions, index: int, backends: Backends) -> Characters:
     """The other end of a serial port."""
     if index < len(options.serials):
-        return backends.characters(options.serials[index], "serial")
+        return backends.journaled(backends.characters(options.serials[index], "serial"), f"serial{index}")
     if index > 0 or options.nodefaults:
         return Characters()
     if options.nographic or not options.display:
         shared = not options.monitors and not options.mons
-        return backends.characters("mon:stdio" if shared else "stdio", "serial")
+        return backends.journaled(backends.characters("mon:stdio" if shared else "stdio", "serial"), "serial0")
     return Characters()
 
 
@@ -183,7 +183,7 @@ BOARDS: dict[str, BoardKind] = {
         ),
         BoardKind(
             "pc",
-            "an IBM PC AT with SeaBIOS; -accel kvm",
+            "an IBM PC AT with PCI, SeaBIOS or -kernel; -accel kvm",
             (Processor("x86_64", "x86_64", "the host's own; x86_64,-cx16 leaves a feature out"),),
             8,
             1_193_182,

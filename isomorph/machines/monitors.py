@@ -10,6 +10,7 @@ from isomorph import __version__
 from isomorph.builds import NotGenerated, find_build
 from isomorph.machines.backends import Backends
 from isomorph.machines.options import MachineOptions, UsageError, settings
+from isomorph.machines.recording import JournaledHands
 from isomorph.machines.screens import vnc_places, vnc_server
 from isomorph.machines.tracing import mappings, trace
 from runtime.core.cpu import load_isa
@@ -34,15 +35,24 @@ def add_monitors(
 ) -> tuple[Monitor, MachineDebugging | None]:
     """All that was asked for; the monitor behind them."""
     examiner = Examiner(machine, _disassembler(isa))
-    seat = Seat(getattr(placed.device, "device", placed.device) for placed in machine.devices.values())
-    servers = [vnc_server(text, machine, seat) for text in vnc_places(options)]
-    backends.closers += [server.close for server in servers]
+    devices = {name: getattr(placed.device, "device", placed.device) for name, placed in machine.devices.items()}
+    if (journal := machine.journal) is not None:
+        hands = {name: device for name, device in devices.items() if hasattr(device, "key") or hasattr(device, "move")}
+        devices |= {name: JournaledHands(f"hands.{name}", device, journal) for name, device in hands.items()}
+    seat = Seat(devices.values())
+    servers = []
+    for text in vnc_places(options):
+        server, watcher = vnc_server(text, machine, seat)
+        servers.append(server)
+        if watcher is not None:
+            backends.closers.append(watcher.close)
+        backends.closers.append(server.close)
     words = _info(machine, backends, examiner, isa)
     words["vnc"] = "who looks at the screen", lambda: "\n".join(server.describe() for server in servers) or "none"
     monitor = Monitor(
         machine,
         examiner,
-        Snapshots(machine),
+        Snapshots(machine, lambda: backends.all("drive")),
         words,
         lambda path: _screendump(seat, path),
         lambda keys: send_keys(seat, keys),
@@ -105,13 +115,14 @@ def _debugging(machine: Machine, options: MachineOptions, monitor: Monitor, isa:
     from runtime.debug.description import load_description
     from runtime.debug.machine import MachineDebugging
     from runtime.debug.stop import DebugError
+    from runtime.debug.x86_64 import DESCRIPTION as X86_64
 
     kind, _, rest = place.partition(":")
     where = rest if kind in ("tcp", "unix") else place
     if not where or (kind == "unix" and "/" not in where):
         raise UsageError(f"-gdb {place}: it is tcp:HOST:PORT (HOST may be empty) or unix:PATH, with a / in it")
     try:
-        description = load_description(load_isa(find_build(isa)))
+        description = X86_64 if machine.accelerator == "kvm" else load_description(load_isa(find_build(isa)))
         debugging = MachineDebugging(machine, where.removeprefix(":"), description, monitor.execute)
     except DebugError as error:
         raise MachineError(str(error).replace("-g ", "-gdb ", 1)) from error

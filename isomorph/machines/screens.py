@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from threading import Event, Thread
 
 from isomorph.machines.options import MachineOptions, UsageError, settings
 from runtime.hw.seat import Seat
@@ -10,6 +12,36 @@ from runtime.hw.vnc.server import FIRST_PORT, VncServer
 from runtime.machine.machine import Machine, MachineError
 
 _MOST = 0xFFFF - FIRST_PORT
+
+
+#: seconds between two looks at memory that tells of no changes
+_PERIOD = 0.04
+
+
+class Watcher:
+    """A thread that has the main thread look at a screen now and then."""
+
+    def __init__(self, machine: Machine, look: Callable[[], None]) -> None:
+        self._machine, self._look = machine, look
+        self._end = Event()
+        self._asked = False
+        self._thread = Thread(target=self._main, name="screen", daemon=True)
+        self._thread.start()
+
+    def _main(self) -> None:
+        while not self._end.wait(_PERIOD):
+            if not self._asked:  # else the main thread has not come to it yet
+                self._asked = True
+                self._machine.events.call(self._now)
+
+    def _now(self) -> None:
+        self._asked = False
+        self._look()
+
+    def close(self) -> None:
+        """Look no more."""
+        self._end.set()
+        self._thread.join()
 
 
 def vnc_places(options: MachineOptions) -> list[str]:
@@ -23,8 +55,8 @@ def vnc_places(options: MachineOptions) -> list[str]:
     return [place for place in places if place != "none"]
 
 
-def vnc_server(text: str, machine: Machine, seat: Seat) -> VncServer:
-    """-vnc HOST:N[,to=L] or -vnc unix:PATH."""
+def vnc_server(text: str, machine: Machine, seat: Seat) -> tuple[VncServer, Watcher | None]:
+    """-vnc HOST:N[,to=L] or -vnc unix:PATH; who looks at the screen, if it does not tell of changes itself."""
     given = settings("-vnc", text, "place")
     where, number = _number(text, given.kind)
     last = given.take_number("to", number)
@@ -35,7 +67,8 @@ def vnc_server(text: str, machine: Machine, seat: Seat) -> VncServer:
     place = where if number < 0 else (where, FIRST_PORT + number, FIRST_PORT + min(max(last, number), _MOST))
     server = VncServer(machine.events, seat.displays[0], seat, place)
     print(f"isomorph: VNC viewers connect to {server.where}", file=sys.stderr)
-    return server
+    poll = seat.displays[0].poll
+    return server, Watcher(machine, poll) if poll is not None else None
 
 
 def _number(text: str, place: str) -> tuple[str, int]:

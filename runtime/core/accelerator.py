@@ -159,10 +159,12 @@ class Vcpu(Protocol):
 class Vm(Protocol):
     """A guest's processors and physical memory.
 
-    acknowledge   set by a board whose interrupt controllers a processor asks for the vector (a PC's INTA cycle)
+    acknowledge        set by a board whose interrupt controllers a processor asks for the vector (a PC's INTA cycle)
+    most_breakpoints   how many addresses `set_breakpoints` takes; None: as many as anybody wants
     """
 
     acknowledge: Callable[[], int] | None
+    most_breakpoints: int | None
 
     def make_vcpu(self, index: int) -> Vcpu:
         """The next processor."""

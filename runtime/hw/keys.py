@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["KEYSYMS", "NAMES", "SHIFT_CODES", "from_scan_code"]
+__all__ = ["KEYSYMS", "NAMES", "SHIFT_CODES", "from_scan_code", "scan_codes"]
 
 #: the main block of a US keyboard, from a Linux code on: QEMU's words, and what a key types without and with shift
 _ROWS: tuple[tuple[int, str, str, str], ...] = (
@@ -103,3 +103,12 @@ def from_scan_code(code: int) -> int | None:
     if code & 0x80:
         return _BEHIND_E0.get(code & 0x7F)
     return code if 0 < code <= _LAST_PLAIN else None
+
+
+def scan_codes(code: int, pressed: bool) -> bytes:
+    """The bytes of set 1 that a PC's keyboard sends for a key, by Linux's code; none for one that it has not."""
+    released = 0 if pressed else 0x80
+    if 0 < code <= _LAST_PLAIN:
+        return bytes((code | released,))
+    behind = next((scan for scan, known in _BEHIND_E0.items() if known == code), None)
+    return b"" if behind is None else bytes((0xE0, behind | released))

@@ -74,6 +74,7 @@ class KvmVm:
         self.processor_states = system.msr_indices()
         self.vcpus: list[KvmVcpu] = []
         self.acknowledge: Callable[[], int] | None = None
+        self.most_breakpoints: int | None = 4
         self._mapped: dict[int, tuple[Ram, int]] = {}
         self._logging = False
         self._remap()

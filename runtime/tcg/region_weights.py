@@ -57,9 +57,7 @@ def _loops(flow: Flow) -> list[tuple[tuple[int, int], set[int]]]:
     return found
 
 
-def _depth(
-    at: int, after: int, loops: list[tuple[tuple[int, int], set[int]]], inside: dict[int, list[int]]
-) -> int:
+def _depth(at: int, after: int, loops: list[tuple[tuple[int, int], set[int]]], inside: dict[int, list[int]]) -> int:
     """In how many loops an edge is."""
     count = 0
     for number in inside.get(at, ()):
@@ -67,5 +65,3 @@ def _depth(
         if after in body and (after != header or source == at):
             count += 1
     return min(count, _DEEPEST)
-
-

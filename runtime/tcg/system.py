@@ -103,6 +103,7 @@ class TcgVm:
         self._tier_is_near = False
         self.vcpus: list[MachineVcpu] = []
         self.acknowledge: Callable[[], int] | None = None
+        self.most_breakpoints: int | None = None
         self._by_env: dict[int, MachineVcpu] = {}
         self.requests = Lock()
         self._mapping = Lock()

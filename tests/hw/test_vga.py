@@ -228,6 +228,23 @@ def test_framebuffer_by_its_window() -> None:
         BochsDisplay("screen", 3 << 20)
 
 
+def test_who_watches_hears_of_changed_rows() -> None:
+    card = Card()
+    card.text_mode()
+    card.font(ord("x"), b"\xff" * 16)
+    display = card.card.display
+    heard: list[tuple[int, int, int, int]] = []
+    assert display.poll is not None
+    display.poll()
+    display.on_change.append(lambda *place: heard.append(place))
+    display.poll()
+    assert heard == []
+    card.write(160 * 3, b"x")
+    display.poll()
+    display.poll()
+    assert heard == [(0, 48, 720, 16)]
+
+
 def test_state() -> None:
     card, again = Card(), Card()
     card.text_mode()

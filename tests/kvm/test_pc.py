@@ -108,7 +108,7 @@ def test_boot_from_virtio_with_a_screen(tmp_path: Path) -> None:
         folder=tmp_path,
     ) as machine:  # fmt: skip
         screen = b""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + 3 * PATIENCE
         while b"[ACPI]" not in screen and time.monotonic() < deadline:
             machine.type("info screen\n")
             machine.expect("info screen")

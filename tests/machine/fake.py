@@ -83,6 +83,8 @@ class FakeVm:
         self.vcpus: list[FakeVcpu] = []
         self.changes: list[tuple[int, int]] = []
         self.breakpoints: list[int] = []
+        self.acknowledge: Callable[[], int] | None = None
+        self.most_breakpoints: int | None = None
 
     def make_vcpu(self, index: int) -> FakeVcpu:
         self.vcpus.append(FakeVcpu(self, index))

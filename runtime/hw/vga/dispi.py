@@ -22,6 +22,7 @@ ID, WIDTH, HEIGHT, DEPTH, ENABLE, BANK, VIRTUAL_WIDTH, VIRTUAL_HEIGHT, LEFT, TOP
 _IDENTITY = 0xB0C5
 _ON, _CAPABILITIES, _KEEP_MEMORY = 0x01, 0x02, 0x80
 _MOST = {WIDTH: 2560, HEIGHT: 1600, DEPTH: 32}
+_BAND = 16  # rows that are compared in one go
 _DEPTHS = (8, 15, 16, 24, 32)
 #: where the registers are in the second base-address register's memory
 LEGACY_AT, DISPI_AT, MMIO_SIZE = 0x400, 0x500, 0x1000
@@ -209,6 +210,8 @@ class Framebuffer(PciFunction):
         )
         self.memory = Memory(f"{name}.vram", size)
         self.display = Display(name)
+        self.display.poll = self._look
+        self._seen = b""
         self.registers = Dispi(self.memory, self.show)
         self._allow(COMMAND, IO_ENABLE | MEMORY_ENABLE | MASTER_ENABLE, 2)
         self.add_bar(Bar(0, self.memory, wide=False, prefetch=True))
@@ -227,6 +230,20 @@ class Framebuffer(PciFunction):
             self.display.show(values[WIDTH], values[HEIGHT], (2, 1, 0), lambda: registers.pixels(self.palette))
         else:
             self.display.blank()
+
+    def _look(self) -> None:
+        """Tell of the rows that are not what they were when this was last asked."""
+        display = self.display
+        before, now = self._seen, bytes(display.pixels())
+        self._seen = now
+        band = _BAND * 4 * display.width
+        if len(before) != len(now):
+            display.changed(0, 0, display.width, display.height)
+        elif before != now:
+            for row in range(0, display.height, _BAND):
+                at = row * 4 * display.width
+                if before[at : at + band] != now[at : at + band]:
+                    display.changed(0, row, display.width, min(_BAND, display.height - row))
 
     def palette(self) -> bytes:
         """Four bytes each of 256 colours; without a palette, greys."""
