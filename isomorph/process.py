@@ -6,7 +6,7 @@ import copy
 import os
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from isomorph.emulator import Emulator, Snapshot
 from isomorph.errors import IsomorphError, ProgramError, RunError
@@ -21,10 +21,13 @@ from runtime.linux.crew import Crew
 from runtime.linux.elf import ElfError, identify, open_executable, read_image
 from runtime.linux.loader import StartError, load_segment, start
 from runtime.linux.loader import load as load_program
-from runtime.linux.process import Execute, host_environment
 from runtime.linux.process import Process as LinuxProcess
+from runtime.linux.process import host_environment
 from runtime.linux.signals import GuestKilled
 from runtime.linux.syscalls.process import GuestExit
+
+if TYPE_CHECKING:
+    from runtime.linux.process import Execute
 
 #: for stdout and stderr of a Process: keep what is written, for `process.stdout` and `process.stderr`
 CAPTURE = object()

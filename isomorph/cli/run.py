@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
-import signal
 import time
-from collections.abc import Sequence
-from contextlib import suppress
-from functools import partial
 
 from isomorph.builds import NotGenerated, generated
 from isomorph.cli.main import complain
 from isomorph.programs import abi_for, isa_of, read_program
 from runtime.core.failure import EngineError
+from runtime.core.light import host_signals, suppress
 from runtime.core.log import LogError, help_text, open_log
 from runtime.core.memory import GuestMemory
 from runtime.linux.abi import AbiError
@@ -33,6 +31,8 @@ from runtime.tcg.tier_options import OFF, OptionError, TierOptions, options_from
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from isomorph.cli.hardware import Hardware
     from runtime.core.cpu import Isa, Vcpu
     from runtime.core.log import Log
@@ -255,7 +255,7 @@ class _Guest:
         if hardware is None:
             self.tcg = Tcg(self.isa, self.memory, options.cache or DEFAULT_BYTES, tier=options.tier())
             self.vcpu = vcpu = TcgVcpu(self.tcg)
-            self.execute = partial(cpu_exec, vcpu)
+            self.execute = lambda: cpu_exec(vcpu)
         else:
             from isomorph.cli.hardware import Hardware
 
@@ -305,14 +305,16 @@ class _Guest:
         """Have gdb run the guest code."""
         assert isinstance(self.vcpu, TcgVcpu)
         self.debugging = debugging
-        self.execute = partial(debugging.execute, self.vcpu)
+        vcpu = self.vcpu
+        self.execute = lambda: debugging.execute(vcpu)
 
     def _recruit(self, parent: Vcpu) -> tuple[Vcpu, Execute]:
         """A vCPU for another thread, which begins as a copy of its parent's."""
         assert isinstance(self.vcpu, TcgVcpu)
         vcpu = self.vcpu.tcg.sibling(parent)
         vcpu.tracer = self.vcpu.tracer
-        return vcpu, partial(cpu_exec if self.debugging is None else self.debugging.execute, vcpu)
+        execute = cpu_exec if self.debugging is None else self.debugging.execute
+        return vcpu, lambda: execute(vcpu)
 
     def _adopt(self, thread: Thread, execute: Execute, reason: BaseException) -> None:
         """A thread that was not the first has forked: in the child it is, and has come to `reason`."""
@@ -391,9 +393,9 @@ def run(options: RunOptions, words: Sequence[str]) -> int:
     """Start the program and run it to its end."""
     log = open_log(options.log, options.log_file, options.dfilter)
     # The guest is to die of these as it would on its own machine; Python makes KeyboardInterrupt and EPIPE of them.
-    for number in (signal.SIGINT, signal.SIGPIPE):
-        if number != signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
+    for number in (host_signals.SIGINT, host_signals.SIGPIPE):
+        if number != host_signals.SIGINT or host_signals.getsignal(number) != host_signals.SIG_IGN:
+            host_signals.signal(number, host_signals.SIG_DFL)
     descriptor = open_executable(words[0])
     try:
         guest = _Guest(options, log, words[0], descriptor)
@@ -403,6 +405,9 @@ def run(options: RunOptions, words: Sequence[str]) -> int:
     if options.argv0 is not None:
         arguments[0] = os.fsencode(options.argv0)
     guest.start(arguments, host_environment(options.set, options.unset))
+    if not gc.isenabled():
+        gc.freeze()  # what stands now stays to the end
+        gc.enable()
     began = time.perf_counter()
     if guest.thread is None:
         if options.gdb is not None:

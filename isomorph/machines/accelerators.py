@@ -10,8 +10,12 @@ from isomorph.builds import NotGenerated, find_build
 from isomorph.machines.options import Settings, UsageError
 from runtime.core.accelerator import Accelerator
 from runtime.core.cpu import load_isa
+from runtime.core.record import replace
 from runtime.hw.registry import parse_size
+from runtime.tcg.tier_options import OptionError, TierOptions, options_from_environment
 
+#: options of TCG's second tier
+_TIER = ("tier1-threshold", "workers", "cache")
 #: the instruction set of the processors that KVM lends
 OF_KVM = "x86_64"
 
@@ -24,6 +28,7 @@ class Execution:
     icount      log2 of the ns an instruction takes; None: the clock is the host's
     threaded    each vCPU on a host thread of its own
     frequency   Hz of the platform's counter
+    without     features of the processor that it is not to have
     """
 
     isa: str
@@ -31,24 +36,50 @@ class Execution:
     threaded: bool
     frequency: int
     options: Mapping[str, str] = field(default_factory=dict)
+    without: tuple[str, ...] = ()
 
 
 def _tcg(wanted: Execution) -> Accelerator:
     given = dict(wanted.options)
     text = given.pop("tb-size", "")
     try:
-        extra = {"cache_bytes": parse_size(text, 1 << 20)} if text else {}
+        size = parse_size(text, 1 << 20) if text else 0
     except ValueError:
         raise UsageError(f"-accel tcg,tb-size={text}: not a number of megabytes") from None
+    tier = _tier(given)
     if given:
-        raise UsageError(f"-accel tcg: there is no option {min(given)}; there are thread, tb-size")
+        known = ("thread", "tb-size", *_TIER)
+        raise UsageError(f"-accel tcg: there is no option {min(given)}; there are {', '.join(known)}")
     try:
         isa = load_isa(find_build(wanted.isa))
     except NotGenerated as error:
         raise NotGenerated(f"{error}{'; try -accel kvm' if wanted.isa == OF_KVM else ''}") from None
     module = import_module("runtime.tcg.system")
-    made: Accelerator = module.TcgAccelerator(isa, wanted.icount, wanted.threaded, wanted.frequency, **extra)
+    size = size or module.DEFAULT_BYTES
+    made: Accelerator = module.TcgAccelerator(isa, wanted.icount, wanted.threaded, wanted.frequency, size, tier)
     return made
+
+
+def _tier(given: dict[str, str]) -> TierOptions:
+    """How hot code is compiled, by options that are taken out of `given` and by the environment."""
+    try:
+        options = options_from_environment()
+    except OptionError as error:
+        raise UsageError(str(error)) from None
+    texts = {name: given.pop(name) for name in _TIER if name in given}
+    numbers = {}
+    for name, field_name in (("tier1-threshold", "threshold"), ("workers", "workers")):
+        if name in texts:
+            if not texts[name].isdecimal():
+                raise UsageError(f"-accel tcg,{name}={texts[name]}: not a number")
+            numbers[field_name] = int(texts[name])
+    cache = options.cache
+    if "cache" in texts:
+        kept = {"on": cache, "off": None}
+        if texts["cache"] not in kept:
+            raise UsageError(f"-accel tcg,cache={texts['cache']}: on or off")
+        cache = kept[texts["cache"]]
+    return replace(options, cache=cache, **numbers)
 
 
 def _kvm(wanted: Execution) -> Accelerator:
@@ -62,7 +93,7 @@ def _kvm(wanted: Execution) -> Accelerator:
         raise UsageError(f"-accel kvm: this machine's processor is an x86-64 one, not {wanted.isa}; use -accel tcg")
     if wanted.icount is not None:
         raise UsageError("-icount counts instructions, which KVM does not; use -accel tcg")
-    return KvmAccelerator(KvmOptions(inside, inside))
+    return KvmAccelerator(KvmOptions(inside, inside, wanted.without))
 
 
 #: name -> what it is, and how it is made

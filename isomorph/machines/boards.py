@@ -32,6 +32,7 @@ class BoardKind:
 
     frequency   Hz of the counter that its processors read
     options     what can be said behind its name, with help
+    takes_features   whether -cpu may leave features of the processor out: NAME,-FEATURE or NAME,FEATURE=off
     make        (machine, options, what was said behind the name, processor, count, backends) -> board
     """
 
@@ -42,6 +43,7 @@ class BoardKind:
     frequency: int
     options: Mapping[str, str]
     make: Callable[[Machine, MachineOptions, Settings, Processor, int, Backends], Any]
+    takes_features: bool = False
 
 
 def rtc_base(text: str, machine: Machine) -> int | None:
@@ -124,13 +126,17 @@ def _make_pc(
     given.done("kernel-irqchip", "boot-menu", "accel", "graphics")
     if count > 1 and not inside:
         raise UsageError("-smp: several processors need local APICs, which are KVM's: -M pc,kernel-irqchip=on")
-    for name in ("kernel", "initrd", "dtb"):
-        if getattr(options, name):
-            raise UsageError(f"-{name}: the pc machine boots from its disks")
+    if options.dtb:
+        raise UsageError("-dtb: the pc machine has ACPI tables, no device tree")
+    if options.kernel and options.bios not in ("", "none"):
+        raise UsageError("-bios: with -kernel, the pc machine runs no firmware")
     wanted = PcOptions(
         memory=memory_size(options.memory),
         count=count,
         bios=options.bios if options.bios not in ("", "default") else BIOS,
+        kernel=options.kernel or None,
+        initrd=options.initrd or None,
+        append=options.append,
         kernel_devices=inside,
         boot_menu=menu,
         rtc_base=rtc_base(options.rtc, machine),
@@ -147,12 +153,12 @@ def backends_flash(options: MachineOptions) -> list[tuple[str, bool]]:
 def serial_port(options: MachineOptions, index: int, backends: Backends) -> Characters:
     """The other end of a serial port."""
     if index < len(options.serials):
-        return backends.characters(options.serials[index], "serial")
+        return backends.journaled(backends.characters(options.serials[index], "serial"), f"serial{index}")
     if index > 0 or options.nodefaults:
         return Characters()
     if options.nographic or not options.display:
         shared = not options.monitors and not options.mons
-        return backends.characters("mon:stdio" if shared else "stdio", "serial")
+        return backends.journaled(backends.characters("mon:stdio" if shared else "stdio", "serial"), "serial0")
     return Characters()
 
 
@@ -177,8 +183,8 @@ BOARDS: dict[str, BoardKind] = {
         ),
         BoardKind(
             "pc",
-            "an IBM PC AT with SeaBIOS; -accel kvm",
-            (Processor("x86_64", "x86_64", "the host's own"),),
+            "an IBM PC AT with PCI, SeaBIOS or -kernel; -accel kvm",
+            (Processor("x86_64", "x86_64", "the host's own; x86_64,-cx16 leaves a feature out"),),
             8,
             1_193_182,
             {
@@ -187,6 +193,7 @@ BOARDS: dict[str, BoardKind] = {
                 "accel": "as -accel",
             },
             _make_pc,
+            takes_features=True,
         ),
     )
 }
@@ -202,10 +209,25 @@ def find_board(given: Settings) -> BoardKind:
 def find_processor(board: BoardKind, text: str) -> Processor:
     """The processor that -cpu names; UsageError."""
     name = settings("-cpu", text).kind if text else ""
-    if not name or name in ("max", "any"):
+    if not name or name in ("max", "any", "host"):
         return board.processors[0]
     for processor in board.processors:
         if processor.name == name:
             return processor
     known = ", ".join(processor.name for processor in board.processors)
     raise UsageError(f"-cpu {text}: {board.name} has no processor {name}; there are {known}")
+
+
+def left_out(text: str) -> tuple[str, ...]:
+    """The features that -cpu takes from a processor: `x86_64,-cx16,popcnt=off`; UsageError."""
+    names = []
+    for name, value in settings("-cpu", text).values.items():
+        if name.startswith("-") and value == "on":
+            names.append(name[1:])
+        elif value == "off":
+            names.append(name)
+        else:
+            raise UsageError(
+                f"-cpu {text}: {name}: a feature can be left out, -{name.lstrip('-+')}; the host gives all others"
+            )
+    return tuple(names)

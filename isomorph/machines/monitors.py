@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from isomorph import __version__
 from isomorph.builds import NotGenerated, find_build
 from isomorph.machines.backends import Backends
 from isomorph.machines.options import MachineOptions, UsageError, settings
+from isomorph.machines.recording import JournaledHands
+from isomorph.machines.screens import vnc_places, vnc_server
+from isomorph.machines.tracing import mappings, trace
 from runtime.core.cpu import load_isa
 from runtime.hw.characters import Characters
-from runtime.hw.display import Display
+from runtime.hw.keys import NAMES
+from runtime.hw.seat import Seat
 from runtime.machine.examine import Examiner
 from runtime.machine.machine import Machine, MachineError
 from runtime.machine.monitor import LineMonitor, Monitor
@@ -30,9 +35,30 @@ def add_monitors(
 ) -> tuple[Monitor, MachineDebugging | None]:
     """All that was asked for; the monitor behind them."""
     examiner = Examiner(machine, _disassembler(isa))
+    devices = {name: getattr(placed.device, "device", placed.device) for name, placed in machine.devices.items()}
+    if (journal := machine.journal) is not None:
+        hands = {name: device for name, device in devices.items() if hasattr(device, "key") or hasattr(device, "move")}
+        devices |= {name: JournaledHands(f"hands.{name}", device, journal) for name, device in hands.items()}
+    seat = Seat(devices.values())
+    servers = []
+    for text in vnc_places(options):
+        server, watcher = vnc_server(text, machine, seat)
+        servers.append(server)
+        if watcher is not None:
+            backends.closers.append(watcher.close)
+        backends.closers.append(server.close)
+    words = _info(machine, backends, examiner, isa)
+    words["vnc"] = "who looks at the screen", lambda: "\n".join(server.describe() for server in servers) or "none"
     monitor = Monitor(
-        machine, examiner, Snapshots(machine), _info(machine, backends), lambda path: _screendump(machine, path)
+        machine,
+        examiner,
+        Snapshots(machine, lambda: backends.all("drive")),
+        words,
+        lambda path: _screendump(seat, path),
+        lambda keys: send_keys(seat, keys),
+        lambda: trace(machine, isa),
     )
+    trace(machine, isa)
     for text in options.monitors:
         if text != "none":
             LineMonitor(monitor, backends.characters(text, "monitor"))
@@ -59,15 +85,24 @@ def _serve(machine: Machine, monitor: Monitor, stream: Characters, backends: Bac
     backends.closers.append(stream.close)
 
 
-def _screendump(machine: Machine, path: str) -> None:
+def send_keys(seat: Seat, keys: list[str]) -> None:
+    """Press keys, by QEMU's words for them."""
+    if seat.keyboard is None:
+        raise MachineError("the machine has no keyboard; -device virtio-keyboard-device adds one")
+    for key in keys:
+        if key not in NAMES:
+            close = get_close_matches(key, NAMES, 3)
+            raise MachineError(f"there is no key {key!r}" + (f" (did you mean {', '.join(close)}?)" if close else ""))
+    seat.press([NAMES[key] for key in keys])
+
+
+def _screendump(seat: Seat, path: str) -> None:
     """Write what the first screen shows."""
-    devices = (getattr(placed.device, "device", placed.device) for placed in machine.devices.values())
-    displays = [display for device in devices if isinstance(display := getattr(device, "display", None), Display)]
-    if not displays:
+    if not seat.displays:
         raise MachineError("the machine has no screen; -device virtio-gpu-device adds one")
     try:
         with open(path, "wb") as file:
-            file.write(displays[0].png())
+            file.write(seat.displays[0].png())
     except OSError as error:
         raise MachineError(f"{path}: {error.strerror}") from error
 
@@ -80,13 +115,14 @@ def _debugging(machine: Machine, options: MachineOptions, monitor: Monitor, isa:
     from runtime.debug.description import load_description
     from runtime.debug.machine import MachineDebugging
     from runtime.debug.stop import DebugError
+    from runtime.debug.x86_64 import DESCRIPTION as X86_64
 
     kind, _, rest = place.partition(":")
     where = rest if kind in ("tcp", "unix") else place
     if not where or (kind == "unix" and "/" not in where):
         raise UsageError(f"-gdb {place}: it is tcp:HOST:PORT (HOST may be empty) or unix:PATH, with a / in it")
     try:
-        description = load_description(load_isa(find_build(isa)))
+        description = X86_64 if machine.accelerator == "kvm" else load_description(load_isa(find_build(isa)))
         debugging = MachineDebugging(machine, where.removeprefix(":"), description, monitor.execute)
     except DebugError as error:
         raise MachineError(str(error).replace("-g ", "-gdb ", 1)) from error
@@ -110,7 +146,9 @@ def _disassembler(isa: str) -> Callable[[], Disassemble | None]:
     return make
 
 
-def _info(machine: Machine, backends: Backends) -> dict[str, tuple[str, Callable[[], str]]]:
+def _info(
+    machine: Machine, backends: Backends, examiner: Examiner, isa: str
+) -> dict[str, tuple[str, Callable[[], str]]]:
     def described(kind: str) -> Callable[[], str]:
         def text() -> str:
             lines = []
@@ -135,7 +173,7 @@ def _info(machine: Machine, backends: Backends) -> dict[str, tuple[str, Callable
 
     def translations(name: str) -> Callable[[], str]:
         def text() -> str:
-            show = getattr(machine.vcpus[0], name, None)
+            show = getattr(examiner.vcpu, name, None)
             return f"the accelerator {machine.accelerator} shows none" if show is None else str(show())
 
         return text
@@ -144,10 +182,19 @@ def _info(machine: Machine, backends: Backends) -> dict[str, tuple[str, Callable
         "block": ("disk images", described("drive")),
         "network": ("networks", described("netdev")),
         "chardev": ("character streams", lambda: _characters(machine)),
-        "jit": ("what the translator did", counted),
+        "jit": ("what the translator did, or why processors left the accelerator", counted),
+        "screen": ("what the screen says, if it shows text", lambda: _screen_text(machine)),
         "tlb": ("translations that the processor remembers", translations("show_tlb")),
-        "mem": ("what is mapped, virtually", translations("show_mappings")),
+        "mem": ("what is mapped, virtually", lambda: mappings(examiner, isa)),
     }
+
+
+def _screen_text(machine: Machine) -> str:
+    for placed in machine.devices.values():
+        read = getattr(placed.device, "screen_text", None)
+        if read is not None:
+            return read() or "the screen shows no text"
+    return "the machine has no screen that shows text"
 
 
 def _characters(machine: Machine) -> str:

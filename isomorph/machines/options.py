@@ -103,6 +103,7 @@ class MachineOptions:
     fw_cfg: list[str] = field(default_factory=list)
     flashes: list[str] = field(default_factory=list)
     display: str = ""
+    vncs: list[str] = field(default_factory=list)
     nographic: bool = False
     stopped: bool = False
     gdb: str = ""
@@ -128,9 +129,9 @@ OPTIONS: dict[str, tuple[str, str, str]] = {
     "-smp": ("smp", "N", "processors; default: 1"),
     "-cpu": ("cpu", "NAME", "processor; help lists them"),
     "-accel": ("accel", "NAME[,prop=value]", "tcg or kvm; tcg,thread=multi gives each processor a host thread"),
-    "-icount": ("icount", "shift=N|auto[,sleep=off]", "time by executed instructions, 2^N ns each"),
+    "-icount": ("icount", "shift=N|auto[,sleep=off]", "time by instructions, 2^N ns each; rr=record|replay,rrfile=F"),
     "-bios": ("bios", "FILE", "firmware; none: without; default: OpenSBI, if installed"),
-    "-kernel": ("kernel", "FILE", "kernel: a Linux Image, or an ELF file"),
+    "-kernel": ("kernel", "FILE", "kernel: a Linux Image or bzImage, or an ELF file"),
     "-initrd": ("initrd", "FILE", "its ramdisk"),
     "-append": ("append", "TEXT", "its command line"),
     "-dtb": ("dtb", "FILE", "device tree, instead of the machine's own"),
@@ -145,7 +146,8 @@ OPTIONS: dict[str, tuple[str, str, str]] = {
     "-qmp": ("qmps", "DEV", "a QMP server, likewise"),
     "-fw_cfg": ("fw_cfg", "name=N,file=F|string=T", "a file for the firmware"),
     "-pflash": ("flashes", "FILE", "contents of the next flash bank"),
-    "-display": ("display", "TYPE", "none, or vnc=HOST:N"),
+    "-display": ("display", "none|vnc=HOST:N", "where the screen is shown"),
+    "-vnc": ("vncs", "HOST:N[,to=L]", "show the screen to VNC viewers, at TCP port 5900 + N or unix:PATH"),
     "-nographic": ("nographic", "", "no display; serial port and monitor on this terminal (Ctrl-A h helps)"),
     "-S": ("stopped", "", "do not start; `cont` in the monitor does"),
     "-gdb": ("gdb", "tcp:HOST:PORT", "listen for gdb"),

@@ -159,10 +159,12 @@ class Vcpu(Protocol):
 class Vm(Protocol):
     """A guest's processors and physical memory.
 
-    acknowledge   set by a board whose interrupt controllers a processor asks for the vector (a PC's INTA cycle)
+    acknowledge        set by a board whose interrupt controllers a processor asks for the vector (a PC's INTA cycle)
+    most_breakpoints   how many addresses `set_breakpoints` takes; None: as many as anybody wants
     """
 
     acknowledge: Callable[[], int] | None
+    most_breakpoints: int | None
 
     def make_vcpu(self, index: int) -> Vcpu:
         """The next processor."""
@@ -175,6 +177,15 @@ class Vm(Protocol):
 
     def set_breakpoints(self, addresses: Iterable[int]) -> None:
         """Have `run` return before it executes what is at these virtual addresses."""
+
+    def reset(self) -> None:
+        """The state after power-on of what is the accelerator's own besides the processors (interrupt controllers)."""
+
+    def save(self) -> bytes:
+        """The state of that; nothing, if there is nothing."""
+
+    def load(self, state: bytes) -> None:
+        """What `save` gave."""
 
     def close(self) -> None:
         """Free it."""

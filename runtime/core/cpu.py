@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 from _thread import RLock
-from importlib.machinery import SourceFileLoader
 from os import fspath
 from os.path import basename, isfile, realpath
-from types import ModuleType
 
 from runtime.core.buffer import HostBuffer
 from runtime.core.env import ENV, Exit
 from runtime.core.layout import Layout, ModeLayout, RegisterLayout
+from runtime.core.light import ModuleType, SourceFileLoader
 from runtime.core.memory import GuestMemory
 from runtime.core.record import record
 from runtime.core.views import StateView

@@ -5,8 +5,7 @@ The single source of these offsets: the lowering, the native engine and Python's
 
 from __future__ import annotations
 
-from enum import IntEnum
-from types import MappingProxyType
+from runtime.core.light import IntEnum, MappingProxyType
 
 
 class Exit(IntEnum):
@@ -24,6 +23,7 @@ class Exit(IntEnum):
     CODE_PAGE = 9  # a block of a page that other vCPUs may be storing to: generate it with the world stopped
     POLL = 10  # state that `on interrupt` reads has changed: poll, then go on at env.pc
     HOST_ERROR = 11  # a device's Python raised an exception; the instruction at env.pc has not happened
+    TRAPPED = 12  # trace mode: an exception or an interrupt was entered; go on at env.pc
 
 
 class FaultKind(IntEnum):
@@ -110,6 +110,8 @@ RUNTIME_FIELDS: tuple[tuple[str, int], ...] = (
     ("bus_value", 8),  # of a bus access
     ("hook_value", 8),  # of a hook's access to physical memory
     ("slow", 64),  # bytes of an access that takes the slow path
+    ("number", 8),  # which one of the machine's vCPUs it is
+    ("tlb_moves", 8),  # odd while entries of its TLBs change their places: others cannot tell then what is in there
 )
 
 

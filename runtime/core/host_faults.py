@@ -9,11 +9,10 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
-import signal
-from functools import cache
 
 from runtime.core import faults_x86_64 as machine
 from runtime.core.buffer import HOST_PAGE, HostBuffer
+from runtime.core.light import host_signals
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
@@ -78,8 +77,8 @@ class HostFaults:
         protect(base, machine.CODE_BYTES, mmap.PROT_READ | mmap.PROT_EXEC)
         view = memoryview(self._pages.memory)
         self._before = {
-            signal.SIGSEGV: view[machine.BEFORE_SEGV : machine.BEFORE_SEGV + 8].cast("Q"),
-            signal.SIGBUS: view[machine.BEFORE_BUS : machine.BEFORE_BUS + 8].cast("Q"),
+            int(host_signals.SIGSEGV): view[machine.BEFORE_SEGV : machine.BEFORE_SEGV + 8].cast("Q"),
+            int(host_signals.SIGBUS): view[machine.BEFORE_BUS : machine.BEFORE_BUS + 8].cast("Q"),
         }
         self._tables = _Table(view[machine.TABLES : machine.TABLES + 16].cast("Q"), MOST_TABLES)
         self._memories = _Table(view[machine.GUARDED : machine.GUARDED + 16].cast("Q"), MOST_MEMORIES)
@@ -94,7 +93,7 @@ class HostFaults:
 
     def set_next(self, number: int, handler: int) -> None:
         """Who gets SIGSEGV or SIGBUS when it is nobody's here: a handler's address, or 0 for the default."""
-        self._before[signal.Signals(number)][0] = handler
+        self._before[number][0] = handler
 
     def add_code(self, start: int, end: int, entries: int, count: int) -> int:
         """Host code at [start, end) whose accesses may fault.
@@ -116,10 +115,15 @@ class HostFaults:
         self._memories.remove(index)
 
 
-@cache
+_host_faults: HostFaults | None = None
+
+
 def host_faults() -> HostFaults:
     """The one of this process."""
-    return HostFaults()
+    global _host_faults
+    if _host_faults is None:
+        _host_faults = HostFaults()
+    return _host_faults
 
 
 OPENED_BYTES = (MOST_OPENED + 1) * 8

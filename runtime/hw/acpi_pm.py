@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 TIMER_FREQUENCY = 3_579_545
 _POWER_BUTTON = 0x100
 _SLEEP_ENABLE = 0x2000
+_ALWAYS_ACPI = 1  # SCI_EN: there is no other mode to come from (4.8.3.2.1)
 _SOFT_OFF = 0  # the sleep type that the tables of this machine give S5
 _SECOND = 1_000_000_000
 
@@ -38,7 +39,8 @@ class AcpiPm(Device):
 
     def read(self, offset: int, size: int) -> int:
         timer = self._platform.clock.now() * TIMER_FREQUENCY // _SECOND & 0xFFFFFF
-        whole = self.status | self.enable << 16 | self.control << 32 | timer << 64
+        control = self.control | _ALWAYS_ACPI
+        whole = self.status | self.enable << 16 | control << 32 | timer << 64
         return whole >> 8 * offset & ((1 << 8 * size) - 1)
 
     def write(self, offset: int, size: int, value: int) -> None:

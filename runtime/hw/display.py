@@ -17,6 +17,8 @@ class Display:
 
     on_change(x, y, width, height)   somebody who wants to know of each change; a size of zero: the screen has another
                                      size, or nothing is shown
+    poll                             memory that processors write shows no changes of itself: whoever watches such a
+                                     screen calls this now and then, and hears of what is new
     """
 
     def __init__(self, name: str) -> None:
@@ -25,6 +27,7 @@ class Display:
         self.order = (2, 1, 0)
         self._pixels: Callable[[], bytes | bytearray | memoryview] = lambda: b""
         self.on_change: list[Callable[[int, int, int, int], None]] = []
+        self.poll: Callable[[], None] | None = None
 
     def show(
         self,
@@ -45,6 +48,10 @@ class Display:
         """Part of the picture is another than before."""
         for listener in self.on_change:
             listener(x, y, width, height)
+
+    def pixels(self) -> bytes | bytearray | memoryview:
+        """The picture as the device has it."""
+        return self._pixels()
 
     def rgb(self, x: int = 0, y: int = 0, width: int | None = None, height: int | None = None) -> bytes:
         """Three bytes a pixel: red, green, blue; the whole picture or a part of it."""

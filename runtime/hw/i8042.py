@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from runtime.hw.device import Device
+from runtime.hw.keys import scan_codes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,6 +96,9 @@ class Mouse(Port):
         return bytes((head, right & 0xFF, up & 0xFF))
 
 
+_BUTTONS = {"left": 1, "right": 2, "middle": 4}
+
+
 class I8042(Device):
     """Port 0x60 is offset 0, port 0x64 offset 4.
 
@@ -112,6 +116,7 @@ class I8042(Device):
         self.a20: Callable[[int], None] = lambda level: None
         self._lines = lines
         self._on_reset = on_reset
+        self._buttons = 0
         self._queue: list[tuple[int, bool]] = []  # bytes for the guest, and whether they are the mouse's
         self.command = self.outport = 0
         self.awaited = 0
@@ -133,7 +138,26 @@ class I8042(Device):
         if self.keyboard.enabled and not self.command & _DISABLED and len(self._queue) + len(codes) <= _ROOM:
             self._give(codes, False)
 
-    def move(self, buttons: int, right: int, up: int) -> None:
+    def key(self, code: int, pressed: bool) -> None:
+        """A key, by Linux's code, went down or up."""
+        scan = scan_codes(code, pressed)
+        if scan:
+            self.press(scan)
+
+    def move(self, x: int, y: int) -> None:
+        """The mouse was moved, to the right and down."""
+        self.report(self._buttons, x, -y)
+
+    def button(self, name: str, pressed: bool) -> None:
+        """A button of the mouse went down or up."""
+        bit = _BUTTONS.get(name, 0)
+        self._buttons = self._buttons | bit if pressed else self._buttons & ~bit
+        self.report(self._buttons, 0, 0)
+
+    def wheel(self, steps: int) -> None:
+        """This mouse has none."""
+
+    def report(self, buttons: int, right: int, up: int) -> None:
         """The mouse moved, or its buttons changed."""
         if self.mouse.enabled and not self.command & _MOUSE_DISABLED and len(self._queue) + 3 <= _ROOM:
             self._give(self.mouse.report(buttons, right, up), True)

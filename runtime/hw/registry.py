@@ -71,6 +71,11 @@ KINDS: tuple[DeviceKind, ...] = tuple(
     for suffix, bus in (("device", "virtio"), ("pci", "pci"))
 )
 
+KINDS += (
+    DeviceKind("VGA", "pci", "graphics card: text, VGA's modes, and a framebuffer", "runtime.hw.vga.vga:Vga"),
+    DeviceKind("bochs-display", "pci", "graphics card: a framebuffer", "runtime.hw.vga.dispi:BochsDisplay"),
+)
+
 DEVICES: dict[str, DeviceKind] = {kind.name: kind for kind in KINDS}
 
 

@@ -339,10 +339,6 @@ class kvm_signal_mask(ctypes.Structure):
     _fields_ = (("len", c_uint32),)
 
 
-class kvm_enable_cap(ctypes.Structure):
-    _fields_ = (("cap", c_uint32), ("flags", c_uint32), ("args", c_uint64 * 4), ("pad", c_uint8 * 64))
-
-
 class _io(ctypes.Structure):
     _fields_ = (
         ("direction", c_uint8),
@@ -477,7 +473,6 @@ KVM_UNREGISTER_COALESCED_MMIO = _iow(0x68, kvm_coalesced_mmio_zone)
 KVM_SET_GSI_ROUTING = _iow(0x6A, kvm_irq_routing)
 KVM_IRQFD = _iow(0x76, kvm_irqfd)
 KVM_CREATE_PIT2 = _iow(0x77, kvm_pit_config)
-KVM_SET_BOOT_CPU_ID = _io_(0x78)
 KVM_IOEVENTFD = _iow(0x79, kvm_ioeventfd)
 KVM_SET_CLOCK = _iow(0x7B, kvm_clock_data)
 KVM_GET_CLOCK = _ior(0x7C, kvm_clock_data)
@@ -507,9 +502,7 @@ KVM_GET_VCPU_EVENTS = _ior(0x9F, kvm_vcpu_events)
 KVM_SET_VCPU_EVENTS = _iow(0xA0, kvm_vcpu_events)
 KVM_GET_DEBUGREGS = _ior(0xA1, kvm_debugregs)
 KVM_SET_DEBUGREGS = _iow(0xA2, kvm_debugregs)
-KVM_SET_TSC_KHZ = _io_(0xA2)
 KVM_GET_TSC_KHZ = _io_(0xA3)
-KVM_ENABLE_CAP = _iow(0xA3, kvm_enable_cap)
 KVM_GET_XSAVE = _ior(0xA4, kvm_xsave)
 KVM_SIGNAL_MSI = _iow(0xA5, kvm_msi)
 KVM_SET_XSAVE = _iow(0xA5, kvm_xsave)

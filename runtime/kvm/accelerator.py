@@ -5,6 +5,7 @@ from __future__ import annotations
 from runtime.core.accelerator import Bus, Clock
 from runtime.core.record import record
 from runtime.kvm import abi
+from runtime.kvm.features import WITHOUT_CONTROLLERS, check_features, describe_processor
 from runtime.kvm.interrupts import Controllers
 from runtime.kvm.machine import Machine
 from runtime.kvm.processor import Processor
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from runtime.core.accelerator import Ram
 
 _PAGE = 4096
+_APIC_ENABLE = 1 << 11
 _REQUIRED = ("USER_MEMORY", "MP_STATE", "VCPU_EVENTS", "DEBUGREGS", "XSAVE", "XCRS", "IMMEDIATE_EXIT", "READONLY_MEM")
-_APIC_ID_LEAVES = (0xB, 0x1F)
 
 
 @record
@@ -28,10 +29,12 @@ class KvmOptions:
 
     controllers   8259s, I/O APIC and local APICs are the kernel's; else the machine's own, with its INTR wire
     timer         and so is the 8254
+    without       features that CPUID is not to tell of (features.py)
     """
 
     controllers: bool = True
     timer: bool = True
+    without: tuple[str, ...] = ()
 
 
 class KvmAccelerator:
@@ -41,6 +44,7 @@ class KvmAccelerator:
 
     def __init__(self, options: KvmOptions | None = None) -> None:
         self.options = options or KvmOptions()
+        check_features(self.options.without)
         self.system = System()
         self.system.require(*_REQUIRED)
         install_kick()
@@ -65,9 +69,12 @@ class KvmVm:
         self.ports = ports
         self.machine = Machine(system)
         self.controllers = Controllers(self.machine, options.timer) if options.controllers else None
+        self._power_on = b"" if self.controllers is None else self.controllers.save()
+        self._without = options.without if options.controllers else (*options.without, *WITHOUT_CONTROLLERS)
         self.processor_states = system.msr_indices()
         self.vcpus: list[KvmVcpu] = []
         self.acknowledge: Callable[[], int] | None = None
+        self.most_breakpoints: int | None = 4
         self._mapped: dict[int, tuple[Ram, int]] = {}
         self._logging = False
         self._remap()
@@ -80,20 +87,16 @@ class KvmVm:
 
     def make_vcpu(self, index: int) -> KvmVcpu:
         processor = Processor(self.machine, index)
-        processor.set_cpuid(self._cpuid(index))
+        leaves = self.system.supported_cpuid()
+        describe_processor(leaves, index, self._without)
+        processor.set_cpuid(leaves)
+        if self.controllers is None:  # CPUID tells of a local APIC as long as its base register has it enabled
+            special = processor.sregs()
+            special.apic_base &= ~_APIC_ENABLE
+            processor.set_sregs(special)
         vcpu = KvmVcpu(self, processor, index)
         self.vcpus.append(vcpu)
         return vcpu
-
-    def _cpuid(self, index: int) -> list[abi.kvm_cpuid_entry2]:
-        """What KVM supports, with the processor's own number where leaves hold it."""
-        leaves = self.system.supported_cpuid()
-        for leaf in leaves:
-            if leaf.function == 1:
-                leaf.ebx = leaf.ebx & 0x00FFFFFF | index << 24
-            elif leaf.function in _APIC_ID_LEAVES:
-                leaf.edx = index
-        return leaves
 
     def set_line(self, line: int, level: int) -> None:
         if self.controllers is not None:
@@ -107,6 +110,19 @@ class KvmVm:
 
     def memory_changed(self, address: int, size: int) -> None:
         """Nothing is translated here: the processor sees what is stored."""
+
+    def reset(self) -> None:
+        if self.controllers is not None:
+            self.controllers.load(self._power_on)
+
+    def save(self) -> bytes:
+        return b"" if self.controllers is None else self.controllers.save()
+
+    def load(self, state: bytes) -> None:
+        if bool(state) != (self.controllers is not None):
+            raise ValueError("it is of a machine with interrupt controllers elsewhere: -M kernel-irqchip")
+        if self.controllers is not None:
+            self.controllers.load(state)
 
     def close(self) -> None:
         for vcpu in self.vcpus:

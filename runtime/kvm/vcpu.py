@@ -22,6 +22,7 @@ from runtime.core.accelerator import (
 from runtime.kvm import abi, state
 from runtime.kvm.interrupts import CoalescedWrites
 from runtime.kvm.processor import Processor
+from runtime.kvm.registers import Registers
 from runtime.kvm.system import KvmError
 
 TYPE_CHECKING = False
@@ -43,11 +44,10 @@ if TYPE_CHECKING:
 
 #: ends KVM_RUN in another thread; nothing else here uses it
 KICK = signal.SIGRTMIN + 5
-_SEGMENTS = ("cs", "ds", "es", "fs", "gs", "ss", "tr", "ldt")
-_CONTROL = ("cr0", "cr2", "cr3", "cr4", "cr8", "efer", "apic_base")
-_GENERAL = tuple(field[0] for field in abi.kvm_regs._fields_)
 _SHUTDOWN_EVENT, _RESET_EVENT = 1, 2
 _IO_IN = 0
+#: seconds
+_LONGEST_STEP = 0.2
 
 
 def install_kick() -> None:
@@ -62,7 +62,7 @@ def _nothing(number: int, frame: object) -> None:
     """The system call has been left: that is all there is to it."""
 
 
-class KvmVcpu:
+class KvmVcpu(Registers):
     """runtime.core.accelerator.Vcpu."""
 
     def __init__(self, vm: Controllers, processor: Processor, index: int) -> None:
@@ -77,6 +77,7 @@ class KvmVcpu:
         self._nmi = False
         self._breakpoints: list[int] = []
         self._stepping = False
+        self._unfinished = False
         self._lock = threading.Lock()
         self._coalesced: CoalescedWrites | None = None
         offset = processor.machine.system.capability("COALESCED_MMIO")
@@ -124,12 +125,21 @@ class KvmVcpu:
         return self._run()
 
     def step(self) -> VcpuExit:
-        """Execute one instruction."""
+        """Execute one instruction; if it is HLT and controllers are the kernel's, wait a moment for an interrupt."""
         self._stepping = True
         self._set_debug()
+        # There KVM_RUN does not come back from a HLT: whoever steps is not to wait for ever.
+        alarm = threading.Timer(_LONGEST_STEP, self.kick) if self.vm.has_controllers else None
+        if alarm is not None:
+            alarm.start()
         try:
             return self._run()
         finally:
+            if alarm is not None:
+                alarm.cancel()
+                alarm.join()
+                with self._lock:
+                    self._kicked = False
             self._stepping = False
             self._set_debug()
 
@@ -145,19 +155,35 @@ class KvmVcpu:
                 if self._kicked:  # between the look and the store
                     return Running()
                 self._deliver()
-                reason = processor.enter()
-                if self._coalesced is not None:
-                    self._tell_coalesced(self._coalesced)
+                reason = self._enter()
                 found = self._answer(reason)
                 if found is not None:
                     return found
         except KvmError as error:
             return Failed(str(error))
         finally:
+            self._finish_access()
             with self._lock:
                 self._thread = 0
                 self._kicked = False
                 processor.run.immediate_exit = 0
+
+    def _enter(self) -> int:
+        """Into the guest and out of it; the exit's reason."""
+        reason = self.processor.enter()
+        self._unfinished = reason in (abi.EXIT_IO, abi.EXIT_MMIO)
+        if self._coalesced is not None:
+            self._tell_coalesced(self._coalesced)
+        return reason
+
+    def _finish_access(self) -> None:
+        """An access that was answered becomes part of the registers when KVM_RUN is entered the next time only."""
+        while self._unfinished:
+            self.processor.run.immediate_exit = 1
+            try:
+                self._answer(self._enter())
+            except KvmError:  # whoever runs it next is told
+                self._unfinished = False
 
     def _deliver(self) -> None:
         """What waits at the processor's inputs."""
@@ -194,6 +220,10 @@ class KvmVcpu:
         elif reason not in (abi.EXIT_INTR, abi.EXIT_IRQ_WINDOW_OPEN):
             return Failed(self.report(reason))
         return None
+
+    def statistics(self) -> Mapping[str, int]:
+        """How often the guest was left, and why."""
+        return {f"{name.lower()} exits": count for name, count in sorted(self.exits.items())}
 
     def _port(self, io: abi._io) -> None:
         """IN and OUT, and their string forms, which are several of them at one port."""
@@ -243,44 +273,6 @@ class KvmVcpu:
         return "\n".join(lines)
 
     # ------------------------------------------------------------ state
-
-    def registers(self) -> Mapping[str, int]:
-        general, special = self.processor.regs(), self.processor.sregs()
-        found = {name: int(getattr(general, name)) for name in _GENERAL}
-        for name in _SEGMENTS:
-            found[name] = getattr(special, name).selector
-            found[f"{name}.base"] = getattr(special, name).base
-        return found | {name: int(getattr(special, name)) for name in _CONTROL}
-
-    def set_register(self, name: str, value: int) -> None:
-        general, special = self.processor.regs(), self.processor.sregs()
-        segment, dot, base = name.partition(".")
-        if name in _GENERAL:
-            setattr(general, name, value)
-            self.processor.set_regs(general)
-        elif name in _CONTROL:
-            setattr(special, name, value)
-            self.processor.set_sregs(special)
-        elif segment in _SEGMENTS and (not dot or base == "base"):
-            setattr(getattr(special, segment), "base" if dot else "selector", value)
-            self.processor.set_sregs(special)
-        else:
-            raise KeyError(name)
-
-    @property
-    def pc(self) -> int:
-        """The linear address of the next instruction."""
-        special = self.processor.sregs()
-        return int(self.processor.regs().rip) + (0 if special.cs.l else int(special.cs.base))
-
-    @pc.setter
-    def pc(self, value: int) -> None:
-        special = self.processor.sregs()
-        self.set_register("rip", value - (0 if special.cs.l else int(special.cs.base)))
-
-    def translate(self, address: int, access: int = 0) -> int | None:
-        """The physical address behind a linear one, whatever the access."""
-        return self.processor.translate(address)
 
     def reset(self) -> None:
         self.load(self._power_on)

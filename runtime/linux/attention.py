@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import resource
-from contextlib import suppress
 
+from runtime.core.light import suppress
 from runtime.linux import signals
 from runtime.linux.host import KICK
 from runtime.linux.siginfo import SI_TKILL, from_host
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from runtime.linux.process import Process, Thread
 
 _NOCLDSTOP, _NOCLDWAIT = 1, 2  # the host's SA_NOCLDSTOP, SA_NOCLDWAIT
+_DEFAULT, _IGNORE = 0, 1  # the host's SIG_DFL and SIG_IGN
 _NEVER = ("SIGKILL", "SIGSTOP")
 #: what Python ignores for itself, whatever it was started with
 _OF_PYTHON = ("SIGPIPE", "SIGXFSZ")
@@ -29,12 +30,14 @@ _OF_PYTHON = ("SIGPIPE", "SIGXFSZ")
 def begin(process: Process, thread: Thread) -> None:
     """Take over what the process was started with: signals ignored and blocked."""
     table = process.signals
-    ignored = _status(b"SigIgn:")
+    ignored, caught = _status(b"SigIgn:", b"SigCgt:")
     for number, name in table.names.items():
         host = table.host(number)
-        if host and ignored >> host - 1 & 1 and name not in _OF_PYTHON:
+        bit = 1 << host - 1 if host else 0
+        if ignored & bit and name not in _OF_PYTHON:
             table.actions[number] = Action(SIG_IGN)
-        mirror(process, number)
+        if (ignored | caught) & bit or _handler(process, number) != _DEFAULT:  # else the host does what it is to do
+            mirror(process, number)
     thread.blocked = thread.host_blocked = table.guest_mask(process.host.mask()) & ~table.unblockable
 
 
@@ -55,12 +58,14 @@ def die(process: Process, number: int) -> None:
         os.kill(os.getpid(), host)
 
 
-def _status(field: bytes) -> int:
+def _status(*fields: bytes) -> tuple[int, ...]:
+    """Sets of signals that /proc tells of this process; all of them where it does not."""
     try:
-        with open("/proc/self/status", "rb") as file:
-            return next((int(line.split()[1], 16) for line in file if line.startswith(field)), 0)
-    except OSError:
-        return 0
+        with open("/proc/self/status", "rb", 0) as file:
+            lines = dict(line.split(None, 1) for line in file.read().splitlines() if line.startswith(b"Sig"))
+        return tuple(int(lines[field], 16) for field in fields)
+    except (OSError, KeyError):
+        return (0, -1)
 
 
 def mirror(process: Process, number: int) -> None:
@@ -72,18 +77,23 @@ def mirror(process: Process, number: int) -> None:
     flags = (_NOCLDSTOP if action.flags & constants["SA_NOCLDSTOP"] else 0) | (
         _NOCLDWAIT if action.flags & constants["SA_NOCLDWAIT"] else 0
     )
-    handler: int | None = None
-    if host == KICK and (process.group is not None or process.debugger is not None):
-        pass
-    elif action.handler == SIG_IGN:
-        handler = 1
-    elif action.handler == SIG_DFL and not (
+    process.host.set_action(host, _handler(process, number), flags)
+
+
+def _handler(process: Process, number: int) -> int | None:
+    """What Host.set_action is to be told."""
+    table, action = process.signals, process.signals.actions[number]
+    if table.host(number) == KICK and (process.group is not None or process.debugger is not None):
+        return None
+    if action.handler == SIG_IGN:
+        return _IGNORE
+    if action.handler == SIG_DFL and not (
         # These are worth a word before the end.
         table.dumps_core(number)
         or ((process.strace is not None or process.debugger is not None) and not table.ignored(number))
     ):
-        handler = 0
-    process.host.set_action(host, handler, flags)
+        return _DEFAULT
+    return None
 
 
 def attend(thread: Thread) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 from _thread import RLock
 
 from runtime.linux.errors import fail
@@ -30,6 +31,32 @@ class Descriptor:
         self.path = path  # what /proc/self/fd says, where the host's own answer would be wrong
 
 
+class Positions:
+    """Numbers of 31 bits for positions in directories that have more."""
+
+    _FIRST = 1 << 30
+
+    def __init__(self) -> None:
+        self._numbers: dict[int, int] = {}
+        self._hosts: list[int] = []
+
+    def shown(self, host: int) -> int:
+        """What a guest is told for a host's position."""
+        if host < self._FIRST:
+            return host
+        number = self._numbers.get(host)
+        if number is None:
+            number = self._numbers[host] = self._FIRST + len(self._hosts)
+            self._hosts.append(host)
+        return number
+
+    def host(self, descriptor: int, offset: int) -> int:
+        """The host's position for what a guest gives lseek: another one only in a directory."""
+        if self._FIRST <= offset < self._FIRST + len(self._hosts) and stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            return self._hosts[offset - self._FIRST]
+        return offset
+
+
 class DescriptorTable:
     """The open descriptors of a process."""
 
@@ -37,6 +64,7 @@ class DescriptorTable:
         self.limit = 0
         self.lock = RLock()  # held while numbers are given out or taken back: threads share them
         self.set_limit(limit)
+        self.positions = Positions()
         self._open: dict[int, Descriptor] = {}
 
     def set_limit(self, limit: int) -> None:

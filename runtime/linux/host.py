@@ -12,14 +12,13 @@ import ctypes
 import errno
 import mmap
 import os
-import signal
 import struct
 from _thread import _local, get_native_id
-from contextlib import nullcontext
 
 from runtime.core.buffer import HOST_PAGE, HostBuffer
 from runtime.core.env import ENV
 from runtime.core.host_faults import host_faults
+from runtime.core.light import host_signals, nullcontext
 from runtime.linux import host_x86_64 as machine
 from runtime.linux.errors import fail
 
@@ -37,7 +36,7 @@ _ALL = (1 << 64) - 1
 _SA_SIGINFO, _SA_RESTORER = 4, 0x04000000
 _SIG_SETMASK = 2
 #: never blocked and never ignored here, for the emulator's own accesses may cause them
-_OF_ACCESSES = frozenset((int(signal.SIGSEGV), int(signal.SIGBUS)))
+_OF_ACCESSES = frozenset((int(host_signals.SIGSEGV), int(host_signals.SIGBUS)))
 _BLOCKABLE = _ALL & ~sum(1 << number - 1 for number in _OF_ACCESSES)
 _BUS_ADRERR = 2
 _MOST_LOST = 64
@@ -323,7 +322,7 @@ class Host:
         self._mapped[1] = memory.size
         self._handlers[0], self._handlers[2] = handlers[0], ENV["budget_base"]
         self._handlers[1] = max(handlers[1] - handlers[0], 0)
-        host_faults().set_next(signal.SIGBUS, self._handler)
+        host_faults().set_next(host_signals.SIGBUS, self._handler)
 
     def take_lost(self) -> int:
         """Put the pages that accesses found gone back to where they were, unreachable now; the first such access."""
@@ -345,7 +344,7 @@ class Host:
         return first
 
     def _bus_error(self, address: int) -> bytes:
-        words = (int(signal.SIGBUS), 0, _BUS_ADRERR, 0)
+        words = (int(host_signals.SIGBUS), 0, _BUS_ADRERR, 0)
         data = b"".join(word.to_bytes(4, "little") for word in words) + address.to_bytes(8, "little")
         return data.ljust(SIGINFO_BYTES, b"\0")
 

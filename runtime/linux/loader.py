@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 
 from runtime.core.env import PAGE_EXEC, PAGE_READ, PAGE_WRITE
 from runtime.core.memory import PAGE_SIZE, GuestMemory, page_down, page_up
 from runtime.linux.elf import PF_R, PF_W, PF_X, ElfError, Image, Segment, open_executable, read_image
 from runtime.linux.mm import LOWEST, STACK_GAP, file_name
 from runtime.linux.process import Process, Thread
+from runtime.linux.signals import PLAIN_TRAMPOLINE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 DEFAULT_STACK = 8 << 20
 #: a limit above this (ulimit -s unlimited) gives the default
@@ -105,6 +109,8 @@ def start(
     process.trampoline = top
     memory.map(top, PAGE_SIZE, PAGE_READ | PAGE_EXEC, "[vdso]")
     memory.write(top, abi.signal_frame.trampoline, need=0)
+    if abi.signal_frame.plain is not None:
+        memory.write(top + PLAIN_TRAMPOLINE, abi.signal_frame.plain.trampoline, need=0)
     for address, contents in abi.fixed_pages.items():
         memory.map(address, PAGE_SIZE, PAGE_READ | PAGE_EXEC, "[vectors]")
         memory.write(address, contents, need=0)

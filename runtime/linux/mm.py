@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from contextlib import nullcontext
 
 from runtime.core.env import PAGE_BITS, PAGE_CODE, PAGE_EXEC, PAGE_READ, PAGE_READABLE, PAGE_WRITABLE, PAGE_WRITE
+from runtime.core.light import nullcontext
 from runtime.core.memory import PAGE_MASK, PAGE_SIZE, Backing, GuestMemory, Region, page_down, page_up
 from runtime.linux.errors import fail
 
@@ -37,7 +37,7 @@ def _losing(kept: int) -> bytes:
     return bytes(table)
 
 
-_LOSING = tuple(_losing(kept) for kept in range(8))
+_tables: dict[int, bytes] = {}
 
 
 class AddressSpace:
@@ -119,7 +119,9 @@ class AddressSpace:
     def _taking(self, address: int, size: int, kept: int = 0) -> AbstractContextManager[object]:
         """For a change of these pages: with the world stopped, unless all that their permissions allow is `kept`."""
         first, last = address >> PAGE_BITS, (address + size) >> PAGE_BITS
-        table, losing = self.memory.table, _LOSING[kept]
+        table, losing = self.memory.table, _tables.get(kept)
+        if losing is None:
+            losing = _tables[kept] = _losing(kept)
         for piece in range(first, last, _PIECE):
             if 1 in table[piece : min(piece + _PIECE, last)].translate(losing):
                 return self.stopped()

@@ -5,15 +5,13 @@ from __future__ import annotations
 import errno
 import os
 from _thread import RLock
-from collections import deque
-from collections.abc import Callable, Sequence
-from importlib import import_module
 
 from runtime.core.cpu import Vcpu
 from runtime.core.env import Exit
+from runtime.core.light import import_module
 from runtime.core.memory import GuestFault, GuestMemory, page_up
 from runtime.linux import signals, vfork
-from runtime.linux.abi.model import Abi, Fault, FaultByCode, Register, SystemCall
+from runtime.linux.abi.model import Abi, Fault, FaultByCode, Register, SignalFrame, SystemCall
 from runtime.linux.attention import attend, mirror
 from runtime.linux.descriptors import DescriptorTable
 from runtime.linux.host import KICK, RESTARTS, Host, Slot
@@ -26,6 +24,8 @@ from runtime.tcg.loop import TcgVcpu
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from runtime.linux.crew import Crew
     from runtime.linux.debugger import Debugger
     from runtime.linux.strace import Strace
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from runtime.linux.syscalls.children import Replace
     from runtime.linux.sysroot import Sysroot
     from runtime.linux.threads import Group
+
+    #: runs a thread's vCPU until an exception, a wait or a stop: runtime.tcg.loop.cpu_exec of it
+    Execute = Callable[[], Exit]
 
 for _name in ("children", "controls", "files", "futexes", "memory", "paths", "polling", "signals", "time"):
     import_module(f"runtime.linux.syscalls.{_name}")
@@ -42,13 +45,14 @@ _O_LARGEFILE = 0o100000
 
 #: results from -1 down to this are errors (MAX_ERRNO)
 _MOST_ERRORS = 4095
+#: system calls that a crash report shows
+_RECENT = 8
 #: bytes that one access to memory has at most
 _MOST_ACCESS = 64
 
 Trap = SystemCall | Fault | FaultByCode
-
-#: runs a thread's vCPU until an exception, a wait or a stop: runtime.tcg.loop.cpu_exec of it
-Execute = Callable[[], Exit]
+#: see SignalFrame.registers
+Place = tuple[Register, int, int, int, int]
 
 
 class Thread:
@@ -77,13 +81,7 @@ class Thread:
         files = {name: vcpu.file(name) for name, _ in (process.abi.number, *process.abi.arguments)}
         self._arguments = [(files[name], index) for name, index in process.abi.arguments]
         self._number = (files[process.abi.number[0]], process.abi.number[1])
-        modes = {mode.name for mode in vcpu.layout.modes}
-        #: what a signal frame saves, as far as this instruction set has it
-        self.saved = [
-            place
-            for place in process.abi.signal_frame.registers
-            if place[0][0] == "pc" or place[0][0] in vcpu.layout.by_name or place[0][0] in modes
-        ]
+        self._saved: dict[int, Sequence[Place]] = {}
 
     def get(self, register: Register) -> int:
         """A register the ABI's tables name."""
@@ -100,6 +98,15 @@ class Thread:
             self.vcpu.pc = value
         else:
             self.vcpu.set_mode(name, value << index | self.vcpu.get_mode(name) & (1 << index) - 1)
+
+    def saved(self, frame: SignalFrame) -> Sequence[Place]:
+        """What a signal frame saves, as far as this instruction set has it."""
+        found = self._saved.get(id(frame))
+        if found is None:
+            layout = self.vcpu.layout
+            names = {"pc", *layout.by_name, *(mode.name for mode in layout.modes)}
+            found = self._saved[id(frame)] = [place for place in frame.registers if place[0][0] in names]
+        return found
 
     def enter(self, address: int) -> None:
         """Go on at the address of a function: where it begins, or a signal handler."""
@@ -214,7 +221,7 @@ class Process:
         self.strace: Strace | None = None
         self.debugger: Debugger | None = None
         self.system_calls = 0
-        self.recent: deque[tuple[Bound, list[int], int]] = deque(maxlen=8)  # the last calls, for a crash report
+        self.recent: list[tuple[Bound, list[int], int]] = []  # the last calls, for a crash report
         self.ioctl_names = {number: name for name, number in abi.constants.items() if name[:2] in ("TC", "TI", "FI")}
         host_flags = {name: value for name, value in vars(os).items() if name.startswith("O_")}
         host_flags["O_LARGEFILE"] = _O_LARGEFILE
@@ -324,6 +331,8 @@ class Process:
             else:
                 result = self.strace.traced(thread, bound, arguments)
             self.recent.append((bound, arguments, result))
+            if len(self.recent) > _RECENT:
+                del self.recent[0]
             if result in RESTARTS:
                 thread.cut_short = thread.call_pc, thread.get(self.abi.result), -result
                 return

@@ -8,15 +8,17 @@ arch/*/kernel/signal.c does and the guest enters its handler.  Layouts are data 
 from __future__ import annotations
 
 import errno
-import signal
-from collections.abc import Mapping
 
+from runtime.core.light import host_signals
 from runtime.core.memory import GuestFault
 from runtime.linux.errors import fail
 from runtime.linux.host import ERESTARTNOINTR, ERESTARTSYS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from runtime.linux.abi.model import SignalFrame
     from runtime.linux.process import Process, Thread
 
 #: what each signal's default action is, by name (signal(7)); those not named end the process
@@ -71,6 +73,8 @@ CODES: dict[str, int] = {
 }
 
 SIG_DFL, SIG_IGN = 0, 1
+#: where the trampoline of handlers without SA_SIGINFO stands, from the other one
+PLAIN_TRAMPOLINE = 64
 LAST_SIGNAL = 64
 SIGINFO_BYTES = 128
 SS_ONSTACK, SS_DISABLE = 1, 2
@@ -131,7 +135,7 @@ class SignalTable:
         self.actions = [Action() for _ in range(LAST_SIGNAL + 1)]
         self.unblockable = bit(constants["SIGKILL"]) | bit(constants["SIGSTOP"])
         self._to_host = [0] * 32 + list(range(32, LAST_SIGNAL + 1))
-        for name, number in vars(signal).items():
+        for name, number in vars(host_signals).items():
             if name[:3] == "SIG" and name[3:4] != "_" and name in constants:
                 self._to_host[constants[name]] = number
         self._alike = self._to_host[1:] == list(range(1, LAST_SIGNAL + 1))
@@ -257,28 +261,36 @@ def _enter(thread: Thread, info: SignalInfo, action: Action) -> None:
     """Push a frame and point the thread at its handler."""
     process = thread.process
     abi, frame, constants = process.abi, process.abi.signal_frame, process.signals.constants
+    trampoline = process.trampoline
+    if frame.plain is not None and not action.flags & constants["SA_SIGINFO"]:
+        frame, trampoline = frame.plain, trampoline + PLAIN_TRAMPOLINE
     context_bytes = -(-frame.context_bytes // frame.align) * frame.align
     thread.vcpu.back_to_branch()
     stack = thread.get(abi.stack)
     switched = action.flags & constants["SA_ONSTACK"] and thread.alternate_size and not thread.on_alternate_stack(stack)
     stack = thread.alternate_stack + thread.alternate_size if switched else stack - frame.red_zone
-    restorer = action.restorer if action.flags & constants.get("SA_RESTORER", 0) else process.trampoline
+    restorer = action.restorer if action.flags & constants.get("SA_RESTORER", 0) else trampoline
     if frame.info_offset is None:
-        base = (stack - context_bytes - SIGINFO_BYTES - frame.head_bytes) & -frame.align
-        info_at = base + frame.head_bytes
-        context = info_at + SIGINFO_BYTES
+        before = frame.head_bytes + _info_bytes(frame)
+        base = (stack - context_bytes - before + frame.skew & -frame.align) - frame.skew
+        info_at, context = base + frame.head_bytes, base + before
     else:
         context = (stack - context_bytes) & -frame.align
         base, info_at = context - frame.head_bytes, context + frame.info_offset
-    data = bytearray(pack_context(thread, context).ljust(context_bytes, b"\0"))
+    data = bytearray(pack_context(thread, frame, context).ljust(context_bytes, b"\0"))
     if frame.info_offset is None:
-        data[:0] = pack_info(process, info)
+        data[:0] = pack_info(process, info)[: _info_bytes(frame)]
     else:
         data[frame.info_offset : frame.info_offset + SIGINFO_BYTES] = pack_info(process, info)
+    head = bytearray(frame.head_bytes)
+    if frame.return_on_stack:
+        head[: abi.long_bytes] = restorer.to_bytes(abi.long_bytes, abi.byte_order)
+    for offset, value in zip(frame.stack_arguments, (info.number, info_at, context), strict=False):
+        head[offset : offset + abi.long_bytes] = value.to_bytes(abi.long_bytes, abi.byte_order)
     try:
         process.memory.write(min(info_at, context), data)
         if frame.return_on_stack:
-            process.memory.write(base, restorer.to_bytes(abi.long_bytes, abi.byte_order))
+            process.memory.write(base, head)
     except GuestFault:
         # Nowhere to put the frame: Linux ends the process with SIGSEGV (force_sigsegv).
         number = constants["SIGSEGV"]
@@ -288,7 +300,9 @@ def _enter(thread: Thread, info: SignalInfo, action: Action) -> None:
         process.set_action(info.number, Action(SIG_DFL, action.flags, action.mask, action.restorer))
     handled = action.mask | (0 if action.flags & constants["SA_NODEFER"] else bit(info.number))
     thread.blocked = (thread.blocked | handled) & ~process.signals.unblockable
-    for register, value in zip(frame.arguments, (info.number, info_at, context), strict=True):
+    with_info = frame.stack_offset is not None
+    values = (info.number, info_at if with_info else 0, context if with_info else 0)
+    for register, value in zip(frame.arguments, values, strict=True):
         thread.set(register, value)
     if frame.return_address is not None:
         thread.set(frame.return_address, restorer)
@@ -298,25 +312,38 @@ def _enter(thread: Thread, info: SignalInfo, action: Action) -> None:
     thread.enter(action.handler)
 
 
-def leave(thread: Thread) -> None:
-    """rt_sigreturn: take registers and mask back from the frame at the stack pointer."""
+def _info_bytes(frame: SignalFrame) -> int:
+    """Bytes of siginfo before the context."""
+    return SIGINFO_BYTES if frame.info_offset is None and frame.stack_offset is not None else 0
+
+
+def leave(thread: Thread, plain: bool = False) -> None:
+    """rt_sigreturn, or sigreturn: take registers and mask back from the frame at the stack pointer."""
     process = thread.process
     frame, order = process.abi.signal_frame, process.abi.byte_order
-    base = thread.get(process.abi.stack)
+    if plain and frame.plain is not None:
+        frame = frame.plain
+    base = thread.get(process.abi.stack) - frame.popped
     try:
-        at = base if frame.info_offset is not None else base + frame.head_bytes + SIGINFO_BYTES
-        context = process.memory.read(at, frame.context_bytes)
+        context = process.memory.read(base + frame.head_bytes + _info_bytes(frame), frame.context_bytes)
     except GuestFault:
         number = process.signals.constants["SIGSEGV"]
         raise GuestKilled(SignalInfo(number, CODES["SI_KERNEL"], base), True) from None
-    for register, offset, size, low, bits in thread.saved:
+    for register, offset, size, low, bits in thread.saved(frame):
         value = int.from_bytes(context[offset : offset + size], order)
         thread.set(register, value >> low & ((1 << bits) - 1))
-    stack = process.abi.struct("stack")
-    fields = stack.unpack(context[frame.stack_offset : frame.stack_offset + stack.size])
-    thread.alternate_stack, thread.alternate_size = fields["sp"], 0 if fields["flags"] & SS_DISABLE else fields["size"]
-    mask = process.abi.struct("sigset")
-    thread.blocked = read_mask(process, context[frame.mask_offset : frame.mask_offset + mask.size])
+    if frame.stack_offset is not None:
+        stack = process.abi.struct("stack")
+        fields = stack.unpack(context[frame.stack_offset : frame.stack_offset + stack.size])
+        disabled = fields["flags"] & SS_DISABLE
+        thread.alternate_stack, thread.alternate_size = fields["sp"], 0 if disabled else fields["size"]
+    if frame.mask_high_offset is None:
+        mask = process.abi.struct("sigset")
+        thread.blocked = read_mask(process, context[frame.mask_offset : frame.mask_offset + mask.size])
+    else:
+        halves = (context[at : at + 4] for at in (frame.mask_offset, frame.mask_high_offset))
+        low_half, high_half = (int.from_bytes(half, order) for half in halves)
+        thread.blocked = low_half | high_half << 32
     thread.blocked &= ~process.signals.unblockable
 
 
@@ -330,23 +357,29 @@ def pack_info(process: Process, info: SignalInfo) -> bytes:
     return data.ljust(SIGINFO_BYTES, b"\0")
 
 
-def pack_context(thread: Thread, address: int = 0) -> bytes:
-    """The thread's state as a struct ucontext that is to stand at `address`."""
+def pack_context(thread: Thread, frame: SignalFrame, address: int = 0) -> bytes:
+    """The thread's state as the frame's context that is to stand at `address`."""
     process = thread.process
-    frame, order = process.abi.signal_frame, process.abi.byte_order
+    order = process.abi.byte_order
     data = bytearray(frame.context_bytes)
-    stack = process.abi.struct("stack")
-    fields = {"sp": thread.alternate_stack, "size": thread.alternate_size}
-    fields["flags"] = 0 if thread.alternate_size else SS_DISABLE
-    data[frame.stack_offset : frame.stack_offset + stack.size] = stack.pack(fields)
-    mask = write_mask(process, thread.blocked if thread.saved_mask is None else thread.saved_mask)
-    data[frame.mask_offset : frame.mask_offset + len(mask)] = mask
-    for register, offset, size, low, bits in thread.saved:
+    if frame.stack_offset is not None:
+        stack = process.abi.struct("stack")
+        fields = {"sp": thread.alternate_stack, "size": thread.alternate_size}
+        fields["flags"] = 0 if thread.alternate_size else SS_DISABLE
+        data[frame.stack_offset : frame.stack_offset + stack.size] = stack.pack(fields)
+    blocked = thread.blocked if thread.saved_mask is None else thread.saved_mask
+    if frame.mask_high_offset is None:
+        mask = write_mask(process, blocked)
+        data[frame.mask_offset : frame.mask_offset + len(mask)] = mask
+    else:
+        for at, half in ((frame.mask_offset, blocked & 0xFFFFFFFF), (frame.mask_high_offset, blocked >> 32)):
+            data[at : at + 4] = half.to_bytes(4, order)
+    for register, offset, size, low, bits in thread.saved(frame):
         value = int.from_bytes(data[offset : offset + size], order)
         value |= (thread.get(register) & (1 << bits) - 1) << low
         data[offset : offset + size] = value.to_bytes(size, order)
     for offset, value in (*frame.words.items(), *((at, address + to) for at, to in frame.pointers.items())):
-        data[offset : offset + 8] = value.to_bytes(8, order)
+        data[offset : offset + process.abi.long_bytes] = value.to_bytes(process.abi.long_bytes, order)
     return bytes(data)
 
 

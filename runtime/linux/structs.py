@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 #: type word -> (struct code, bytes); `long`, `ulong` and `ptr` depend on the ABI
 _FIXED = {

@@ -27,11 +27,15 @@ class Monitor:
         snapshots: Snapshots,
         info: Mapping[str, tuple[str, Callable[[], str]]] | None = None,
         screendump: Callable[[str], None] | None = None,
+        press: Callable[[list[str]], None] | None = None,
+        on_log: Callable[[], None] = lambda: None,
     ) -> None:
         self.machine = machine
         self.examiner = examiner
         self.snapshots = snapshots
         self._screendump = screendump
+        self._press = press
+        self._on_log = on_log
         self._commands: dict[str, tuple[str, str, Callable[[str], str]]] = {
             "help": ("[COMMAND]", "this", self._help),
             "info": ("WORD", "show something; `info` lists the words", self._info),
@@ -52,6 +56,7 @@ class Monitor:
             "loadvm": ("NAME", "go back to a saved one", self._load),
             "delvm": ("NAME", "delete one", self._delete),
             "screendump": ("FILE", "write the screen as PNG", self._screen),
+            "sendkey": ("KEYS", "press keys together: ctrl-alt-f1, shift-a, ret", self._send_keys),
             "log": ("ITEMS|none", "what -d logs", self._log),
         }
         self._aliases = {"?": "help", "c": "cont", "s": "stop", "q": "quit", "p": "print"}
@@ -168,6 +173,13 @@ class Monitor:
         self._screendump(rest)
         return ""
 
+    def _send_keys(self, rest: str) -> str:
+        words = rest.split()  # a second word says how long, in QEMU; here they are let go at once
+        if self._press is None or not words:
+            raise MachineError("it needs keys: sendkey ctrl-alt-f1" if self._press else "the machine has no keyboard")
+        self._press(words[0].split("-"))
+        return ""
+
     def _log(self, rest: str) -> str:
         from runtime.core.log import ITEMS, Log
 
@@ -182,6 +194,7 @@ class Monitor:
         wanted = "io" in names or "guest_errors" in names
         for placed in self.machine.devices.values():
             placed.device.log = self.machine.write_log if wanted else None
+        self._on_log()
         return ""
 
     # ------------------------------------------------------------ info

@@ -22,21 +22,35 @@ from runtime.hw.ide import IdeChannel
 from runtime.hw.irq import Line
 from runtime.hw.mc146818 import Mc146818
 from runtime.hw.ns16550 import Ns16550
+from runtime.hw.pci.function import PciFunction
+from runtime.hw.pci.host import BUS_SIZE, ConfigPorts, PciHost, Window
+from runtime.hw.pci.i440fx import DiskFunction, HostBridge, IsaBridge, slot_lines
+from runtime.hw.vga.dispi import Framebuffer
+from runtime.hw.vga.vga import Vga
+from runtime.hw.virtio.pci import VirtioPci
+from runtime.machine.images import Images, Part
 from runtime.machine.machine import Machine, MachineError
+from runtime.machine.pc_boot import RAM, RESERVED, ROOT, TABLES, BootWishes, add_kernel
+from runtime.machine.pc_entry_x86 import ENTRY
+from runtime.machine.pc_tables import PCI_INTERRUPTS, pc_tables
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from runtime.core.accelerator import Vcpu
     from runtime.hw.block.backend import BlockBackend
     from runtime.hw.characters import Characters
     from runtime.hw.device import Device
+    from runtime.hw.virtio.device import VirtioDevice
 
 #: where Debian's package has it
 BIOS = "/usr/share/seabios/bios.bin"
 _4G, _LOW_MOST = 1 << 32, 0xC0000000
+#: addresses of PCI's memory: from here, or the end of RAM, to the I/O APIC
+_PCI_LEAST, _PCI_END = 0x80000000, 0xFEC00000
 _BIOS_MOST = 0x40000
-_SHADOW = 0x20000
+_PART = 0x10000
 _TIMER, _KEYBOARD, _SERIAL, _CLOCK, _SCI, _MOUSE, _DISK, _SECOND_DISK = 0, 1, 4, 8, 9, 12, 14, 15
 # fw_cfg's items by number.
 _RAM_SIZE, _PROCESSORS, _BOOT_MENU, _MOST_PROCESSORS = 0x03, 0x05, 0x0E, 0x0F
@@ -50,6 +64,9 @@ class PcOptions:
     memory: int = 128 << 20
     count: int = 1
     bios: str = BIOS
+    kernel: str | None = None  # booted without any firmware
+    initrd: str | None = None
+    append: str = ""
     kernel_devices: bool = False  # interrupt controllers and timer are the accelerator's
     serial_console: bool = True  # SeaBIOS shows its text on the UART
     boot_menu: bool = False
@@ -68,6 +85,7 @@ class Pc:
         self.pics: tuple[I8259, I8259] | None = None
         self._memory()
         self._interrupts()
+        self._pci()
         self._devices(serial, debug)
         self._firmware_items()
 
@@ -75,30 +93,23 @@ class Pc:
 
     def _memory(self) -> None:
         machine, size = self.machine, self.options.memory
-        if size < 1 << 20:
-            raise MachineError("a PC has at least 1M of memory")
-        try:
-            firmware = Path(self.options.bios).read_bytes()
-        except OSError as error:
-            raise MachineError(
-                f"{self.options.bios}: {error.strerror}; Debian's package seabios has a BIOS, -bios names another"
-            ) from None
-        if len(firmware) % 4096 or not 0 < len(firmware) <= _BIOS_MOST:
-            raise MachineError(f"{self.options.bios}: {len(firmware)} bytes, not a BIOS of whole pages up to 256K")
+        if size < 2 << 20:
+            raise MachineError("a PC has at least 2M of memory")
         self.ram = machine.remember(Memory("pc.ram", size))
         self.low = min(size, _LOW_MOST)
         machine.space.add_ram(0, self.ram, size=self.low)
         if size > self.low:
             machine.space.add_ram(_4G, self.ram, offset=self.low, size=size - self.low, name="pc.ram.high")
-        self.bios = Memory("pc.bios", len(firmware), firmware)
-        machine.space.add_rom(_4G - len(firmware), self.bios)
-        # The BIOS below 1 MiB is its copy in RAM, as a chip set's shadow is once it may be written.
-        self._copy = firmware[-_SHADOW:]
-        machine.on_reset.append(self._shadow)
-
-    def _shadow(self) -> None:
-        start = (1 << 20) - len(self._copy)
-        self.ram.bytes[start : 1 << 20] = self._copy
+        bios = None
+        if self.options.kernel is None:
+            firmware = _read_bios(self.options.bios)
+            if len(firmware) % 4096:
+                raise MachineError(f"{self.options.bios}: {len(firmware)} bytes, not a BIOS of whole pages")
+            bios = Memory("pc.bios", len(firmware), firmware)
+            machine.space.add_rom(_4G - len(firmware), bios)
+        self.bridge = HostBridge("pci.0.host")
+        nothing = Memory("pci.hole", _PART, b"\xff" * _PART)
+        self.bridge.watch(machine.space, self.ram, bios, nothing, priority=1)
 
     # ------------------------------------------------------------ interrupts
 
@@ -122,6 +133,39 @@ class Pc:
                 self.machine.vm.set_line(number, level)
 
         return Line(f"irq{number}", change)
+
+    # ------------------------------------------------------------ PCI
+
+    def _pci(self) -> None:
+        machine = self.machine
+        start = max(self.low, _PCI_LEAST)
+        self.isa = IsaBridge("pci.0.isa", self.line)
+        lines = slot_lines(self.isa, Line)
+        self.pci = PciHost("pci.0", BUS_SIZE, lines, (Window(start, _PCI_END - start),), bridge=self.bridge)
+        self.pci.map_windows(machine.space)
+        machine.add(self.pci)
+        machine.add(self.bridge, bus="pci.0")
+        self._plug(self.isa, 1, 0)
+        self._plug(DiskFunction("pci.0.ide"), 1, 1)
+        reset = ResetControl("reset", machine.platform)
+        machine.add(reset, bus="isa")
+        self._port(ConfigPorts("pci.0.ports", self.pci, reset), 0xCF8)
+
+    def _plug(self, function: PciFunction, slot: int | None = None, number: int = 0) -> None:
+        self.pci.plug(function, slot, number)
+        self.machine.add(function, bus="pci.0")
+
+    def plug_pci(self, name: str, device: VirtioDevice | PciFunction) -> None:
+        """Put a function, or a virtio device as one, into the next PCI slot."""
+        function = device if isinstance(device, PciFunction) else VirtioPci(name, self.machine.memory, device)
+        self._plug(function)
+        for memory in function.memories():
+            self.machine.remember(memory)
+        if isinstance(function, Vga):
+            function.connect(self.machine.space, self.ports, priority=3)
+        if isinstance(function, Framebuffer) and self.options.kernel is None:
+            path = str(Path(self.options.bios).with_name(function.firmware))
+            self.fw_cfg.add_file("pci1234,1111.rom", _read_bios(path))
 
     # ------------------------------------------------------------ devices
 
@@ -150,7 +194,6 @@ class Pc:
         self._port(DebugExit("debugexit", machine.platform), 0x501)
         self.acpi = AcpiPm("acpi", self.line(_SCI), machine.platform)
         self._port(self.acpi, 0x600)
-        self._port(ResetControl("reset", machine.platform), 0xCF9)
         self.fw_cfg = FwCfgPorts("fw_cfg", machine.platform)
         self._port(self.fw_cfg, 0x510)
         self.channels: list[IdeChannel] = []
@@ -169,8 +212,56 @@ class Pc:
                     return
         raise MachineError("the pc machine has room for four IDE disks")
 
+    # ------------------------------------------------------------ what it begins with
+
     def boot(self) -> None:
-        """Nothing to prepare: the firmware does all."""
+        """Give the firmware what it asks for; or do its work, and load a kernel."""
+        options, window = self.options, self.pci.windows[0]
+        tables = pc_tables(options.count, options.kernel_devices, window)
+        if options.kernel is None:
+            if options.initrd is not None:
+                raise MachineError("-initrd needs -kernel")
+            for name, data in tables.files().items():
+                self.fw_cfg.add_file(name, data)
+            return
+        # The first megabyte's end is seen in RAM only once its shadow is open.
+        self.bridge.open_shadows()
+        images = Images(self.machine.memory)
+        root, data = tables.at(TABLES)
+        images.add(Part(ROOT, root, len(root), "the ACPI tables' root"))
+        images.add(Part(TABLES, data, len(data), "the ACPI tables"))
+        wishes = BootWishes(options.kernel, options.initrd, options.append, self.low, self._ranges(), ROOT)
+        add_kernel(images, wishes)
+        self.machine.on_reset += [self._prepare_pci, images.load]
+        self.machine.prepare = self._enter
+
+    def _ranges(self) -> list[tuple[int, int, int]]:
+        """The memory map without firmware: (start, size, kind)."""
+        ranges = [
+            (0, 0xA0000, RAM),
+            (0xE0000, 0x20000, RESERVED),
+            (1 << 20, self.low - (1 << 20), RAM),
+        ]
+        if self.options.memory > self.low:
+            ranges.append((_4G, self.options.memory - self.low, RAM))
+        return ranges
+
+    def _prepare_pci(self) -> None:
+        """What firmware does: the last RAM below 1 MiB made visible, interrupts wired, places given to all memory."""
+        self.bridge.open_shadows()
+        for wire, interrupt in enumerate(PCI_INTERRUPTS):
+            self.isa.write(0x60 + wire, 1, interrupt)
+        for interrupt in set(PCI_INTERRUPTS):
+            self.ports.write(
+                0x4D0 + (interrupt >> 3), 1, self.ports.read(0x4D0 + (interrupt >> 3), 1) | 1 << (interrupt & 7)
+            )
+        self.pci.place_all(lambda slot: PCI_INTERRUPTS[(slot - 1) % 4])
+
+    def _enter(self, vcpu: Vcpu) -> None:
+        """Begin at the code that goes to the kernel, not at the BIOS's first instruction."""
+        if vcpu.index == 0:
+            for name, value in (("cs", 0), ("cs.base", 0), ("rip", ENTRY)):
+                vcpu.set_register(name, value)
 
     def _cmos(self) -> dict[int, int]:
         """What a BIOS finds in the CMOS: the sizes of memory, in KiB and 64 KiB, no floppies, the century."""
@@ -197,3 +288,15 @@ class Pc:
         items.add_file("etc/e820", b"".join(struct.pack("<QQI", start, size, _E820_RAM) for start, size in ranges))
         if options.serial_console:
             items.add_file("etc/sercon-port", (0x3F8).to_bytes(2, "little"))
+
+
+def _read_bios(path: str) -> bytes:
+    try:
+        firmware = Path(path).read_bytes()
+    except OSError as error:
+        raise MachineError(
+            f"{path}: {error.strerror}; Debian's package seabios has a BIOS, -bios names another"
+        ) from None
+    if len(firmware) % 512 or not 0 < len(firmware) <= _BIOS_MOST:
+        raise MachineError(f"{path}: {len(firmware)} bytes, not a BIOS of up to 256K")
+    return firmware

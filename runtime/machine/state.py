@@ -11,6 +11,7 @@ import zlib
 from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
 
+from runtime.core.failure import EngineError
 from runtime.hw.device import DeviceError
 from runtime.machine.machine import Machine, MachineError
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO
 
 _MAGIC = "isomorph machine state"
-_FORMAT = 1
+_FORMAT = 2
 _PIECE = 1 << 20
 _LONGEST_HEADER = 64 << 20
 _ZEROS = bytes(_PIECE)
@@ -29,6 +30,8 @@ _ZEROS = bytes(_PIECE)
 class SavedMachine:
     """What `save` took down.
 
+    controllers   what is the accelerator's own besides the processors
+    processors    whose turn it is, and who waits
     memories   name -> {offset: up to a megabyte of contents}; what is not there is zero
     """
 
@@ -38,6 +41,8 @@ class SavedMachine:
     devices: dict[str, dict[str, object]]
     vcpus: tuple[bytes, ...]
     memories: dict[str, dict[int, bytes]] = field(default_factory=dict)
+    controllers: bytes = b""
+    processors: dict[str, object] = field(default_factory=dict)
 
     @property
     def bytes(self) -> int:
@@ -45,16 +50,17 @@ class SavedMachine:
         return sum(len(piece) for pieces in self.memories.values() for piece in pieces.values())
 
 
-def save(machine: Machine) -> SavedMachine:
-    """The state of a machine whose processors stand still."""
+def save(machine: Machine, like: SavedMachine | None = None) -> SavedMachine:
+    """The state of a machine whose processors stand still; it shares with `like` the memory that is the same."""
     devices = {name: placed.device.save() for name, placed in machine.devices.items()}
     memories = {}
     for name, memory in machine.memories.items():
-        pieces = {}
+        pieces: dict[int, bytes] = {}
+        known = {} if like is None else like.memories.get(name, {})
         for at in range(0, memory.size, _PIECE):
             piece = bytes(memory.bytes[at : at + _PIECE])
             if piece != _ZEROS[: len(piece)]:
-                pieces[at] = piece
+                pieces[at] = known[at] if known.get(at) == piece else piece
         memories[name] = pieces
     return SavedMachine(
         machine.name,
@@ -63,12 +69,14 @@ def save(machine: Machine) -> SavedMachine:
         devices,
         tuple(vcpu.save() for vcpu in machine.vcpus),
         memories,
+        b"" if machine.vm is None else machine.vm.save(),
+        {} if machine.processors is None else machine.processors.save(),
     )
 
 
 def load(machine: Machine, saved: SavedMachine) -> None:
     """Make a machine of the same kind what it was; MachineError, and then the machine is to be reset."""
-    _check(machine, saved)
+    check(machine, saved)
     for name, memory in machine.memories.items():
         memory.discard()
         for at, piece in saved.memories[name].items():
@@ -84,10 +92,15 @@ def load(machine: Machine, saved: SavedMachine) -> None:
     for ram in machine.space.ram():
         if machine.vm is not None and ram.writable:
             machine.vm.memory_changed(ram.address, ram.size)
+    if machine.vm is not None:
+        try:
+            machine.vm.load(saved.controllers)
+        except (ValueError, EngineError) as error:
+            raise MachineError(f"the saved state does not fit the accelerator: {error}") from error
     for vcpu, state in zip(machine.vcpus, saved.vcpus, strict=True):
         try:
             vcpu.load(state)
-        except ValueError as error:
+        except (ValueError, EngineError) as error:
             raise MachineError(f"the saved state does not fit processor {vcpu.index}: {error}") from error
     machine.clock.load(saved.clock)  # the processors' counts are part of the time, with -icount
     for line in machine.lines:
@@ -95,9 +108,10 @@ def load(machine: Machine, saved: SavedMachine) -> None:
         line.set(1 - line.level)
     if machine.processors is not None:
         machine.processors.forget()
+        machine.processors.load(saved.processors)
 
 
-def _check(machine: Machine, saved: SavedMachine) -> None:
+def check(machine: Machine, saved: SavedMachine) -> None:
     """MachineError unless the state is of a machine like this."""
     if saved.machine != machine.name:
         raise MachineError(f"the saved state is of the machine {saved.machine}, and this is {machine.name}")
@@ -149,7 +163,7 @@ def _unplain(value: Any) -> Any:
 
 def write(saved: SavedMachine, file: BinaryIO) -> None:
     """Into a file."""
-    pieces: list[bytes] = list(saved.vcpus)
+    pieces: list[bytes] = [saved.controllers, *saved.vcpus]
     places = []
     for name, contents in saved.memories.items():
         for at, piece in contents.items():
@@ -163,6 +177,7 @@ def write(saved: SavedMachine, file: BinaryIO) -> None:
         "accelerator": saved.accelerator,
         "clock": _plain(saved.clock),
         "devices": _plain(saved.devices),
+        "processors": _plain(saved.processors),
         "vcpus": len(saved.vcpus),
         "memories": list(saved.memories),
         "places": places,
@@ -191,11 +206,17 @@ def read(file: BinaryIO, name: str) -> SavedMachine:
             pieces.append(decompress.decompress(data, 16 << 20))
             if not decompress.eof:
                 raise ValueError
-        count = header["vcpus"]
+        count = header["vcpus"] + 1
         memories: dict[str, dict[int, bytes]] = {memory: {} for memory in header["memories"]}
         for (memory, at), piece in zip(header["places"], pieces[count:], strict=True):
             memories[memory][int(at)] = piece
         clock, devices = _unplain(header["clock"]), _unplain(header["devices"])
-        return SavedMachine(header["machine"], header["accelerator"], clock, devices, tuple(pieces[:count]), memories)
+        processors = _unplain(header.get("processors", {"dict": []}))
+        if not isinstance(processors, dict):
+            raise ValueError
+        return SavedMachine(
+            *(header["machine"], header["accelerator"], clock, devices, tuple(pieces[1:count]), memories),
+            *(bytes(pieces[0]), processors),
+        )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.error):
         raise MachineError(f"{name}: no saved machine, or a damaged one") from None

@@ -14,6 +14,7 @@ from runtime.hw.device_tree import DeviceTreeError, Node, Place, flatten, read_t
 from runtime.hw.fw_cfg import FwCfgMmio
 from runtime.hw.goldfish_rtc import GoldfishRtc
 from runtime.hw.ns16550 import Ns16550
+from runtime.hw.pci.function import PciFunction
 from runtime.hw.pci.host import PciHost, Window
 from runtime.hw.pflash import Pflash, pair_node
 from runtime.hw.plic import Plic
@@ -171,11 +172,13 @@ class Virt:
             raise MachineError(f"the virt machine has room for {VIRTIO_COUNT} virtio devices")
         free[-1].plug(device)
 
-    def plug_pci(self, name: str, device: VirtioDevice) -> None:
-        """Put a virtio device into the next PCI slot."""
-        function = VirtioPci(name, self.machine.memory, device)
+    def plug_pci(self, name: str, device: VirtioDevice | PciFunction) -> None:
+        """Put a function, or a virtio device as one, into the next PCI slot."""
+        function = device if isinstance(device, PciFunction) else VirtioPci(name, self.machine.memory, device)
         self.pci.plug(function)
         self.machine.add(function, bus="pcie.0")
+        for memory in function.memories():
+            self.machine.remember(memory)
 
     # ------------------------------------------------------------ the device tree
 

@@ -7,7 +7,6 @@ import mmap
 import os
 import struct
 import zlib
-from functools import cache, cached_property
 
 TYPE_CHECKING = False  # typing's own takes long to import
 if TYPE_CHECKING:
@@ -19,6 +18,12 @@ MAGIC = b"ISOBLOB2"
 HEADER = struct.Struct("<8sIIQI")
 PAGE = 4096
 _FAILED = ctypes.c_void_p(-1).value
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mmap.restype = ctypes.c_void_p
+_libc.mmap.argtypes = (
+    ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long,
+)  # fmt: skip
 
 
 class BlobError(Exception):
@@ -34,12 +39,15 @@ class Blob:
         self.size = size
         self.checksum = checksum
         meta, _, self._symbols = description.partition("\n\n")
+        self._offsets: dict[str, int] | None = None
         self.meta = dict(line.split(" ", 1) for line in meta.splitlines())
 
-    @cached_property
+    @property
     def symbols(self) -> dict[str, int]:
         """name -> offset in the code, of all; a run asks for few of the thousands (`address`)."""
-        return {name: int(offset) for name, offset in map(str.split, self._symbols.splitlines())}
+        if self._offsets is None:
+            self._offsets = {name: int(offset) for name, offset in map(str.split, self._symbols.splitlines())}
+        return self._offsets
 
     def address(self, name: str) -> int:
         """Host address of a function."""
@@ -65,18 +73,8 @@ class Blob:
     def close(self) -> None:
         """Unmap."""
         if self.base:
-            _libc().munmap(ctypes.c_void_p(self.base), ctypes.c_size_t(self.size))
+            _libc.munmap(ctypes.c_void_p(self.base), ctypes.c_size_t(self.size))
             self.base = 0
-
-
-@cache
-def _libc() -> ctypes.CDLL:
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.mmap.restype = ctypes.c_void_p
-    libc.mmap.argtypes = (
-        ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long,
-    )  # fmt: skip
-    return libc
 
 
 def map_blob(path: str | PathLike[str]) -> Blob:
@@ -118,11 +116,11 @@ def _map(path: str | PathLike[str], fd: int) -> Blob:
     if not size or start % PAGE or start < HEADER.size + described or start + size != length:
         raise BlobError(f"{path}: truncated or damaged: {length} bytes, {start + size} expected (run `make gen`)")
     description = os.pread(fd, described, HEADER.size)
-    base = _libc().mmap(None, size, mmap.PROT_READ | mmap.PROT_EXEC, mmap.MAP_PRIVATE, fd, start)
+    base = _libc.mmap(None, size, mmap.PROT_READ | mmap.PROT_EXEC, mmap.MAP_PRIVATE, fd, start)
     if base == _FAILED:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     code = (ctypes.c_char * size).from_address(base)
     if zlib.crc32(code, zlib.crc32(description)) != checksum:
-        _libc().munmap(ctypes.c_void_p(base), ctypes.c_size_t(size))
+        _libc.munmap(ctypes.c_void_p(base), ctypes.c_size_t(size))
         raise BlobError(f"{path}: damaged: the checksum does not match (run `make gen`)")
     return Blob(path, base, size, description.decode(), checksum)

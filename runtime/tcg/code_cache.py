@@ -29,6 +29,7 @@ from runtime.tcg.world import MOST_VCPUS, World
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from mmap import mmap
     from typing import Protocol
 
     from runtime.core.memory import GuestMemory
@@ -63,6 +64,10 @@ if TYPE_CHECKING:
         def permissions(self) -> int: ...
         @property
         def guard(self) -> object | None: ...
+        @property
+        def table(self) -> mmap: ...
+        def check(self, address: int, size: int, need: int) -> int | None: ...
+        def read(self, address: int, size: int, need: int = ...) -> bytes: ...
 
 
 class CodeCache:
@@ -225,14 +230,18 @@ class CodeCache:
 
     # ------------------------------------------------------------ looking
 
-    def find(self, pc: int, flags: int) -> int:
-        """Host address of the block for this key, 0 when there is none: @tb_find_slow in Python."""
+    def find(self, pc: int, flags: int, place: int | None = None) -> int:
+        """Host address of the block for this key, 0 when there is none: @tb_find_slow in Python.
+
+        place: where its code is to be; else any of them, if there are several."""
         head = ((pc ^ flags * _SPREAD_FLAGS & _ALL_ONES) * _SPREAD & _ALL_ONES) >> 32 & self._get("hash_mask")
         with memoryview(self._hash.memory) as heads:
             address = _WORD_FORMAT.unpack_from(heads, 8 * head)[0]
         while address:
             at = address - self.code_address
-            if _KEY.unpack_from(self.code, at) == (pc, 0, flags):
+            if _KEY.unpack_from(self.code, at) == (pc, 0, flags) and (
+                place is None or _WORD_FORMAT.unpack_from(self.code, at + TB["place"])[0] == place
+            ):
                 break
             address = _WORD_FORMAT.unpack_from(self.code, at + TB["hash_next"])[0]
         return int(address)
@@ -317,6 +326,11 @@ class CodeCache:
         marks = string_at(pages + first, last - first + 1)
         if any(mark & PAGE_CODE for mark in marks):
             self._invalidate_range(self.address, start, end)
+
+    @property
+    def dead_regions(self) -> int:
+        """Regions whose code was changed by devices or hooks, so far."""
+        return self._get("regions_dead")
 
     def stamps(self) -> list[int]:
         """When each segment was last looked into, on a clock that counts look-ups."""

@@ -109,6 +109,7 @@ define hidden preserve_nonecc void @tb_link(ptr %op, ptr %env, ptr %mem, ptr %pe
   br i1 %near, label %find, label %far
 
 far: ; what is there depends on more than the address
+  call void @note_far(ptr %slot, i64 %pc)
   musttail call preserve_nonecc void @tb_lookup(ptr %op, ptr %env, ptr %mem, ptr %perm, i64 %budget)
   ret void
 

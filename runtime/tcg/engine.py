@@ -15,7 +15,7 @@ from runtime.tcg import soft_tlb, tb
 _COMMON = ("engine.ll", "generate.ll", "invalidate.ll", "regions.ll", "threads.ll", "entry_x86_64.ll")
 #: and what is behind guest addresses: in a user program, in a machine
 _USER = ("reservation.ll", "mem_slow.ll")
-_MACHINE = ("machine_memory.ll", "soft_tlb.ll", "soft_mmu.ll", "physical.ll", "system.ll")
+_MACHINE = ("machine_memory.ll", "soft_tlb.ll", "soft_mmu.ll", "physical.ll", "machine_regions.ll", "system.ll")
 
 #: functions of the engine that Python calls by their address in the blob: name -> (argument count, whether it returns)
 ENTRY_POINTS: dict[str, tuple[int, bool]] = {
@@ -73,6 +73,8 @@ def _names(layout: Layout) -> Iterator[tuple[str, int]]:
         ("access", tb.ACCESS),
         ("count", tb.COUNT_RECORD),
         ("guard", tb.GUARD),
+        ("region", tb.REGION_TABLE),
+        ("region_page", tb.REGION_PAGE),
         ("ram", tb.RAM_RECORD),
         ("entry", soft_tlb.TLB_ENTRY),
         ("full", soft_tlb.TLB_FULL),
@@ -84,6 +86,7 @@ def _names(layout: Layout) -> Iterator[tuple[str, int]]:
         yield f"exit_{reason.name.lower()}", reason
     for kind in env.FaultKind:
         yield f"kind_{kind.name.lower()}", kind
+    yield "kicked", env.KICKED
     yield "request_leave", env.REQUEST_LEAVE
     yield "request_flush", env.REQUEST_FLUSH
     yield "bus_nobody", tb.BUS_NOBODY
@@ -117,6 +120,7 @@ def _names(layout: Layout) -> Iterator[tuple[str, int]]:
     # One more instruction has two jump slots at most, and the jump that cuts a block has one.
     yield "tb_last_outgoing", tb.TB_OUTGOING - 3
     yield "seen_bytes", 8 * tb.SEEN_TARGETS
+    yield "seen_mask", tb.SEEN_TARGETS - 1
     yield "decoded_slots_shift", DECODED_SLOTS_SHIFT
     yield "decoded_slots_mask", DECODED_SLOTS_MASK
     yield "tb_max_instructions", tb.TB_MAX_INSTRUCTIONS
@@ -124,9 +128,15 @@ def _names(layout: Layout) -> Iterator[tuple[str, int]]:
     yield "fetch_bits", tb.FETCH_BYTES * 8
     yield "cf_single_step", tb.CF_SINGLE_STEP
     yield "cf_hooked", tb.CF_HOOKED
+    yield "cf_guard", tb.CF_GUARD
+    yield "region_elsewhere", tb.REGION_ELSEWHERE - (1 << 64)
+    yield "tag_slow", soft_tlb.TAG_UNUSED | soft_tlb.TAG_BUS | soft_tlb.TAG_CODE
+    yield "tag_elsewhere", soft_tlb.TAG_UNUSED | soft_tlb.TAG_BUS
     yield "access_log_bytes", tb.ACCESS_LOG_BYTES
     yield "trace_translation", tb.TRACE_TRANSLATION
     yield "trace_nochain", tb.TRACE_NOCHAIN
+    yield "trace_traps", tb.TRACE_TRAPS
+    yield "trace_walks", tb.TRACE_WALKS
     yield "decoded_ends_tb", DECODED_ENDS_TB
     yield "decoded_new_flags", DECODED_NEW_FLAGS
     yield "decoded_fusible_shift", DECODED_FUSIBLE_SHIFT
@@ -140,6 +150,7 @@ def _names(layout: Layout) -> Iterator[tuple[str, int]]:
     yield "page_exec", env.PAGE_EXEC
     yield "page_code", env.PAGE_CODE
     yield "page_writable", env.PAGE_WRITABLE
+    yield "page_code_writable", env.PAGE_CODE | env.PAGE_WRITABLE
     yield "page_write_or_writable", env.PAGE_WRITE | env.PAGE_WRITABLE
     yield "page_read_or_readable", env.PAGE_READ | env.PAGE_READABLE
     yield "page_watched", env.PAGE_WATCHED

@@ -12,7 +12,7 @@ from ctypes import CFUNCTYPE, c_uint64, c_void_p
 from runtime.core.buffer import HostBuffer
 from runtime.core.env import PAGE_BITS
 from runtime.tcg.code_memory import CodeMemory
-from runtime.tcg.tb import GUARD, TB
+from runtime.tcg.tb import CF_GUARD, GUARD, PAGE_LINK, REGION_PAGE, REGION_TABLE, TB
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,13 +21,15 @@ if TYPE_CHECKING:
     from runtime.tcg.blobs import Blob
     from runtime.tcg.code_cache import CodeCache
     from runtime.tcg.region import RegionAnswer, RegionRequest
-
-Key = tuple[int, int]
+    from runtime.tcg.region_formation import Key
 
 _PAGE = 1 << PAGE_BITS
 _WORD = struct.Struct("<Q")
 _COUNTS = struct.Struct("<2Q")
 _ALL_ONES = (1 << 64) - 1
+_PAIR = struct.Struct("<2Q")
+#: tables of regions are given out from buffers of so many bytes
+_TABLE_BYTES = 1 << 16
 #: guards are given out from buffers of so many
 _GUARDS = 1024
 
@@ -35,37 +37,58 @@ _GUARDS = 1024
 class Region:
     """A region on its way: asked for, compiled, installed.
 
-    spans  the guest code it is made from, [start, end), none over a page boundary
-    heads  host addresses of the count records it is installed in
+    places  where the code of its blocks is: their addresses, or in a machine where in RAM
+    points  address and place of each block
+    spans   the places of the code it is made from, [start, end), none over a page boundary
+    heads   host addresses of the count records it is installed in
+    table   host address of its REGION_TABLE, in a machine
     """
 
-    __slots__ = ("function", "guards", "heads", "key", "memory", "pcs", "probation", "request", "spans")
+    __slots__ = (
+        "function",
+        "guards",
+        "heads",
+        "key",
+        "memory",
+        "places",
+        "points",
+        "probation",
+        "request",
+        "spans",
+        "table",
+    )
 
-    def __init__(self, request: RegionRequest) -> None:
+    def __init__(self, request: RegionRequest, places: tuple[int, ...]) -> None:
         self.request = request
-        self.key: Key = request.entry, request.flags
-        self.pcs = frozenset(block.pc for block in request.blocks)
-        self.spans = tuple(_spans(request))
+        self.places = places
+        self.key: Key = request.entry, request.flags, places[0]
+        self.points = frozenset((block.pc, place) for block, place in zip(request.blocks, places, strict=True))
+        self.spans = tuple(_spans(request, places))
         self.memory: CodeMemory | None = None
         self.function = 0
+        self.table = 0
         self.heads: set[int] = set()
         self.guards: list[int] = []
         self.probation = False
+
+    def pages(self) -> dict[int, int]:
+        """Address of each page with code of it -> the page's place."""
+        return {pc & -_PAGE: place & -_PAGE for pc, place in self.points}
 
     def touches(self, start: int, end: int) -> bool:
         """Whether it is made from any byte of [start, end)."""
         return any(first < end and start < last for first, last in self.spans)
 
 
-def _spans(request: RegionRequest) -> Iterator[tuple[int, int]]:
+def _spans(request: RegionRequest, places: tuple[int, ...]) -> Iterator[tuple[int, int]]:
     """The code of a request, without overlap, cut at page boundaries."""
     start = end = -1
-    for block in sorted(request.blocks, key=lambda block: block.pc):
-        if block.pc > end:
+    for place, size in sorted((p, len(block.code)) for p, block in zip(places, request.blocks, strict=True)):
+        if place > end:
             yield from _pieces(start, end)
-            start, end = block.pc, block.end
+            start, end = place, place + size
         else:
-            end = max(end, block.end)
+            end = max(end, place + size)
     yield from _pieces(start, end)
 
 
@@ -83,8 +106,8 @@ class _Guards:
         self._buffers: list[HostBuffer] = []
         self._free: list[int] = []
 
-    def take(self, start: int, end: int) -> int:
-        """A guard for [start, end): its host address."""
+    def take(self, start: int, end: int, table: int) -> int:
+        """A guard for [start, end) of the region with this table (0: none): its host address."""
         if not self._free:
             size = GUARD["bytes"]
             buffer = HostBuffer(_GUARDS * size)
@@ -93,12 +116,47 @@ class _Guards:
         guard = self._free.pop()
         for buffer in self._buffers:
             if 0 <= guard - buffer.address < buffer.size:
-                _WORD.pack_into(buffer.memory, guard - buffer.address + GUARD["pc"], start)
-                _WORD.pack_into(buffer.memory, guard - buffer.address + GUARD["size"], end - start)
+                for name, value in (("pc", start), ("size", end - start), ("cflags", CF_GUARD), ("table", table)):
+                    _WORD.pack_into(buffer.memory, guard - buffer.address + GUARD[name], value)
         return guard
+
+    def stands(self, guard: int) -> bool:
+        """Whether a guard is in the list of its page."""
+        return bool(c_uint64.from_address(guard + GUARD["link"] + PAGE_LINK["tb"]).value)
 
     def give_back(self, guard: int) -> None:
         self._free.append(guard)
+
+    def close(self) -> None:
+        for buffer in self._buffers:
+            buffer.close()
+
+
+class _Tables:
+    """REGION_TABLEs in host memory, for regions of a machine with so many vCPUs."""
+
+    def __init__(self, vcpus: int) -> None:
+        self._vcpus = vcpus
+        self._pages = REGION_TABLE["generations"] + 8 * vcpus
+        self._buffers: list[HostBuffer] = []
+        self._used = _TABLE_BYTES
+
+    def make(self, pages: dict[int, int]) -> int:
+        """A table for these pages, address -> place: its host address."""
+        size = self._pages + REGION_PAGE["bytes"] * len(pages)
+        if self._used + size > _TABLE_BYTES:
+            self._buffers.append(HostBuffer(_TABLE_BYTES))
+            self._used = 0
+        buffer, at = self._buffers[-1], self._used
+        self._used += size
+        for number, page in enumerate(pages.items()):
+            _PAIR.pack_into(buffer.memory, at + self._pages + number * REGION_PAGE["bytes"], *page)
+        _PAIR.pack_into(buffer.memory, at, len(pages), self._vcpus)
+        return buffer.address + at
+
+    def is_dead(self, table: int) -> bool:
+        """Whether the region's code was changed by native code."""
+        return not c_uint64.from_address(table + REGION_TABLE["pages"]).value
 
     def close(self) -> None:
         for buffer in self._buffers:
@@ -110,14 +168,18 @@ class InstalledRegions:
 
     limit      bytes of compiled code to keep; those that are not entered any more go first
     retire     frees code memory, at once or when no vCPU can be in it
+    vcpus      of a machine, whose regions have tables of where their pages are; 0 for a program
     """
 
-    def __init__(self, cache: CodeCache, code: Blob, limit: int, retire: Callable[[CodeMemory], None]) -> None:
+    def __init__(
+        self, cache: CodeCache, code: Blob, limit: int, retire: Callable[[CodeMemory], None], vcpus: int = 0
+    ) -> None:
         self._cache = cache
         self._words = memoryview(cache.code).cast("Q")
         self._limit = limit
         self._retire = retire
         self._guards = _Guards()
+        self._tables = _Tables(vcpus) if vcpus else None
         self._count_handler = code.address("h_count")
         self._guard: Callable[[int, int, int], None] = CFUNCTYPE(None, c_void_p, c_void_p, c_uint64)(
             code.address("region_guard")
@@ -136,6 +198,8 @@ class InstalledRegions:
             self.remove(region)
         self._words.release()
         self._guards.close()
+        if self._tables is not None:
+            self._tables.close()
 
     # ------------------------------------------------------------ known
 
@@ -164,12 +228,26 @@ class InstalledRegions:
             region for region in {r for page in pages for r in self._pages.get(page, ())} if region.touches(start, end)
         ]
 
-    def covers(self, pc: int, flags: int) -> bool:
-        """Whether a compiled region has a block at pc."""
+    def covers(self, key: Key) -> bool:
+        """Whether a compiled region has a block with this key."""
+        pc, flags, place = key
         return any(
-            pc in region.pcs and region.function and region.key[1] == flags
-            for region in self._pages.get(pc >> PAGE_BITS, ())
+            (pc, place) in region.points and region.function and region.key[1] == flags
+            for region in self._pages.get(place >> PAGE_BITS, ())
         )
+
+    def dead(self) -> list[Region]:
+        """Those whose code native code has changed."""
+        tables = self._tables
+        return [] if tables is None else [one for one in self.ready.values() if tables.is_dead(one.table)]
+
+    def changed_pages(self, region: Region) -> set[int]:
+        """The pages in which native code has changed a region's code, and taken its guards out."""
+        return {
+            start >> PAGE_BITS
+            for (start, _), guard in zip(region.spans, region.guards, strict=True)
+            if not self._guards.stands(guard)
+        }
 
     # ------------------------------------------------------------ making
 
@@ -178,8 +256,10 @@ class InstalledRegions:
         region.memory = CodeMemory(answer.code, answer.table, answer.accesses)
         region.function = region.memory.address + answer.entry
         self.bytes += region.memory.size
+        if self._tables is not None:
+            region.table = self._tables.make(region.pages())
         for start, end in region.spans:
-            guard = self._guards.take(start, end)
+            guard = self._guards.take(start, end, region.table)
             self._guard(self._cache.address, guard, start >> PAGE_BITS)
             region.guards.append(guard)
         self.ready[region.key] = region
@@ -189,6 +269,7 @@ class InstalledRegions:
     def install(self, region: Region, block: int) -> None:
         """Let a block, which begins where the region does, be run as the region."""
         head = block + TB["bytes"]
+        self._words[block + TB["region"] - self._cache.code_address >> 3] = region.table
         self._words[head - self._cache.code_address >> 3] = region.function
         region.heads.add(head)
         self._heads[head] = region

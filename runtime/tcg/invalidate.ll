@@ -126,9 +126,21 @@ define internal i1 @link_overlaps(ptr %link, i64 %start, i64 %end) alwaysinline 
 ; -------------------------------------------------------------------------------------- freeing blocks
 ; Called from Python.  Other vCPUs may run: whoever is in a freed block comes to its end and looks for the next.
 
-; Forget a block: nothing finds it or jumps to it any more.  The caller holds the engine's lock.
+; Forget a block: nothing finds it or jumps to it any more; or a guard, and with it the region.  The caller holds the
+; engine's lock.
 define internal void @tb_free(ptr %tcg, ptr %tb) nounwind {
 entry:
+  %cflags.at = getelementptr i8, ptr %tb, i64 $tb_cflags
+  %cflags = load i64, ptr %cflags.at
+  %guard.bit = and i64 %cflags, $cf_guard
+  %guard = icmp ne i64 %guard.bit, 0
+  br i1 %guard, label %region, label %block
+
+region:
+  call void @region_kill(ptr %tcg, ptr %tb)
+  ret void
+
+block:
   %tb.alive = getelementptr i8, ptr %tb, i64 $tb_alive
   %was.alive = atomicrmw xchg ptr %tb.alive, i64 0 seq_cst ; before the jump caches are looked at: see @tb_lookup
   call void @count(ptr %tcg, i64 $tcg_tb_count, i64 -1)

@@ -68,12 +68,20 @@ def _run_pipeline(module: llvm.ModuleRef, pipeline: str, level: int) -> None:
             manager.run(function, builder)
 
 
+@cache
+def _set_up_for_regions() -> None:
+    """Loop strength reduction gives each displacement of the budget and of an address a register of its own that steps
+    along; regions have more of these than the host has registers."""
+    llvm.set_option("", "-disable-lsr")
+
+
 def _region_module(text: str, pipeline: str, level: int) -> llvm.ModuleRef:
     try:
         module = llvm.parse_assembly(text)  # which verifies it too
     except RuntimeError as error:
         raise InternalError(f"LLVM rejects the code of function {_function_at(text, str(error))}: {error}") from error
     module.triple = TRIPLE
+    _set_up_for_regions()
     _run_pipeline(module, pipeline, level)
     return module
 

@@ -500,7 +500,7 @@ class FunctionLowering:
     def machine_only(self, op: Op) -> None:
         raise InternalError(f"{op.name} outside a machine")
 
-    load_mem = store_mem = clock = kick = machine_only
+    load_mem = store_mem = clock = kick = region_stale = machine_only
 
     def fence(self, op: Op) -> None:
         self.line("fence seq_cst")
@@ -576,6 +576,7 @@ _CONTROL: dict[str, str] = (
             "store_mem",
             "clock",
             "kick",
+            "region_stale",
             "fence",
             "ld_host",
             "st_host",

@@ -1,7 +1,8 @@
 """Lowers TCG for machines: guest memory is reached through the software TLB, whose hit is inline.
 
-`%mem` is the TLB for the modes as they are (soft_tlb.py).  An access compares one tag, adds the entry's addend and is
-made; whatever else there is to do the engine does (soft_mmu.ll), which answers with a host address or a status.
+`%mem` is the TLB for the modes as they are (soft_tlb.py).  A handler's access compares one tag, adds the entry's addend
+and is made; whatever else there is to do the engine does (soft_mmu.ll), which answers with a host address or a status.
+Regions: see region_machine.py.
 """
 
 from __future__ import annotations
@@ -32,21 +33,14 @@ define linkonce_odr hidden preserve_mostcc i64 @{name}_kept({parameters}) noinli
 }}"""
 
 
-class MachineLowering(FunctionLowering):
-    """The text of one function of a machine's."""
+class TlbLowering(FunctionLowering):
+    """What handlers and regions of machines have in common."""
 
     # Entries age, too: flushing the TLB makes all of them old at once.
     jump_key = ((8, "flags"), (24, "jump_generation"))
     # The engine reaches the TLB in its own ways, too.
     handler_parameters = "ptr noalias %op, ptr noalias %env, ptr %mem, ptr %perm, i64 %budget"
-
-    def __init__(
-        self, layout: Layout, function: Function, name: str = "", successor: str = "", inlined: bool = False
-    ) -> None:
-        super().__init__(function, name, successor, inlined)
-        self._layout = layout
-        #: host addresses of what was checked for an atomic access, by the operand that is its address
-        self._hosts: dict[Operand, str] = {}
+    layout: Layout
 
     # ------------------------------------------------------------ the TLB
 
@@ -73,6 +67,46 @@ class MachineLowering(FunctionLowering):
     def _host(self, entry: str, address: str) -> str:
         addend = self.let(f"load i64, ptr {self.at(entry, TLB_ENTRY['addend'])}, align 8")
         return self.let(f"add i64 {addend}, {address}")
+
+    # ------------------------------------------------------------ modes and clocks
+
+    def st_env(self, op: Op) -> None:
+        super().st_env(op)
+        if op.offset == ENV["flags"]:
+            self._select_tlb(self.value(op.args[0]))
+
+    def _select_tlb(self, flags: str) -> None:
+        """The modes change: another TLB may be the one to look into."""
+        number = "0"
+        for shift, width, at in index_parts(self.layout):
+            moved = self.let(f"lshr i64 {flags}, {shift}")
+            part = self.let(f"and i64 {moved}, {(1 << width) - 1}")
+            number = self.let(f"or i64 {number}, {self.let(f'shl i64 {part}, {at}')}")
+        distance = self.let(f"mul i64 {number}, {TLB['bytes']}")
+        first = self.let(f"load ptr, ptr {self.at('%env', ENV['tlbs'])}, align 8")
+        self.line(f"store ptr {self.at(first, distance)}, ptr {self.at('%env', ENV['tlb'])}, align 8")
+
+    def kick(self, op: Op) -> None:
+        # Other threads write it.
+        self.define(op, f"load volatile i64, ptr {self.at('%env', ENV['kick'])}, align {alignment(ENV['kick'], 64)}")
+
+    # ------------------------------------------------------------ control
+
+    def memory_of_block(self) -> str:
+        """The TLB may be another by now."""
+        return self.let(f"load ptr, ptr {self.at('%env', ENV['tlb'])}, align 8")
+
+
+class MachineLowering(TlbLowering):
+    """The text of one function of a machine's: a handler, a decoder, a hook."""
+
+    def __init__(
+        self, layout: Layout, function: Function, name: str = "", successor: str = "", inlined: bool = False
+    ) -> None:
+        super().__init__(function, name, successor, inlined)
+        self.layout = layout
+        #: host addresses of what was checked for an atomic access, by the operand that is its address
+        self._hosts: dict[Operand, str] = {}
 
     def _slow_call(self, name: str, address: str, size: int, more: str = "") -> str:
         self.declarations[name] = _kept(name)
@@ -164,34 +198,6 @@ class MachineLowering(FunctionLowering):
             raise InternalError(f"{op.name} of an address that was not checked")
         return self.let(f"inttoptr i64 {host} to ptr")
 
-    # ------------------------------------------------------------ modes and clocks
-
-    def st_env(self, op: Op) -> None:
-        super().st_env(op)
-        if op.offset == ENV["flags"]:
-            self._select_tlb(self.value(op.args[0]))
-
-    def _select_tlb(self, flags: str) -> None:
-        """The modes change: another TLB may be the one to look into."""
-        number = "0"
-        for shift, width, at in index_parts(self._layout):
-            moved = self.let(f"lshr i64 {flags}, {shift}")
-            part = self.let(f"and i64 {moved}, {(1 << width) - 1}")
-            number = self.let(f"or i64 {number}, {self.let(f'shl i64 {part}, {at}')}")
-        distance = self.let(f"mul i64 {number}, {TLB['bytes']}")
-        first = self.let(f"load ptr, ptr {self.at('%env', ENV['tlbs'])}, align 8")
-        self.line(f"store ptr {self.at(first, distance)}, ptr {self.at('%env', ENV['tlb'])}, align 8")
-
-    def kick(self, op: Op) -> None:
-        # Other threads write it.
-        self.define(op, f"load volatile i64, ptr {self.at('%env', ENV['kick'])}, align {alignment(ENV['kick'], 64)}")
-
     def clock(self, op: Op) -> None:
         self.declarations["clock_read"] = "declare hidden i64 @clock_read(ptr, i64)"
         self.define(op, f"call i64 @clock_read(ptr %env, i64 {self.value(op.args[0])})")
-
-    # ------------------------------------------------------------ control
-
-    def memory_of_block(self) -> str:
-        """The TLB may be another by now."""
-        return self.let(f"load ptr, ptr {self.at('%env', ENV['tlb'])}, align 8")

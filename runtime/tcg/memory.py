@@ -80,6 +80,8 @@ class MemoryBuilder(ControlBuilder):
     ) -> None:
         super().__init__(function)
         self.layout = layout
+        #: whether an access is a check and then the access; else one op does both, as handlers of machines want it
+        self.checks_apart = not layout.machine
         self._bad_address = bad_address
         self._memories = {memory.name: memory for memory in layout.memories}
 
@@ -140,7 +142,7 @@ class MemoryBuilder(ControlBuilder):
         address = self.operand(address, address_width)
         known = self.known(big)
         value: Value
-        if self.layout.machine:
+        if not self.checks_apart:
             status, value = self.emit(
                 "load_mem",
                 (address, self.budget_here()),
@@ -161,12 +163,12 @@ class MemoryBuilder(ControlBuilder):
         """M[address, width] = value."""
         address_width = self.memory_layout(memory).address_width
         address = self.operand(address, address_width)
-        if not self.layout.machine:
+        if self.checks_apart:
             self.check(memory, address, width // 8, WRITE)
         known = self.known(big)
         if known is None and width > 8:
             value = self.select(width, big, self._swapped(width, value), value)
-        if self.layout.machine:
+        if not self.checks_apart:
             status = self.emit1(
                 "store_mem",
                 (address, value, self.budget_here()),

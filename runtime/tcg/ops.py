@@ -347,6 +347,13 @@ _op("host_time", "-> 64", "the host's cycle counter", Effect.ORDER)
 _op("clock", "64 -> 64", "machines: the platform's clock after so many instructions", Effect.ORDER)
 _op("kick", "-> 64", "machines: what the budget must not be less than, or native code is left", Effect.ORDER)
 
+_op(
+    "region_stale",
+    "-> 1",
+    "machines: whether the code that this region was compiled from has changed or is elsewhere by now",
+    Effect.ORDER,
+)
+
 # ---------------------------------------------------------------- control
 
 _op(

@@ -7,6 +7,7 @@ physical addresses is one.  A place stays what it is while the memory map change
 from __future__ import annotations
 
 import struct
+from ctypes import string_at
 
 from runtime.core.buffer import HostBuffer
 from runtime.core.env import PAGE_BITS, PAGE_EXEC, PAGE_READ, PAGE_WRITE
@@ -29,7 +30,7 @@ class RamPlaces:
     """What the engine knows of RAM; as far as the code cache is concerned, its guest memory.
 
     size, base, guard   what CodeCache asks of memory
-    permissions         host address of a byte for each page: whether blocks were made from it
+    permissions, table  a byte for each page: whether blocks were made from it; its host address, and itself
     """
 
     base = 0
@@ -39,6 +40,7 @@ class RamPlaces:
         self.size = PLACES
         self._bytes = HostBuffer(PLACES >> PAGE_BITS, sparse=True)
         self.permissions = self._bytes.address
+        self.table = self._bytes.memory
         # Two, for vCPUs read one while the other is written.  Behind the last run are zeros, which no address is in.
         self._tables = [HostBuffer(MOST_RUNS * RAM_RECORD["bytes"]) for _ in range(2)]
         self._blocks: list[tuple[int, int, int]] = []  # host memory that has places: (start, end, place)
@@ -67,7 +69,7 @@ class RamPlaces:
         self._runs = found
 
     @property
-    def table(self) -> tuple[int, int]:
+    def records(self) -> tuple[int, int]:
         """Host address of the RAM_RECORDs, and how many there are."""
         return self._tables[0].address, len(self._runs)
 
@@ -84,6 +86,19 @@ class RamPlaces:
             if start <= address and address + size <= end:
                 return host + address - start
         return 0
+
+    def check(self, place: int, size: int, need: int = 0) -> int | None:
+        """None if all of the places are one page's: whether they may be executed, only a translation tells."""
+        last = place + size - 1
+        inside = any(start <= place < start + end - begin for begin, end, start in self._blocks)
+        return None if inside and place >> PAGE_BITS == last >> PAGE_BITS else last
+
+    def read(self, place: int, size: int, need: int = 0) -> bytes:
+        """What the RAM at a place, all of one page, holds."""
+        for begin, end, start in self._blocks:
+            if start <= place and place + size <= start + end - begin:
+                return string_at(begin + place - start, size)
+        raise KeyError(place)
 
     def _find(self, host: int) -> int:
         for start, end, place in self._blocks:

@@ -265,6 +265,12 @@ KNOWN = frozenset(_STATE) | frozenset(_HOST) | {name for name, op in OPS.items()
 CONTROL = frozenset(
     (
         *("insn_start", "label", "fence", "br", "brcond", "next", "skip", "goto_tb", "goto_ptr", "exit", "ret", "call"),
-        *("call_env", "load_mem", "store_mem", "kick"),  # the last are machines', which have no reference
+        *(
+            "call_env",
+            "load_mem",
+            "store_mem",
+            "kick",
+            "region_stale",
+        ),  # the last are machines', which have no reference
     )
 )

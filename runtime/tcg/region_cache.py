@@ -12,18 +12,18 @@ import os
 import struct
 import time
 import zlib
-from contextlib import suppress
 
-from runtime.core.env import PAGE_EXEC
+from runtime.core.light import suppress
 from runtime.core.record import replace
 from runtime.tcg.region import RegionAnswer, RegionRequest
 from runtime.tcg.tier_options import DEFAULT_DISK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from runtime.core.memory import GuestMemory
+    Places = tuple[int, ...]
+    Present = Callable[[RegionRequest], Places | None]
 
 MAGIC = b"ISOREGN3"
 #: magic, bytes of the request, bytes of the answer, CRC-32 of both
@@ -47,20 +47,23 @@ class RegionCache:
 
     # ------------------------------------------------------------ reading
 
-    def find(self, entry: int, flags: int, memory: GuestMemory) -> tuple[RegionRequest, RegionAnswer] | None:
-        """The largest region for this entry whose code is what the guest has."""
+    def find(self, entry: int, flags: int, present: Present) -> tuple[RegionRequest, RegionAnswer, Places] | None:
+        """The largest region for this entry whose code is what the guest has, and where it has it.
+
+        present: the places of a request's blocks; None if the guest does not have them all."""
         if self._index is None:
             self._index = self._read_folder()
-        best: tuple[RegionRequest, RegionAnswer] | None = None
+        best: tuple[RegionRequest, RegionAnswer, Places] | None = None
         for name in self._index.get((entry, flags), ()):
             found = self._load(name)
             if found is None:
                 continue
             request = found[0]
-            if all(_is_there(memory, block.pc, block.code) for block in request.blocks) and (
-                best is None or len(request.blocks) > len(best[0].blocks)
-            ):
-                best = found
+            if best is not None and len(request.blocks) <= len(best[0].blocks):
+                continue
+            places = present(request)
+            if places is not None:
+                best = *found, places
                 self._stamp(name)
         return best
 
@@ -130,11 +133,6 @@ class RegionCache:
         if self._stored >= _UNLOOKED:
             self._stored = 0
             shrink(os.path.dirname(self.folder), self.limit)
-
-
-def _is_there(memory: GuestMemory, pc: int, code: bytes) -> bool:
-    """Whether the guest has this code there, and may run it."""
-    return memory.check(pc, len(code), PAGE_EXEC) is None and memory.view[pc : pc + len(code)] == code
 
 
 # ------------------------------------------------------------ the whole directory

@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from runtime.core.cpu import Isa, load_isa
+from runtime.core.record import replace
 from runtime.tcg.blobs import read_symbols
 from runtime.tcg.ir import Function
 from runtime.tcg.link import link
@@ -22,7 +23,9 @@ from runtime.tcg.region import RegionRequest
 from runtime.tcg.region_builder import RegionBuilder
 from runtime.tcg.region_checks import merge_checks
 from runtime.tcg.region_lowering import FAULT_TABLE, NAME, RegionLowering
+from runtime.tcg.region_machine import MachineRegionLowering
 from runtime.tcg.region_rules import apply_rules
+from runtime.tcg.region_sinking import sink_into_exits
 from runtime.tcg.region_state import promote
 from runtime.tcg.verify import verify
 
@@ -68,12 +71,14 @@ class RegionCompiler:
         level: int = 2,
         checks: str = "guard",
         verified: bool = True,
+        machine: bool = False,
     ) -> None:
         """isa: its folder under `build`, or loaded already.
 
         checks  "guard": the host refuses what the guest may not access (runtime/core/guard.py), in a memory of
                 2**ADDRESS_BITS bytes or all that the guest can address.  "byte": the permission table is looked at
         verified  TCG is checked to be legal before it is lowered: a twentieth of the time
+        machine   for code of machines, where the TLB is asked for accesses, and not for a user program
         """
         if isinstance(isa, str):
             isa = load_isa((build or Path("build")) / isa)
@@ -81,7 +86,8 @@ class RegionCompiler:
         self.pipeline, self.level, self.checks, self.verified = pipeline, level, checks, verified
         self._avx = has_avx()
         self._translate = isa.module("translate")
-        self._native = read_symbols(isa.blob_path)
+        self._layout = replace(isa.layout, machine=True) if machine else isa.layout
+        self._native = read_symbols(isa.system_blob_path if machine else isa.blob_path)
 
     def compile(self, request: RegionRequest) -> CompiledRegion:
         """The region's code."""
@@ -90,22 +96,28 @@ class RegionCompiler:
         def mark(phase: str) -> None:
             marks.append((phase, time.perf_counter()))
 
-        region = RegionBuilder(self._translate, self.isa.layout, request.flags, request.blocks).build()
+        layout = self._layout
+        region = RegionBuilder(self._translate, layout, request.flags, request.blocks).build()
         mark("build")
         function = region.function
         straighten(function)
-        promote(function, region.start)
+        promote(function, region.start, layout.translation_registers if layout.machine else ())
         mark("promote")
         propagate(function)
         apply_rules(function)
-        if self.checks == "byte":
+        if self.checks == "byte" and not layout.machine:
             merge_checks(function)
         straighten(function)
         remove_dead(function)
+        sink_into_exits(function)
         mark("optimize")
         if self.verified:
             verify(function)
-        ir = module_text([RegionLowering(function, self._native, self.checks == "guard", self._avx)], "")
+        if layout.machine:
+            lowering: RegionLowering = MachineRegionLowering(layout, function, self._native)
+        else:
+            lowering = RegionLowering(function, self._native, self.checks == "guard", self._avx)
+        ir = module_text([lowering], "")
         mark("lower")
         data = compile_region(ir, self.pipeline, self.level)
         mark("llvm")

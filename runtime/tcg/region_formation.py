@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import struct
 
+from runtime.core.env import PAGE_BITS
 from runtime.tcg.region import MOST_BLOCKS, RegionBlock, RegionRequest
 from runtime.tcg.tb import COUNT_RECORD, SEEN_TARGETS, TB, TB_OUTGOING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
-    from runtime.core.memory import GuestMemory
-    from runtime.tcg.code_cache import CodeCache
+    from runtime.tcg.code_cache import CodeCache, CodeMemory
 
 #: blocks looked at to choose a region's from
 _MOST_EXPLORED = 4 * MOST_BLOCKS
@@ -26,9 +26,13 @@ _HOT_PART = 32
 #: heat of a block whose count says nothing any more, for a region does its work
 COMPILED = 1 << 62
 
+#: pc, modes, place
+Key = tuple[int, int, int]
+
 _ALL_ONES = (1 << 64) - 1
 _HEADER = struct.Struct("<9Q")
 _OUTGOING = struct.Struct(f"<{TB_OUTGOING}Q")
+_BEHIND = struct.Struct("<3Q")  # place, seen, counted
 _COUNTS = struct.Struct("<2Q")
 _SEEN = struct.Struct(f"<{SEEN_TARGETS}Q")
 _WORD = struct.Struct("<Q")
@@ -37,7 +41,22 @@ _WORD = struct.Struct("<Q")
 class Node:
     """A block of tier 0 as the choice of regions sees it."""
 
-    __slots__ = ("address", "alive", "cflags", "counted", "end", "flags", "heat", "icount", "pc", "seen", "targets")
+    __slots__ = (
+        "_seen_at",
+        "address",
+        "alive",
+        "cflags",
+        "counted",
+        "end",
+        "flags",
+        "heat",
+        "icount",
+        "pc",
+        "place",
+        "seen",
+        "size",
+        "targets",
+    )
 
     def __init__(self, cache: CodeCache, address: int) -> None:
         """The block at a host address of the cache."""
@@ -45,39 +64,51 @@ class Node:
         self.address = address
         self.pc, _, self.flags, self.cflags, _, size, self.icount, _, self.alive = _HEADER.unpack_from(code, at)
         self.end = self.pc + size
-        self.counted = _WORD.unpack_from(code, at + TB["counted"])[0]
+        self.size = size
+        #: where its code is: its address, or in a machine its place in RAM
+        self.place, self._seen_at, self.counted = _BEHIND.unpack_from(code, at + TB["place"])
         self.heat = 0
         if self.counted:
             remaining, base = _COUNTS.unpack_from(code, at + TB["bytes"] + COUNT_RECORD["remaining"])
             self.heat = base - remaining & _ALL_ONES
-        #: where its last jump goes to, if that is an indirect one to few places
-        seen = _SEEN.unpack_from(code, at + _WORD.unpack_from(code, at + TB["seen"])[0])
+        #: where its last jump goes to, if that is an indirect one to few places (or any that leaves a machine's page)
+        self.seen: tuple[int, ...] = ()
+        #: blocks that its linked jumps lead to
+        self.targets: list[int] = []
+
+    def look(self, cache: CodeCache) -> None:
+        """Find out where it goes."""
+        code, at = cache.code, self.address - cache.code_address
+        seen = _SEEN.unpack_from(code, at + self._seen_at)
         self.seen = () if all(seen) else tuple(pc for pc in seen if pc)
-        #: blocks that its jumps lead to
         self.targets = [
             _WORD.unpack_from(code, slot - cache.code_address)[0] - TB["bytes"]
             for slot in _OUTGOING.unpack_from(code, at + TB["outgoing"])
             if slot
         ]
-        self.targets += [block for block in (cache.find(pc, self.flags) for pc in self.seen) if block]
 
-    def block(self, memory: GuestMemory) -> RegionBlock:
-        """What a request says of it."""
-        return RegionBlock(self.pc, bytes(memory.view[self.pc : self.end]), min(self.heat, COMPILED), self.seen)
+    @property
+    def key(self) -> Key:
+        """What it is found by."""
+        return self.pc, self.flags, self.place
+
+    def block(self, memory: CodeMemory) -> RegionBlock:
+        """What a request says of it, once `look` was called."""
+        return RegionBlock(self.pc, memory.read(self.place, self.size, 0), min(self.heat, COMPILED), self.seen)
 
 
 class Former:
     """Chooses regions from the blocks of a code cache.
 
     compiled  whether a block lies in a region already, so that its count is no measure of its heat
-    allowed   whether code at [start, end) may be compiled
+    allowed   whether code in the places [start, end) may be compiled
     most      instructions in a region
     """
 
     def __init__(
         self,
         cache: CodeCache,
-        memory: GuestMemory,
+        memory: CodeMemory,
         compiled: Callable[[Node], bool],
         allowed: Callable[[int, int], bool],
         most: int,
@@ -88,14 +119,16 @@ class Former:
         self._allowed = allowed
         self._most = most
 
-    def form(self, head: int) -> RegionRequest | None:
-        """The region that begins with the block at host address `head`; None when that cannot be compiled."""
+    def form(self, head: int) -> tuple[RegionRequest, tuple[int, ...]] | None:
+        """The region that begins with the block at host address `head`, and its blocks' places; None when that cannot
+        be compiled."""
         first = Node(self._cache, head)
-        if not first.alive or first.cflags or not self._allowed(first.pc, first.end):
+        if not first.alive or first.cflags or not self._allowed(first.place, first.place + first.size):
             return None
         nodes, successors = self._explore(first)
         chosen = self._choose(first, nodes, successors)
-        return RegionRequest(first.pc, first.flags, tuple(node.block(self._memory) for node in chosen))
+        request = RegionRequest(first.pc, first.flags, tuple(node.block(self._memory) for node in chosen))
+        return request, tuple(node.place for node in chosen)
 
     # ------------------------------------------------------------ exploring
 
@@ -105,27 +138,37 @@ class Former:
         nodes = {first.address: first}
         successors: dict[int, list[int]] = {}
         queue = [first]
+        pages = {first.pc >> PAGE_BITS: first.place >> PAGE_BITS}  # an address is in one place at a time
         for node in queue:
             following = successors[node.address] = []
-            behind = self._cache.find(node.end, first.flags)
-            for address in [*node.targets, behind] if behind else node.targets:
+            node.look(self._cache)
+            others = [self._find(pc, first.flags, pages) for pc in (*node.seen, node.end)]
+            for address in [*node.targets, *filter(None, others)]:
                 if address not in nodes:
                     if len(nodes) == _MOST_EXPLORED:
                         continue
                     other = Node(self._cache, address)
-                    if not self._takes(other, first, least):
+                    page = other.pc >> PAGE_BITS
+                    there = pages.get(page, other.place >> PAGE_BITS) == other.place >> PAGE_BITS
+                    if not there or not self._takes(other, first, least):
                         continue
+                    pages[page] = other.place >> PAGE_BITS
                     nodes[address] = other
                     queue.append(other)
                 following.append(address)
         return nodes, successors
+
+    def _find(self, pc: int, flags: int, pages: Mapping[int, int]) -> int:
+        """The block at pc, 0 if there is none; `pages` says where pages are, as far as is known."""
+        page = pages.get(pc >> PAGE_BITS)
+        return self._cache.find(pc, flags, None if page is None else page << PAGE_BITS | pc & (1 << PAGE_BITS) - 1)
 
     def _takes(self, node: Node, first: Node, least: int) -> bool:
         if not node.alive or node.cflags or node.flags != first.flags:
             return False
         if self._compiled(node):
             node.heat = max(node.heat, least)
-        return node.heat >= least and self._allowed(node.pc, node.end)
+        return node.heat >= least and self._allowed(node.place, node.place + node.size)
 
     # ------------------------------------------------------------ choosing
 

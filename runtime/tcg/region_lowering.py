@@ -15,6 +15,7 @@ from runtime.tcg.lower_values import real_type
 from runtime.tcg.region_builder import DEOPT
 from runtime.tcg.region_guard import GuardPlan, plan_guards
 from runtime.tcg.region_reals import find_reals
+from runtime.tcg.region_weights import branch_weights
 
 #: the region's function in its module
 NAME = "region"
@@ -78,6 +79,7 @@ class RegionLowering(FunctionLowering):
         self._wide: dict[Operand, tuple[str, bool]] = {}
         self._signs = _extensions(function) if guarded else {}
         self._reals = find_reals(function)
+        self._weights = branch_weights(function)
         #: floating-point numbers by their temps
         self._numbers: dict[Operand, str] = {}
         self._arguments: dict[int, list[str]] = {}
@@ -117,6 +119,15 @@ class RegionLowering(FunctionLowering):
 
     def call(self, op: Op) -> None:
         self._call(op, self.native_function(op.symbol))
+
+    def brcond(self, op: Op) -> None:
+        weights = self._weights.get(id(op))
+        if weights is None or op.offset:
+            super().brcond(op)
+            return
+        then, otherwise = op.labels
+        metadata = f'!prof !{{!"branch_weights", i32 {weights[0]}, i32 {weights[1]}}}'
+        self.line(f"br i1 {self.value(op.args[0])}, label %{then!r}, label %{otherwise!r}, {metadata}")
 
     def goto_ptr(self, op: Op) -> None:
         self._goto_ptr(op, lambda: self.native_function("tb_lookup"))

@@ -8,6 +8,7 @@ Registers that a run-time index may reach, and the runtime's own fields of env, 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Set
 from itertools import pairwise
 
 from runtime.core.env import GUEST_STATE
@@ -21,16 +22,17 @@ _STATE = ("ld_env", "st_env")
 _LOCAL = ("ld_local", "st_local")
 
 
-def promote(function: Function, start: Label) -> None:
-    """Rewrite the function.  `start` is where its cells are loaded."""
-    _Promotion(function, start).run()
+def promote(function: Function, start: Label, fixed: Iterable[str] = ()) -> None:
+    """Rewrite the function.  `start` is where its cells are loaded.  fixed: registers that stay in env, for what the
+    region calls reads them."""
+    _Promotion(function, start, frozenset(fixed)).run()
 
 
-def _cells(function: Function) -> dict[_Key, tuple[int, str]]:
+def _cells(function: Function, fixed: Set[str]) -> dict[_Key, tuple[int, str]]:
     """Key -> width and register's name, in order of first use."""
     cells: dict[_Key, tuple[int, str]] = {}
     barred: set[_Key] = set()
-    dynamic = {op.symbol for op in function.ops if op.name in ("ld_envx", "st_envx")}
+    dynamic = {op.symbol for op in function.ops if op.name in ("ld_envx", "st_envx")} | fixed
     for op in function.ops:
         if op.name in _STATE:
             if op.offset < GUEST_STATE or not op.symbol:
@@ -60,11 +62,11 @@ def _bits(mask: int) -> list[int]:
 
 
 class _Promotion:
-    def __init__(self, function: Function, start: Label) -> None:
+    def __init__(self, function: Function, start: Label, fixed: Set[str]) -> None:
         self._function = function
         self._flow = Flow(function)
         self._start = self._flow.number[start]
-        cells = _cells(function)
+        cells = _cells(function, fixed)
         self._keys = list(cells)
         self._widths = [width for width, _ in cells.values()]
         self._symbols = [symbol for _, symbol in cells.values()]
@@ -77,8 +79,8 @@ class _Promotion:
         self._live = [0] * count  # at its start
         self._parameters: list[list[int]] = [[] for _ in range(count)]
         self._replace: dict[Temp, Operand] = {}
-        #: (op, offset, cells) -> the label of the code that leaves so, or the one exit that does
-        self._ways: dict[tuple[str, int, int], list[tuple[int, Op, dict[int, Operand]]]] = {}
+        #: (op, offset, flag, cells) -> the label of the code that leaves so, or the one exit that does
+        self._ways: dict[tuple[str, int, bool, int], list[tuple[int, Op, dict[int, Operand]]]] = {}
 
     def _cell(self, op: Op) -> int | None:
         if op.name in _STATE:
@@ -225,7 +227,7 @@ class _Promotion:
                 targets.append(between)
             last.labels = tuple(targets)
         elif OPS[last.name].effects & Effect.LEAVE:
-            way = (last.name, last.offset, self._dirty[at])
+            way = (last.name, last.offset, last.flag, self._dirty[at])
             self._ways.setdefault(way, []).append((at, last, here))
 
     def _give(self, jump: Op, target: int, here: dict[int, Operand]) -> None:
@@ -238,7 +240,7 @@ class _Promotion:
     def _leave(self) -> None:
         """Store what may be dirty: once for all exits that store the same and leave alike."""
         of_exit = {id(block[-1]): block for block in self._flow.blocks}
-        for (name, offset, mask), exits in self._ways.items():
+        for (name, offset, flag, mask), exits in self._ways.items():
             cells = _bits(mask)
             if not cells:
                 continue
@@ -254,7 +256,7 @@ class _Promotion:
             for _, op, here in exits:
                 jump = Op("br", (), (*op.args, *(here[cell] for cell in cells)), widths, labels=(label,))
                 of_exit[id(op)][-1] = jump
-            way = Op(name, (), temps[:own], exits[0][1].widths, offset=offset)
+            way = Op(name, (), temps[:own], exits[0][1].widths, offset=offset, flag=flag)
             self._flow.blocks.append(
                 [Op("label", temps, labels=(label,)), *self._stores(cells, list(temps[own:])), way]
             )

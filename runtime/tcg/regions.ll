@@ -135,8 +135,8 @@ exit:
 
 ; -------------------------------------------------------------------------------------- guarded code
 ; A guard stands in the list of a guest page for code that a region was compiled from, as if it were a block, so that
-; stores there are noticed although the blocks may be gone.  Called from Python, which takes a region's guards out
-; before it frees the blocks of their pages: they are not for tb_free.
+; stores there are noticed although the blocks may be gone.  Python takes a region's guards out before it frees the blocks
+; of their pages; who frees them without Python, as devices of a machine do, forbids that the region be entered again.
 
 define hidden void @region_guard(ptr %tcg, ptr %guard, i64 %page) nounwind {
   call void @engine_lock(ptr %tcg)
@@ -156,6 +156,46 @@ define hidden void @region_unguard(ptr %tcg, ptr %guard) nounwind {
   %link = getelementptr i8, ptr %guard, i64 $guard_link
   call void @tb_unlink_page(ptr %tcg, ptr %link)
   call void @engine_unlock(ptr %tcg)
+  ret void
+}
+
+; The code of a guard has changed: take it out of its page, and see to it that its region is not entered any more.  Who
+; is about to find the region's pages in their place (@region_check) looks at `pages` after it has said so.  The caller
+; holds the engine's lock.
+define internal void @region_kill(ptr %tcg, ptr %guard) noinline nounwind {
+entry:
+  %link = getelementptr i8, ptr %guard, i64 $guard_link
+  call void @tb_unlink_page(ptr %tcg, ptr %link)
+  %table.at = getelementptr i8, ptr %guard, i64 $guard_table
+  %table = load ptr, ptr %table.at
+  %none = icmp eq ptr %table, null
+  br i1 %none, label %done, label %kill
+
+kill:
+  %pages.at = getelementptr i8, ptr %table, i64 $region_pages
+  %pages = atomicrmw xchg ptr %pages.at, i64 0 seq_cst
+  %known = icmp eq i64 %pages, 0
+  br i1 %known, label %done, label %count
+
+count:
+  %vcpus.at = getelementptr i8, ptr %table, i64 $region_vcpus
+  %vcpus = load i64, ptr %vcpus.at
+  call void @count(ptr %tcg, i64 $tcg_regions_dead, i64 1)
+  br label %next
+
+next:
+  %number = phi i64 [ 0, %count ], [ %number.next, %forget ]
+  %end = icmp uge i64 %number, %vcpus
+  br i1 %end, label %done, label %forget
+
+forget:
+  %generations = getelementptr i8, ptr %table, i64 $region_generations
+  %generation.at = getelementptr i64, ptr %generations, i64 %number
+  store atomic i64 0, ptr %generation.at seq_cst, align 8
+  %number.next = add i64 %number, 1
+  br label %next
+
+done:
   ret void
 }
 

@@ -22,6 +22,11 @@ define internal i1 @slot_stays_near(ptr %slot, i64 %pc) alwaysinline nounwind {
   ret i1 true
 }
 
+; Such a jump was made: there are none.
+define internal void @note_far(ptr %slot, i64 %pc) alwaysinline nounwind {
+  ret void
+}
+
 ; Whether a block may be chained to: what it was made from is not to be looked up anew.
 define internal i1 @tb_stays(ptr %tb) alwaysinline nounwind {
   ret i1 true
@@ -36,6 +41,11 @@ define internal { i64, i1 } @fetch_place(ptr %env, i64 %pc) alwaysinline nounwin
 ; Whether a block for address %pc was made from %place.
 define internal i1 @tb_is_from(ptr %env, ptr %tb, i64 %pc, i64 %place) alwaysinline nounwind {
   ret i1 true
+}
+
+; Have all stores to a page take the slow path without stopping anybody: that cannot be found out here.
+define internal i1 @page_close(ptr %env, ptr %tcg, i64 %page) alwaysinline nounwind {
+  ret i1 false
 }
 
 ; -------------------------------------------------------------------------------------- making blocks

@@ -14,6 +14,10 @@ from types import MappingProxyType
 from runtime.core.env import PAGE_BITS
 from runtime.core.layout import Layout
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 TLB_BITS = 10
 TLB_ENTRIES = 1 << TLB_BITS
 TLB_VICTIMS = 8
@@ -83,3 +87,25 @@ def after_tlbs(layout: Layout) -> dict[str, int]:
 def tlb_number(layout: Layout, flags: int) -> int:
     """Which of them is the one for these modes."""
     return sum((flags >> shift & (1 << width) - 1) << at for shift, width, at in index_parts(layout))
+
+
+def entries(layout: Layout, tlbs: memoryview) -> Iterator[tuple[int, int, int, str]]:
+    """What is in a vCPU's TLBs: (number of the TLB, virtual page, physical page, what is allowed without asking)."""
+    unused = TAG_UNUSED
+    for number in range(tlb_count(layout)):
+        words = tlbs[number * TLB["bytes"] : (number + 1) * TLB["bytes"]].cast("Q")
+        if not words[TLB["ready"] // 8]:
+            continue
+        for index in range(_WHOLE):
+            at = index * TLB_ENTRY["bytes"] // 8
+            tags = [words[at + TLB_ENTRY[access] // 8] for access in ("read", "write", "fetch")]
+            used = [tag for tag in tags if not tag & unused]
+            if used:
+                physical = words[TLB["full"] // 8 + index * TLB_FULL["bytes"] // 8]
+                letters = "".join(letter if not tag & unused else "-" for letter, tag in zip("rwx", tags, strict=True))
+                yield (
+                    number,
+                    used[0] >> PAGE_BITS << PAGE_BITS,
+                    physical,
+                    letters + (" bus" if used[0] & TAG_BUS else ""),
+                )

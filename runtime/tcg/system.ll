@@ -133,6 +133,10 @@ entry:
   %interrupts.at = getelementptr i8, ptr %env, i64 $env_interrupts
   %stepped.by.python = load i64, ptr %step.at
   %stopped.at = getelementptr i8, ptr %tcg, i64 $tcg_stopped
+  %trace.at = getelementptr i8, ptr %env, i64 $env_trace
+  %trace = load i64, ptr %trace.at
+  %traps = and i64 %trace, $trace_traps
+  %tells = icmp ne i64 %traps, 0
   call void @world_enter(ptr %env)
   call void @host_fp_enter(ptr %env)
   br label %look
@@ -168,6 +172,11 @@ poll:
   %interrupts = load i64, ptr %interrupts.at
   %interrupts.more = add i64 %interrupts, %taken
   store i64 %interrupts.more, ptr %interrupts.at
+  %interrupted = icmp ne i64 %taken, 0
+  %tells.it = and i1 %interrupted, %tells
+  br i1 %tells.it, label %trapped, label %measure.left
+
+measure.left:
   %executed = call i64 @executed(ptr %env)
   %end = load i64, ptr %run_end.at
   %left.all = sub i64 %end, %executed
@@ -251,6 +260,13 @@ raise:
   %raised.more = add i64 %raised, 1
   store i64 %raised.more, ptr %raised.at
   call void @hook_exception(ptr %env)
+  br i1 %tells, label %trapped, label %quiet
+
+trapped:
+  store i64 $exit_trapped, ptr %reason.at
+  br label %out
+
+quiet:
   ; Exceptions execute nothing: a guest that does nothing else shall not keep Python out for ever.
   %many.since = sub i64 %raised.more, %raised.first
   %many = icmp ugt i64 %many.since, 65536
@@ -262,13 +278,10 @@ wait:
   br i1 %awake, label %look, label %out
 
 code: ; a store into translated code: free the page's blocks, and make it again as a block of its own
-  %threshold.at = getelementptr i8, ptr %tcg, i64 $tcg_hot_threshold
-  %threshold = load i64, ptr %threshold.at
   %threaded.at = getelementptr i8, ptr %tcg, i64 $tcg_threaded
   %threaded = load i64, ptr %threaded.at
-  %company = or i64 %threshold, %threaded
-  %own = icmp eq i64 %company, 0
-  br i1 %own, label %code.free, label %out ; regions and other vCPUs are Python's to stop
+  %own = icmp eq i64 %threaded, 0
+  br i1 %own, label %code.free, label %out ; other vCPUs are Python's to stop
 
 code.free:
   %place.at = getelementptr i8, ptr %env, i64 $env_fault_address

@@ -19,12 +19,14 @@ from runtime.tcg.native import map_native
 from runtime.tcg.places import RamPlaces
 from runtime.tcg.system_vcpu import MachineVcpu
 from runtime.tcg.tb import BUS_DONE, BUS_FAILED, BUS_NOBODY
+from runtime.tcg.tier_options import OFF, TierOptions, first_threshold
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from runtime.core.accelerator import Bus, Clock
+    from runtime.tcg.region import RegionRequest
 
 #: ticks a second of the clock that programs read (TIME), unless the board says otherwise
 FREQUENCY = 10_000_000
@@ -41,6 +43,7 @@ _CALLBACK = CFUNCTYPE(c_uint64, c_void_p, c_uint64, c_uint64, c_uint64)
 class TcgAccelerator:
     """Makes machines of one instruction set.
 
+    tier        how hot code is compiled; with icount it is not, so that runs repeat
     icount      log2 of the nanoseconds that an instruction takes of virtual time: then slices end exactly where they
                 should, and runs repeat.  None: the clock is the host's
     threaded    vCPUs are run by several host threads
@@ -55,12 +58,14 @@ class TcgAccelerator:
         threaded: bool = False,
         frequency: int = FREQUENCY,
         cache_bytes: int = DEFAULT_BYTES,
+        tier: TierOptions = OFF,
     ) -> None:
         self.isa = isa
         self.icount = icount
         self.threaded = threaded
         self.frequency = frequency
         self.cache_bytes = cache_bytes
+        self.tier_options = tier if icount is None else OFF
 
     def make_vm(self, bus: Bus, ports: Bus | None = None, clock: Clock | None = None) -> TcgVm:
         """A machine on `bus`; `ports` are for accelerators whose processors have port I/O."""
@@ -90,9 +95,15 @@ class TcgVm:
         self.code = map_native(self.isa.system_blob_path)
         self.ram = RamPlaces()
         self.cache = CodeCache(self.code, self.ram, accelerator.cache_bytes)
+        self.memory = self.ram
         self.world = self.cache.world
+        self.tier_options = accelerator.tier_options
+        #: called with the listing of each region that is compiled
+        self.on_region: Callable[[RegionRequest, str], None] | None = None
+        self._tier_is_near = False
         self.vcpus: list[MachineVcpu] = []
         self.acknowledge: Callable[[], int] | None = None
+        self.most_breakpoints: int | None = None
         self._by_env: dict[int, MachineVcpu] = {}
         self.requests = Lock()
         self._mapping = Lock()
@@ -109,6 +120,7 @@ class TcgVm:
         self.error: BaseException | None = None
         self._remap()
         bus.on_ram_change(self._remap)
+        self._count_blocks()
 
     # ------------------------------------------------------------ the accelerator's protocol
 
@@ -129,11 +141,23 @@ class TcgVm:
         for start, end in self.ram.places(address, size):
             self.cache.invalidate_places(start, end)
 
+    def reset(self) -> None:
+        """There is nothing but the processors."""
+
+    def save(self) -> bytes:
+        return b""
+
+    def load(self, state: bytes) -> None:
+        if state:
+            raise ValueError("it is of an accelerator with devices of its own")
+
     def close(self) -> None:
         """Free it."""
         for vcpu in self.vcpus:
             vcpu.close()
         self.vcpus.clear()
+        if self.cache.tier is not None:
+            self.cache.tier.close()
         self.cache.close()
         self.ram.close()
         self._breakpoints.close()
@@ -145,7 +169,7 @@ class TcgVm:
         # Nobody is stopped: who stops the world waits for vCPUs, and one of them may be who has called this device.
         with self._mapping:
             self.ram.set_runs(self.bus.ram())
-            self.cache.set_ram(*self.ram.table)
+            self.cache.set_ram(*self.ram.records)
         for vcpu in self.vcpus:
             if vcpu.is_mine:
                 self._flush(vcpu.address, _ALL_ONES)
@@ -166,14 +190,67 @@ class TcgVm:
             with memoryview(self._breakpoints.memory).cast("Q") as table:
                 table[: len(wanted)] = memoryview(b"".join(a.to_bytes(8, "little") for a in wanted)).cast("Q")
             self.cache.set_breakpoints(self._breakpoints.address, len(wanted))
+            if self.cache.tier is not None:  # regions do not stop at them
+                self.cache.tier.drop_all()
+            self._count_blocks(not wanted)
             self.cache.flush_all()
             for vcpu in self.vcpus:
                 vcpu.request(REQUEST_FLUSH)
 
+    # ------------------------------------------------------------ the second tier
+
+    def _count_blocks(self, wanted: bool = True) -> None:
+        """Have new blocks count how often they are entered, or not any more."""
+        options = self.tier_options
+        if options.threshold:
+            first = first_threshold(self.isa, self.code, options) if wanted else 0
+            self.cache.count_blocks(first, not options.workers)
+
+    def attend(self) -> None:
+        """Look after hot blocks: native code has been left anyway."""
+        cache = self.cache
+        if cache.tier is None:
+            if not cache.hot_count:
+                return
+            from runtime.tcg.tier import Tier
+
+            if self.tier_options.workers and not self._tier_is_near:
+                self._tier_is_near = True  # the import alone is pause enough for the guest
+                return
+            with self.world.lock:
+                if cache.tier is None:
+                    cache.tier = Tier(self, len(self.vcpus))
+        cache.tier.attend()
+
+    def guard(self) -> None:
+        """Regions of machines leave no checks to the host."""
+
+    def statistics(self) -> dict[str, int]:
+        """What the translator did since the start: blocks, and compiled regions."""
+        found = self.cache.statistics()
+        tier = self.cache.tier
+        if tier is not None:
+            told = tier.statistics
+            found |= {
+                "regions_compiled": told.compiled,
+                "regions_from_disk": told.cached,
+                "regions_failed": told.failed,
+                "regions_dropped": told.dropped,
+                "instructions_compiled": told.instructions,
+                "milliseconds_compiling": round(1000 * told.seconds),
+                "bytes_compiled": tier.regions.bytes,
+            }
+        return found
+
     # ------------------------------------------------------------ devices: called from native code
 
-    def _read(self, env: int, address: int, size: int, _: int) -> int:
+    def _read(self, env: int, address: int, size: int, what: int) -> int:
         try:
+            if not size:  # no device is meant: a translation is told of
+                vcpu = self._by_env[env]
+                if vcpu.tracer is not None:
+                    vcpu.tracer.walked(vcpu, address, what)
+                return BUS_DONE
             self._by_env[env].words[_BUS_VALUE] = self.bus.read(address, size) & (1 << 8 * size) - 1
         except BusError:
             return BUS_NOBODY

@@ -21,7 +21,7 @@ from runtime.core.env import (
     REQUEST_LEAVE,
     Exit,
 )
-from runtime.tcg.soft_tlb import after_tlbs
+from runtime.tcg.soft_tlb import after_tlbs, entries
 from runtime.tcg.tb import RECORD_MAX_BYTES, TB, TB_MAX_BYTES
 
 TYPE_CHECKING = False
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from runtime.core.accelerator import VcpuExit
+    from runtime.tcg.machine_trace import MachineTracer
     from runtime.tcg.system import TcgVm
 
 #: instructions between two looks at a clock that runs by itself
@@ -72,6 +73,7 @@ class MachineVcpu(Vcpu):
             ("native", code.base),
             ("exact", vm.icount is not None),
             ("poll_every", POLL_EVERY),
+            ("number", index),
         ):
             self.words[_WORD[name]] = value
         self._enter: Callable[[int], None] = CFUNCTYPE(None, c_void_p)(code.address("system_run"))
@@ -88,6 +90,9 @@ class MachineVcpu(Vcpu):
             place = self.octets[offset : offset + size].cast(_INPUT_FORMATS[size])
             self._inputs[name] = place, (1 << width) - 1
         self._thread = 0
+        #: shows what runs here (`-d`); and whether somebody kicked since it last looked
+        self.tracer: MachineTracer | None = None
+        self.kicked = False
         vm.world.add(self.address, self._jump_cache.address)
         self._ready = True
         self.reset()
@@ -105,12 +110,19 @@ class MachineVcpu(Vcpu):
 
     def run(self, instructions: int) -> VcpuExit:
         """Execute so many instructions at most; exactly so many with -icount, if nothing happens before."""
+        if self.tracer is not None and self.tracer.one_by_one:
+            return self.tracer.run(self, instructions)
+        return self.run_untraced(instructions)
+
+    def run_untraced(self, instructions: int) -> VcpuExit:
+        """The same, without showing each block."""
         words, address = self.words, self.address
         executed = self.executed
         words[_WORD["run_end"]] = executed + instructions
         terms = self.vm.clock_terms(executed)
         words[_WORD["clock_base"]], words[_WORD["clock_start"]], words[_WORD["clock_scale"]] = terms
         self._thread = get_ident()
+        self.vm.attend()
         try:
             while True:
                 self._enter(address)
@@ -132,6 +144,8 @@ class MachineVcpu(Vcpu):
                 return Idle(None if deadline == _ALL_ONES else vm.to_nanoseconds(deadline))
             case Exit.CACHE_FULL:
                 vm.cache.evict()
+            case Exit.HOT:
+                vm.attend()
             case Exit.CODE_WRITE:
                 with vm.world.stopped(self.address):
                     page = self.words[_WORD["fault_address"]] >> PAGE_BITS
@@ -142,6 +156,10 @@ class MachineVcpu(Vcpu):
                     self._find(self.address)
             case Exit.HOOK:
                 return Breakpoint()
+            case Exit.TRANSLATED if self.tracer is not None:
+                self.tracer.block_made(self)
+            case Exit.TRAPPED if self.tracer is not None:
+                self.tracer.trapped(self)
             case Exit.HOST_ERROR:
                 self.words[_WORD["host_error"]] = 0
                 error, vm.error = vm.error, None
@@ -177,7 +195,20 @@ class MachineVcpu(Vcpu):
 
     def kick(self) -> None:
         """Make `run` return soon."""
+        self.kicked = True
         self.request(REQUEST_LEAVE)
+
+    def trace(self, tracer: MachineTracer | None) -> None:
+        """Show what runs here, or no more; it does not run now."""
+        if self.tracer is not None:
+            self.tracer.end(self)
+        self.tracer = tracer
+        if tracer is not None:
+            tracer.begin(self)
+
+    def find_block(self) -> int | None:
+        """The block that comes next; None: exit_reason says why there is none.  The world stands still."""
+        return self._find(self.address)
 
     def request(self, what: int) -> None:
         """Have native code do something at the end of the block it is in; from any thread."""
@@ -263,6 +294,13 @@ class MachineVcpu(Vcpu):
         for name, value in zip(("exception", "arg0", "arg1", "arg2"), kept, strict=True):
             self.words[_WORD[name]] = value
         return None if found == _ALL_ONES else found
+
+    def show_tlb(self) -> str:
+        """What the software TLBs hold, for `info tlb`."""
+        lines = []
+        for modes, address, physical, letters in entries(self.layout, memoryview(self._tlbs.memory)):
+            lines.append(f"modes {modes:#x}: {address:016x} -> {physical:016x} {letters}")
+        return "\n".join(lines) or "nothing"
 
     def statistics(self) -> dict[str, int]:
         """What was counted since the start."""

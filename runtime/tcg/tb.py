@@ -11,8 +11,8 @@ linked (`prev` is the address of the pointer that points here), so that freeing 
 from __future__ import annotations
 
 import struct
-from types import MappingProxyType
 
+from runtime.core.light import MappingProxyType
 from runtime.core.record import record
 
 TYPE_CHECKING = False
@@ -53,10 +53,13 @@ DELAYED_NOT_TAKEN = 3
 # TranslationBlock.cflags: how it was made.
 CF_SINGLE_STEP = 1  # one instruction, to run once: in no list, so never `alive`
 CF_HOOKED = 2  # begins at a hooked address, or holds one: run from Python only, never chained to
+CF_GUARD = 4  # no block: a GUARD
 
 # env.trace
 TRACE_TRANSLATION = 1  # exit TRANSLATED after each tb_gen_code
 TRACE_NOCHAIN = 2  # link no jump slots
+TRACE_TRAPS = 4  # machines: exit TRAPPED behind each exception and interrupt that was entered
+TRACE_WALKS = 8  # machines: tell Python of each translation that was asked for, as a bus read of no bytes
 
 TB = _layout(
     [
@@ -78,6 +81,7 @@ TB = _layout(
         ("place", 8),  # machines: where in RAM its first byte is
         ("seen", 8),  # where in it, behind its records, SEEN_TARGETS pcs begin that an indirect jump went to (or 0)
         ("counted", 8),  # bytes of the count record that its records begin with, 0 if it has none
+        ("region", 8),  # machines: host address of the REGION_TABLE of the region installed in it
         # While it is generated, what the decoder said of the last delayed instruction:
         ("delayed_kind", 8),  # DELAYED_*
         ("delayed_target", 8),  # where it goes, if that is known
@@ -151,6 +155,7 @@ TCG_CONTEXT = _layout(
         ("threaded", 8),  # non-zero: vCPUs run side by side
         ("breakpoints", 8),  # host address of sorted virtual addresses that Python wants to see before they run
         ("breakpoint_count", 8),
+        ("regions_dead", 8),  # regions whose code was changed by native code, so far: Python is still to free them
     ]
 )
 
@@ -171,10 +176,29 @@ BUS_DONE, BUS_NOBODY, BUS_FAILED = 0, 1, 2
 COUNT_RECORD = _layout([("handler", 8), ("remaining", 8), ("base", 8)])
 #: blocks that can become hot between two looks of Python's: a power of two
 HOT_RING = 256
-#: like a block in a page's list, for code that a region was compiled from
+#: like a block in a page's list, for code that a region was compiled from; cflags is CF_GUARD
 GUARD = MappingProxyType(
-    {"pc": TB["pc"], "size": TB["size"], "link": TB["size"] + 8, "bytes": TB["size"] + 8 + PAGE_LINK["bytes"]}
+    {
+        "pc": TB["pc"],
+        "table": TB["flags"],  # machines: host address of the region's REGION_TABLE, else 0
+        "cflags": TB["cflags"],
+        "size": TB["size"],
+        "link": TB["size"] + 8,
+        "bytes": TB["size"] + 8 + PAGE_LINK["bytes"],
+    }
 )
+#: machines: where the code of a region is to be.  A generation (env.jump_generation) for each vCPU follows: that in
+#: which its pages were last found there; then a REGION_PAGE for each page
+REGION_TABLE = _layout(
+    [
+        ("pages", 8),  # how many; 0: the code has changed, the region is not to be entered any more
+        ("vcpus", 8),
+        ("generations", 0),
+    ]
+)
+REGION_PAGE = _layout([("address", 8), ("place", 8)])
+#: set in a generation: some page was elsewhere then
+REGION_ELSEWHERE = 1 << 63
 
 #: an access log: bytes used, then for each access this and the bytes found there, padded to whole words
 ACCESS = _layout([("address", 8), ("size", 8), ("access", 8)])

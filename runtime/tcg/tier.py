@@ -6,7 +6,6 @@ instructions: it looks at the blocks that became hot since, at what the compiler
 
 from __future__ import annotations
 
-from functools import partial
 from time import perf_counter
 
 from runtime.core.env import PAGE_BITS, PAGE_CODE, PAGE_EXEC, PAGE_HOOKED
@@ -17,19 +16,48 @@ from runtime.tcg.tb import TB
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Protocol
+
+    from runtime.core.cpu import Isa
+    from runtime.tcg.blobs import Blob
+    from runtime.tcg.code_cache import CodeCache
+    from runtime.tcg.code_cache import CodeMemory as Memory
     from runtime.tcg.compilers import Compilers
-    from runtime.tcg.installed import Key
-    from runtime.tcg.loop import Tcg
     from runtime.tcg.perf_map import PerfMap
     from runtime.tcg.region import RegionAnswer, RegionRequest
     from runtime.tcg.region_cache import RegionCache
+    from runtime.tcg.region_formation import Key
+    from runtime.tcg.tier_options import TierOptions
+
+    class Host(Protocol):
+        """What a tier asks of the engine whose blocks it compiles."""
+
+        tier_options: TierOptions
+        on_region: Callable[[RegionRequest, str], None] | None
+
+        @property
+        def isa(self) -> Isa: ...
+        @property
+        def cache(self) -> CodeCache: ...
+        @property
+        def memory(self) -> Memory: ...
+        @property
+        def code(self) -> Blob: ...
+        def guard(self) -> None:
+            """Compiled code is about to come that leaves checks of memory accesses to the host."""
+            ...
+
 
 #: a page whose compiled code was written to so often is left to tier 0
 _MOST_WRITES = 8
 #: blocks that wait to be compiled; when there are more those that come are counted anew
 _MOST_WAITING = 1000
+_ALL_ONES = (1 << 64) - 1
 #: seconds between two looks at what the workers have answered
 _POLL = 0.002
+#: seconds spent on blocks that became hot before the guest goes on
+_MOST_PAUSE = 0.001
 #: regions taken out while others may run in them: more than these are worth stopping everybody for
 _MOST_RETIRED = 64
 
@@ -49,9 +77,12 @@ class TierStatistics:
 
 
 class Tier:
-    """Hot blocks and compiled regions of one machine."""
+    """Hot blocks and compiled regions of one program or machine.
 
-    def __init__(self, tcg: Tcg) -> None:
+    vcpus  of a machine; 0 for a program
+    """
+
+    def __init__(self, tcg: Host, vcpus: int = 0) -> None:
         options, isa, cache, memory, code = tcg.tier_options, tcg.isa, tcg.cache, tcg.memory, tcg.code
         self.options = options
         self.statistics = TierStatistics()
@@ -63,6 +94,8 @@ class Tier:
 
             self._perf_map = PerfMap(code)
         self._isa = isa
+        self._is_machine = vcpus > 0
+        self._dead = 0
         self._memory = memory
         self._cache = cache
         self._blob = code
@@ -72,13 +105,15 @@ class Tier:
             from runtime.tcg.tier_options import isa_folder
 
             self._disk = RegionCache(isa_folder(options.cache, isa, code))
-        self.regions = InstalledRegions(cache, code, options.memory, self._retire)
+        self.regions = InstalledRegions(cache, code, options.memory, self._retire, vcpus)
         self._retired: list[CodeMemory] = []
         self._former = Former(cache, memory, self._is_compiled, self._allowed, options.size)
         self._compilers: Compilers | None = None
         self._generation = 0
         self._seen = 0
         self._next_poll = 0.0
+        #: host addresses of blocks that became hot and were not looked at yet
+        self._found: list[int] = []
         #: host addresses of hot blocks to be compiled
         self._waiting: dict[Key, int] = {}
         self._pending: dict[Key, Region] = {}
@@ -98,7 +133,7 @@ class Tier:
     @property
     def busy(self) -> bool:
         """Whether there is something to do but for new hot blocks."""
-        return bool(self._pending or self._waiting)
+        return bool(self._pending or self._waiting or self._found)
 
     def attend(self) -> None:
         """Look after hot blocks and answers; the guest waits meanwhile, so not for long."""
@@ -111,12 +146,17 @@ class Tier:
 
     def _attend(self) -> None:
         compilers = self._compilers
+        if self._cache.dead_regions != self._dead:
+            self._dead = self._cache.dead_regions
+            for region in self.regions.dead():
+                self._note_writes(self.regions.changed_pages(region))
+                self._drop(region)
         if compilers is not None and compilers.generation != self._generation:
             self._begin_again(compilers)
         if self._cache.hot_count != self._seen:
             self._seen = self._cache.hot_count
-            for block in self._cache.take_hot():
-                self._hot(block)
+            self._found += self._cache.take_hot()
+        self._look(self._found)
         if self._pending and compilers is not None and perf_counter() >= self._next_poll:
             compilers.poll()
             self._next_poll = perf_counter() + _POLL
@@ -124,6 +164,14 @@ class Tier:
                 self._give_up()
         if self._waiting:
             self._ask()
+
+    def _look(self, found: list[int]) -> None:
+        """See what is to be done about blocks that became hot, as many as there is time for."""
+        end = perf_counter() + _MOST_PAUSE
+        while found:
+            self._hot(found.pop(0))
+            if perf_counter() >= end and self.options.workers:
+                break
 
     def _give_up(self) -> None:
         """Nobody compiles any more: what is installed stays, new blocks are not counted."""
@@ -145,7 +193,7 @@ class Tier:
         node = Node(self._cache, address)
         if not node.alive or not node.counted:
             return
-        key = node.pc, node.flags
+        key = node.key
         region = self.regions.ready.get(key) or self._from_disk(key)
         if region is not None:
             self.regions.install(region, address)
@@ -153,7 +201,10 @@ class Tier:
             pass
         elif node.heat < self.options.threshold:  # so far only the disk was asked
             self._count_on(node, self.options.threshold - node.heat)
-        elif any(node.pc in other.pcs for other in self._pending.values()) or len(self._waiting) >= _MOST_WAITING:
+        elif (
+            any((node.pc, node.place) in other.points for other in self._pending.values())
+            or len(self._waiting) >= _MOST_WAITING
+        ):
             self._count_on(node, 16 * self.options.threshold)
         else:
             self._waiting[key] = address
@@ -175,27 +226,33 @@ class Tier:
             nodes = {key: Node(self._cache, address) for key, address in self._waiting.items()}
             key = max(nodes, key=lambda key: nodes[key].heat)
             del self._waiting[key]
-            request = self._former.form(nodes[key].address)
-            if request is None:
+            formed = self._former.form(nodes[key].address)
+            if formed is None:
                 self._hopeless.add(key)
                 continue
-            region = Region(request)
+            request, places = formed
+            region = Region(request, places)
             self._pending[key] = region
             self.regions.watch(region)
-            for other in [other for other in self._waiting if other[0] in region.pcs and other[1] == key[1]]:
+            for other in [
+                other for other in self._waiting if (other[0], other[2]) in region.points and other[1] == key[1]
+            ]:
                 self._count_on(nodes[other], 16 * self.options.threshold)
                 del self._waiting[other]
-            compilers.submit(request, partial(self._answered, region), self._listen is not None)
+            compilers.submit(request, self._receiver(region), self._listen is not None)
 
     def _make_compilers(self) -> Compilers:
         from runtime.tcg.compilers import InlineCompiler, worker_pool
 
         if self.options.workers:
             folder = None if self._disk is None else self._disk.folder
-            return worker_pool(self._isa.path, folder, self.options.workers, self._blob)
+            return worker_pool(self._isa.path, folder, self.options.workers, self._blob, self._is_machine)
         from runtime.tcg.worker import Service
 
-        return InlineCompiler(Service(self._isa.path, self._disk, self._blob.checksum))
+        return InlineCompiler(Service(self._isa.path, self._disk, self._blob.checksum, self._is_machine))
+
+    def _receiver(self, region: Region) -> Callable[[RegionAnswer | None], None]:
+        return lambda answer: self._answered(region, answer)
 
     def _answered(self, region: Region, answer: RegionAnswer | None) -> None:
         """A compiler is done with a region, or there is nobody any more who would do it."""
@@ -231,20 +288,23 @@ class Tier:
         return self._put_now(region, answer)
 
     def _put_now(self, region: Region, answer: RegionAnswer) -> bool:
-        if not self._is_current(region.request):
+        if not self._is_current(region.request, region.places):
             self.regions.forget(region)
             return False
         if answer.accesses:
             self._tcg.guard()
         self.regions.add(region, answer)
+        if self._is_machine and not self._is_current(region.request, region.places):
+            self.regions.remove(region)  # a device has stored there before it was guarded
+            return False
         if self._perf_map is not None and region.memory is not None:
             self._perf_map.add(region.memory.address, region.memory.size, f"region {region.request.entry:#x}")
-        for block in region.request.blocks[1:]:
-            address = self._cache.find(block.pc, region.request.flags)
+        for block, place in zip(region.request.blocks[1:], region.places[1:], strict=True):
+            address = self._cache.find(block.pc, region.request.flags, place)
             if address:
                 node = Node(self._cache, address)
                 # Blocks inside it that are entered from outside have to become hot anew.
-                if node.counted and (node.pc, node.flags) not in self.regions.ready:
+                if node.counted and node.key not in self.regions.ready:
                     self._count_on(node, self.options.threshold)
         return region.function != 0
 
@@ -252,12 +312,13 @@ class Tier:
         """The region an earlier run has compiled."""
         if self._disk is None or key in self._pending:
             return None
-        found = self._disk.find(*key, self._memory)
+        found = self._disk.find(key[0], key[1], lambda request: self._present(key, request))
         if found is None:
             return None
-        region = Region(found[0])
+        request, answer, places = found
+        region = Region(request, places)
         self.regions.watch(region)
-        if not self._put(region, found[1]):
+        if not self._put(region, answer):
             return None
         self.statistics.cached += 1
         return region
@@ -265,17 +326,34 @@ class Tier:
     # ------------------------------------------------------------ what may be compiled
 
     def _is_compiled(self, node: Node) -> bool:
-        return node.heat >= COMPILED or self.regions.covers(node.pc, node.flags)
+        return node.heat >= COMPILED or self.regions.covers(node.key)
 
-    def _is_current(self, request: RegionRequest) -> bool:
+    def _is_current(self, request: RegionRequest, places: tuple[int, ...]) -> bool:
         """Whether the guest's code is what the region was made from."""
-        view = self._memory.view
+        read = self._memory.read
         return all(
-            self._allowed(block.pc, block.end) and view[block.pc : block.end] == block.code for block in request.blocks
+            self._allowed(place, place + len(block.code)) and read(place, len(block.code), 0) == block.code
+            for block, place in zip(request.blocks, places, strict=True)
         )
 
+    def _present(self, key: Key, request: RegionRequest) -> tuple[int, ...] | None:
+        """Where the code of a region that begins with the block of `key` is; None if it is not there."""
+        places = tuple(self._place(block.pc, key) for block in request.blocks)
+        return places if self._is_current(request, places) else None
+
+    def _place(self, pc: int, key: Key) -> int:
+        """Where the code at pc may be: in the page of a block of that address, or as far from the entry as pc is.
+
+        It may be elsewhere: a machine finds out when the region is entered."""
+        near = pc - key[0] + key[2] & _ALL_ONES
+        if not self._is_machine or pc >> PAGE_BITS == key[0] >> PAGE_BITS:
+            return near
+        block = self._cache.find(pc, key[1])
+        return Node(self._cache, block).place if block else near
+
     def _allowed(self, start: int, end: int) -> bool:
-        """Whether code may be compiled: it is executable, nobody wants to see it run, and it seldom changes."""
+        """Whether code in these places may be compiled: it is executable, nobody wants to see it run, and it seldom
+        changes."""
         if self._memory.check(start, end - start, PAGE_EXEC) is not None:
             return False
         for page in range(start >> PAGE_BITS, (end - 1 >> PAGE_BITS) + 1):
@@ -290,15 +368,28 @@ class Tier:
     def invalidate(self, start: int, end: int) -> None:
         """The code in [start, end) is about to change, or to be hooked: no region made from it may run again."""
         for region in self.regions.touching(start, end):
-            for page in {first >> PAGE_BITS for first, last in region.spans if first < end and start < last}:
-                self._writes[page] = self._writes.get(page, 0) + 1
-            self._pending.pop(region.key, None)
-            self.regions.remove(region)
-            self.statistics.dropped += 1
+            self._note_writes({first >> PAGE_BITS for first, last in region.spans if first < end and start < last})
+            self._drop(region)
         first, last = start >> PAGE_BITS, end - 1 >> PAGE_BITS
-        for key in [key for key in (*self._waiting, *self._hopeless) if first <= key[0] >> PAGE_BITS <= last]:
+        for key in [key for key in (*self._waiting, *self._hopeless) if first <= key[2] >> PAGE_BITS <= last]:
             self._waiting.pop(key, None)
             self._hopeless.discard(key)
+
+    def _note_writes(self, pages: Iterable[int]) -> None:
+        """Compiled code in these pages was written to."""
+        for page in pages:
+            self._writes[page] = self._writes.get(page, 0) + 1
+
+    def _drop(self, region: Region) -> None:
+        self._pending.pop(region.key, None)
+        self.regions.remove(region)
+        self.statistics.dropped += 1
+
+    def drop_all(self) -> None:
+        """No region may run again until blocks become hot anew; no vCPU may run."""
+        for region in [*self.regions.ready.values(), *self._pending.values()]:
+            self._drop(region)
+        self._waiting.clear()
 
     def _retire(self, memory: CodeMemory) -> None:
         """Free compiled code that is not installed any more, once no vCPU can be in it."""
@@ -318,5 +409,6 @@ class Tier:
     def forget(self, start: int, end: int) -> None:
         """The blocks at host addresses [start, end) are about to be freed; regions made from them stay."""
         self.regions.forget_heads(start, end)
+        self._found[:] = [address for address in self._found if not start <= address < end]
         for key in [key for key, address in self._waiting.items() if start <= address < end]:
             del self._waiting[key]

@@ -98,9 +98,13 @@ class BlockTracer:
 
     # ------------------------------------------------------------ guest code and ops
 
+    def read_code(self, vcpu: Vcpu, tb: TranslationBlock) -> bytes:
+        """A block's bytes."""
+        return vcpu.memory.read(tb.pc, tb.size, 0)
+
     def guest_code(self, vcpu: Vcpu, tb: TranslationBlock) -> str:
         """`IN:` and a line an instruction: address, bytes, text."""
-        code = vcpu.memory.read(tb.pc, tb.size, 0)
+        code = self.read_code(vcpu, tb)
         lines = [f"IN: {self._symbol(tb.pc)}".rstrip()]
         at = 0
         while at < len(code):
@@ -122,7 +126,7 @@ class BlockTracer:
         from runtime.tcg.intermediate import gen_intermediate_code
         from runtime.tcg.optimize import optimize
 
-        code = vcpu.memory.read(tb.pc, tb.size, 0)
+        code = self.read_code(vcpu, tb)
         function = gen_intermediate_code(vcpu.isa.module("translate"), vcpu.layout, code, tb.pc, tb.flags)
         if "op" in self.log:
             self.log.write(f"OP:\n{function}\n\n")

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: what is added to the worker's niceness: the guest's process goes first
 _NICENESS = 5
+#: what the compiled code is for, on the command line
+MACHINE, PROGRAM = "machine", "program"
 #: regions from one look for cycles of garbage to the next
 _COLLECTS = 64
 
@@ -33,11 +35,13 @@ _COLLECTS = 64
 class Service:
     """Compiles regions of one ISA and keeps them in the cache on disk."""
 
-    def __init__(self, folder: str, cache: RegionCache | None, checksum: int) -> None:
-        """checksum: of the native code that the regions will call, which is not to have been generated anew since."""
+    def __init__(self, folder: str, cache: RegionCache | None, checksum: int, machine: bool = False) -> None:
+        """checksum: of the native code that the regions will call, which is not to have been generated anew since.
+        machine: it is that of machines."""
         self.folder = folder
         self.checksum = checksum
         self.cache = cache
+        self.machine = machine
         self._compiler: RegionCompiler | None = None
 
     def answer(self, request: RegionRequest, listing: bool = False) -> RegionAnswer:
@@ -48,9 +52,10 @@ class Service:
                 from runtime.tcg.region_compiler import RegionCompiler
 
                 isa = load_isa(self.folder)
-                if read_checksum(isa.blob_path) != self.checksum:
-                    raise BlobError(f"{isa.blob_path} has changed")
-                self._compiler = RegionCompiler(isa, verified=False)
+                blob = isa.system_blob_path if self.machine else isa.blob_path
+                if read_checksum(blob) != self.checksum:
+                    raise BlobError(f"{blob} has changed")
+                self._compiler = RegionCompiler(isa, verified=False, machine=self.machine)
             compiled = self._compiler.compile(request)
             text = ""
             if listing:
@@ -104,7 +109,7 @@ def serve(service: Service) -> None:
 
 
 def main() -> None:
-    folder, checksum, directory = sys.argv[1:4]
+    folder, checksum, machine, directory = sys.argv[1:5]
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -115,7 +120,7 @@ def main() -> None:
         from runtime.tcg.region_cache import RegionCache
 
         cache = RegionCache(directory)
-    serve(Service(folder, cache, int(checksum)))
+    serve(Service(folder, cache, int(checksum), machine == MACHINE))
 
 
 if __name__ == "__main__":

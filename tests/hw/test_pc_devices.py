@@ -271,7 +271,7 @@ def test_8042_mouse() -> None:
     keys, mouse, _, device = make_keyboard()
     device.write(4, 1, 0x60)
     device.write(0, 1, 0x47)
-    device.move(1, 5, -5)
+    device.report(1, 5, -5)
     assert drain(device) == b"", "it reports when it is told to"
     for value in (0xD4, 0xD4):
         device.write(4, 1, value)
@@ -280,8 +280,27 @@ def test_8042_mouse() -> None:
     assert not keys.rises
     assert device.read(4, 1) & 0x20
     drain(device)
-    device.move(1, 5, -5)
+    device.report(1, 5, -5)
     assert drain(device) == bytes((0x29, 5, 251))
+
+
+def test_8042_as_the_seat_of_a_user() -> None:
+    """Keys by Linux's codes become scan codes; a movement down is one of fewer lines up."""
+    _, _, _, device = make_keyboard()
+    for code in (30, 105, 250):  # a, left, none
+        device.key(code, True)
+        device.key(code, False)
+    assert drain(device) == b"\x1e\x9e\xe0\x4b\xe0\xcb"
+    device.write(4, 1, 0x60)
+    device.write(0, 1, 0x47)
+    device.write(4, 1, 0xD4)
+    device.write(0, 1, 0xF4)
+    drain(device)
+    device.button("right", True)
+    device.move(3, 4)
+    device.button("right", False)
+    device.wheel(1)
+    assert drain(device) == bytes((0x0A, 0, 0, 0x2A, 3, 252, 0x08, 0, 0))
 
 
 def test_8042_resets_and_the_a20_gate() -> None:

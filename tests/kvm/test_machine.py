@@ -12,7 +12,7 @@ import pytest
 
 from runtime.core.accelerator import Breakpoint, Idle, Running, Shutdown
 from runtime.kvm import interrupts
-from runtime.kvm.accelerator import KvmOptions
+from runtime.kvm.accelerator import KvmAccelerator, KvmOptions
 from runtime.kvm.system import KvmError
 from tests.conftest import ROOT
 from tests.kvm.guests import CONSOLE, COUNTER, RAM_BYTES, REGISTER, ROM, START, TO_FLAT, TO_LONG, Guest
@@ -78,6 +78,20 @@ def test_long_mode(guest: Make) -> None:
     registers = made.vcpu.registers()
     assert registers["rbx"] == 0xA5A5_0001_0002_0003
     assert registers["efer"] & 0x400
+
+
+def test_features_left_out(guest: Make) -> None:
+    """CPUID tells what the user left, and no local APIC where there is none."""
+    source = ".code16\n mov $1, %eax\n cpuid\n hlt"
+    found = []
+    for without in ((), ("cx16",)):
+        made = guest(source, KvmOptions(controllers=False, timer=False, without=without))
+        assert made.run() == Idle(None)
+        registers = made.vcpu.registers()
+        found.append((registers["rcx"] >> 13 & 1, registers["rdx"] >> 9 & 1))
+    assert found == [(1, 0), (0, 0)]
+    with pytest.raises(KvmError, match="a processor's feature wings cannot be left out; these can: abm, adx"):
+        KvmAccelerator(KvmOptions(without=("wings",)))
 
 
 def test_string_port_io(guest: Make) -> None:

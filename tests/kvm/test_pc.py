@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.kvm.kvm import assemble, require_kvm
+from tests.machine.session import PATIENCE, Session
 from tests.tools import isomorph, run
 
 BIOS = Path("/usr/share/seabios/bios.bin")
@@ -35,7 +37,19 @@ _BOOT = f"""
         int $0x13
         mov $0x8000, %si
         call print
-        mov ${STATUS}, %al
+        mov $0xf000, %ax
+        mov %ax, %es
+        xor %di, %di
+4:      cmpl $0x20445352, %es:(%di)         # "RSD "
+        je 5f
+        add $16, %di
+        jnz 4b
+        jmp 6f
+5:      cmpl $0x20525450, %es:4(%di)        # "PTR "
+        jne 6f
+        mov $acpi, %si
+        call print
+6:      mov ${STATUS}, %al
         mov $0x501, %dx
         out %al, %dx
 2:      hlt
@@ -52,6 +66,7 @@ print:  lodsb
 3:      ret
 uart:   .asciz "[through the UART]"
 bios:   .asciz "[through the BIOS]"
+acpi:   .asciz "[ACPI] "
         .org 510
         .word 0xaa55
         .asciz "[the second sector]    "
@@ -65,19 +80,46 @@ def _require() -> None:
         pytest.skip(f"no {BIOS} (Debian package seabios)")
 
 
-@pytest.mark.parametrize("controllers", ["off", pytest.param("on", marks=pytest.mark.slow)])
-def test_boot_sector_from_disk(controllers: str, tmp_path: Path) -> None:
-    _require()
-    disk = tmp_path / "disk"
+def _disk(folder: Path) -> str:
+    disk = folder / "disk"
     disk.write_bytes(assemble(_BOOT, "boot", 0x7C00).ljust(1 << 20, b"\0"))
-    board = f"pc,kernel-irqchip={controllers}"
-    drive = f"file={disk},format=raw,if=ide"
-    done = run(isomorph("machine", "-M", board, "-accel", "kvm", "-nographic", "-drive", drive), timeout=300)
+    return f"file={disk},format=raw"
+
+
+def test_boot_sector_from_disk(tmp_path: Path) -> None:
+    """SeaBIOS finds PCI and the disk on it, and leaves the ACPI tables where they are looked for."""
+    _require()
+    drive = f"{_disk(tmp_path)},if=ide"
+    done = run(isomorph("machine", "pc", "-accel", "kvm", "-nographic", "-drive", drive), timeout=300)
     assert done.status == 2 * STATUS + 1
     assert b"SeaBIOS (version" in done.stdout
     # The BIOS keeps its last character back until the next: the first of ours may come before it.
-    for text in (b"through the UART]", b"[through the BIOS]", b"[the second sector]"):
+    for text in (b"through the UART]", b"[through the BIOS]", b"[the second sector]", b"[ACPI]"):
         assert text in done.stdout
+
+
+def test_boot_from_virtio_with_a_screen(tmp_path: Path) -> None:
+    """The same with interrupt controllers of the kernel's, a virtio disk, and VGA: the screen says it, too."""
+    _require()
+    serial = tmp_path / "serial"
+    with Session(
+        "pc", "-M", "kernel-irqchip=on", "-accel", "kvm", "-device", "VGA", "-display", "none", "-no-shutdown",
+        "-drive", f"{_disk(tmp_path)},if=virtio", "-serial", f"file:{serial}", "-monitor", "stdio",
+        folder=tmp_path,
+    ) as machine:  # fmt: skip
+        screen = b""
+        deadline = time.monotonic() + 3 * PATIENCE
+        while b"[ACPI]" not in screen and time.monotonic() < deadline:
+            machine.type("info screen\n")
+            machine.expect("info screen")
+            screen = machine.expect("(isomorph) ")
+        machine.type("screendump screen.png\nquit\n")
+        assert machine.end() == 0
+    for text in (b"SeaBIOS (version", b"[through the BIOS]", b"[the second sector]", b"[ACPI]"):
+        assert text in screen
+    assert b"through the UART]" in serial.read_bytes()
+    picture = (tmp_path / "screen.png").read_bytes()
+    assert picture[16:24] == (720).to_bytes(4, "big") + (400).to_bytes(4, "big")
 
 
 def test_firmware_that_is_not_there(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from runtime.syntax.assemble import assemble_text
 from runtime.syntax.image import Image
 from runtime.tcg.system import TcgAccelerator
 from runtime.tcg.system_vcpu import MachineVcpu
+from runtime.tcg.tier_options import OFF, TierOptions
 
 RAM, RAM_BYTES = 0x8000_0000, 1 << 20
 ROM, ROM_BYTES = 0x1000, 1 << 12
@@ -71,11 +72,17 @@ class Bench:
     """A machine with one processor or more, about to run `text` at RAM in machine mode."""
 
     def __init__(
-        self, isa: Isa, text: str = "", count: int = 1, icount: int | None = 0, threaded: bool = False
+        self,
+        isa: Isa,
+        text: str = "",
+        count: int = 1,
+        icount: int | None = 0,
+        threaded: bool = False,
+        tier: TierOptions = OFF,
     ) -> None:
         self.isa = isa
         self.bus = TestBus()
-        self.vm = TcgAccelerator(isa, icount, threaded).make_vm(self.bus)
+        self.vm = TcgAccelerator(isa, icount, threaded, tier=tier).make_vm(self.bus)
         self.cpus = [self.vm.make_vcpu(index) for index in range(count)]
         self.cpu: MachineVcpu = self.cpus[0]
         self._next_table = TABLES

@@ -83,6 +83,8 @@ class FakeVm:
         self.vcpus: list[FakeVcpu] = []
         self.changes: list[tuple[int, int]] = []
         self.breakpoints: list[int] = []
+        self.acknowledge: Callable[[], int] | None = None
+        self.most_breakpoints: int | None = None
 
     def make_vcpu(self, index: int) -> FakeVcpu:
         self.vcpus.append(FakeVcpu(self, index))
@@ -96,6 +98,15 @@ class FakeVm:
 
     def set_breakpoints(self, addresses: Iterable[int]) -> None:
         self.breakpoints = list(addresses)
+
+    def reset(self) -> None:
+        pass
+
+    def save(self) -> bytes:
+        return b""
+
+    def load(self, state: bytes) -> None:
+        assert state == b""
 
     def close(self) -> None:
         pass

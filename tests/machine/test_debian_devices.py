@@ -12,14 +12,16 @@ import random
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.hw.virtio.test_devices import unpng
+from tests.hw.vnc_client import NEW_SIZE, ZRLE, VncClient
 from tests.machine import debian_guest
-from tests.machine.session import Session
+from tests.machine.session import PATIENCE, Session
 from tests.tools import require_build, tool
 
 SIZE = 16 << 20
@@ -157,6 +159,50 @@ def test_disk_and_network(bus: str, boot: list[str], server: Server, tmp_path: P
     words = [tool("debugfs", "e2fsprogs"), "-R", "cat data", str(raw)]
     data = subprocess.run(words, check=True, capture_output=True, timeout=60).stdout
     assert hashlib.sha256(data).hexdigest() == sent
+
+
+@pytest.mark.slow
+def test_a_viewer(boot: list[str], tmp_path: Path) -> None:
+    """A VNC viewer sees the kernel's frame buffer, and what it types and points at comes out of the kernel's events."""
+    devices = ["-device", "virtio-gpu-pci,xres=640,yres=480", "-device", "virtio-keyboard-pci"]
+    devices += ["-device", "virtio-tablet-pci", "-vnc", f"unix:{tmp_path}/vnc"]
+    with Session(*boot, *devices) as guest, socket.socket(socket.AF_UNIX) as connection:
+        guest.expect("the modules are in")
+        guest.expect("# ")
+        connection.connect(f"{tmp_path}/vnc")
+        viewer = VncClient(connection, lambda: time.sleep(0.05))
+        viewer.encodings(ZRLE, NEW_SIZE)
+        for name in SCREEN:
+            assert guest.command(f"insmod /modules/{name}.ko") == ""
+        guest.command("echo 0 > /sys/class/vtconsole/vtcon1/bind")  # the kernel's console leaves the screen
+        guest.command("head -c 1228800 /dev/zero | tr '\\0' '\\100' > /dev/fb0")
+        wanted = b"\x40\x40\x40" * (640 * 480)
+        viewer.ask(incremental=False)
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            viewer.update()
+            seen = bytes(byte for place, byte in enumerate(viewer.pixels) if place % 4 != 3)
+            if seen == wanted:
+                break
+            assert time.monotonic() < deadline, "the viewer does not see what the guest shows"
+            viewer.ask()
+        assert (viewer.width, viewer.height) == (640, 480)
+        found = guest.command("grep -l Isomorph /sys/class/input/event*/device/name").split()
+        names = [guest.command(f"cat {path}").strip() for path in found]
+        for title, act, event in (
+            ("Isomorph Virtio Keyboard", lambda: viewer.key(0xFF0D, True), "01001c0001000000"),
+            ("Isomorph Virtio Tablet", lambda: viewer.point(639, 479), "03000000ff7f0000"),
+        ):
+            device = "/dev/input/" + found[names.index(title)].split("/")[4]
+            guest.type(
+                f"exec 3<{device}; echo it is op''en; head -c 24 <&3 | tail -c 8 | hexdump -v -e '1/1 \"%02x\"'\n"
+            )
+            guest.expect("it is open")
+            act()
+            guest.expect(event)
+            guest.expect("# ")
+        guest.type("\x01x")
+        guest.end()
 
 
 @pytest.mark.slow

@@ -298,7 +298,7 @@ def test_states_that_do_not_fit() -> None:
         whole = file.getvalue()
         with pytest.raises(MachineError, match="cut short"):
             read(io.BytesIO(whole[:-5]), "test")
-        for data in (b"", b"{}\n", b"[]\n", b"x" * 100, whole[:200], whole.replace(b'"format": 1', b'"format": 9')):
+        for data in (b"", b"{}\n", b"[]\n", b"x" * 100, whole[:200], whole.replace(b'"format": 2', b'"format": 9')):
             with pytest.raises(MachineError, match="test: "):
                 read(io.BytesIO(data), "test")
         damaged = whole[: whole.index(b"\n") + 3] + b"????" + whole[whole.index(b"\n") + 7 :]

@@ -9,11 +9,6 @@ import pytest
 from tests.programs.test_programs import ARGUMENTS, HOSTED, STDIN
 from tests.tools import compile_c, isomorph, require_build, run, tool
 
-#: programs that count on a long of 64 bits; in one, what a mismatched printf finds on the stack is shown
-_WIDE = frozenset(("bits", "lists"))
-#: with -O0 it loads doublewords from odd addresses: Linux mends that on this machine, user-mode QEMU does not
-_MISALIGNED = {("structures", "-O0")}
-
 #: name -> compiler, its Debian package, flags: Thumb-2 and A32 with VFP, and ARMv5's A32 without (kernel helpers)
 _HARD = ("arm-linux-gnueabihf-gcc", "gcc-arm-linux-gnueabihf")
 _SOFT = ("arm-linux-gnueabi-gcc", "gcc-arm-linux-gnueabi")
@@ -32,10 +27,8 @@ _CASES = [
         marks=[] if source.stem in _OFTEN and level == "-O2" else [pytest.mark.slow],
     )
     for source in HOSTED
-    if source.stem not in _WIDE
     for build in BUILDS
     for level in ("-O0", "-O2")
-    if (source.stem, level) not in _MISALIGNED
 ]
 
 

@@ -1,40 +1,84 @@
-"""Our C programs, built for x86-64 by the host's compiler, print and exit as they do on the host itself."""
+"""Our C programs, built for x86-64 and i386, print and exit as they do on the host itself, or under qemu-user."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from tests.programs.test_programs import ARGUMENTS, HOSTED, STDIN
-from tests.tools import compile_c, isomorph, require_build, run
+from tests.tools import compile_c, isomorph, require_build, run, tool
 
 #: glibc has a second libm for processors with FMA, whose last bits differ: the host is to use the first, too
 _SAME_LIBRARY = {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-FMA,-AVX2,-AVX,-FMA4"}
 _OFTEN = frozenset(("atomics", "doubles", "integers", "strings"))
 #: prints what was on the stack: at -O0 the argument that a call fills in is read before the call
 _UNORDERED = {("clocks", "-O0")}
+#: programs that count on a long of 64 bits, or on 128-bit integers
+_WIDE = frozenset(("bits", "sha256", "wide"))
+#: guest -> compiler and its Debian package
+COMPILERS = {"x86_64": ("gcc", "gcc"), "i386": ("i686-linux-gnu-gcc", "gcc-i686-linux-gnu")}
 _CASES = [
     pytest.param(
         source,
+        guest,
         level,
-        id=f"{source.stem}{level}",
+        id=f"{source.stem}-{guest}{level}",
         marks=[] if source.stem in _OFTEN and level == "-O2" else [pytest.mark.slow],
     )
     for source in HOSTED
+    for guest in COMPILERS
     for level in ("-O0", "-O2", "-O3")
-    if (source.stem, level) not in _UNORDERED
+    if (source.stem, level) not in _UNORDERED and not (guest == "i386" and source.stem in _WIDE)
 ]
 
 
-@pytest.mark.parametrize(("source", "level"), _CASES)
-def test_static(source: Path, level: str) -> None:
-    require_build("x86_64")
-    flags = ["-std=gnu17", "-w", level, "-static"]
-    program = str(compile_c("gcc", "gcc", [source], flags, ["-lm", "-latomic"]))
+@cache
+def _runs_natively(program: Path) -> bool:
+    """Whether this kernel executes 32-bit programs."""
+    try:
+        return subprocess.run([program], capture_output=True, stdin=subprocess.DEVNULL, check=False).returncode >= 0
+    except OSError:
+        return False
+
+
+def host(guest: str) -> list[str]:
+    """What runs a program of a guest's for comparison."""
+    if guest == "x86_64":
+        return []
+    source = next(path for path in HOSTED if path.stem == "integers")
+    if _runs_natively(_compiled(source, guest, ["-O2", "-static"])):
+        return [tool("setarch", "util-linux"), "i686"]  # as uname says
+    return [tool("qemu-i386", "qemu-user")]
+
+
+def _compiled(source: Path, guest: str, flags: list[str]) -> Path:
+    return compile_c(*COMPILERS[guest], [source], ["-std=gnu17", "-w", *flags], ["-lm", "-latomic"])
+
+
+@pytest.mark.parametrize(("source", "guest", "level"), _CASES)
+def test_static(source: Path, guest: str, level: str) -> None:
+    require_build(guest)
+    program = str(_compiled(source, guest, [level, "-static"]))
     environment = dict(os.environ, ISOMORPH_TEST="from outside", **_SAME_LIBRARY)
-    expected = run([program, *ARGUMENTS], stdin=STDIN, environment=environment)
+    expected = run([*host(guest), program, *ARGUMENTS], stdin=STDIN, environment=environment)
     actual = run(isomorph("run", program, *ARGUMENTS), stdin=STDIN, environment=environment)
     assert actual.stdout == expected.stdout
     assert (actual.status, actual.stderr) == (expected.status, expected.stderr)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("guest", COMPILERS)
+@pytest.mark.parametrize("source", [path for path in HOSTED if path.stem in _OFTEN], ids=lambda path: path.stem)
+def test_compiled_regions(source: Path, guest: str, tmp_path: Path) -> None:
+    """Everything that runs twice is compiled, before it goes on."""
+    require_build(guest)
+    program = str(_compiled(source, guest, ["-O2", "-static"]))
+    environment = dict(os.environ, ISOMORPH_TEST="from outside", ISOMORPH_CACHE=str(tmp_path), **_SAME_LIBRARY)
+    expected = run([*host(guest), program, *ARGUMENTS], stdin=STDIN, environment=environment)
+    tier1 = ["--tier1-threshold", "1", "--workers", "0"]
+    actual = run(isomorph("run", *tier1, program, *ARGUMENTS), stdin=STDIN, timeout=600, environment=environment)
+    assert (actual.status, actual.stdout, actual.stderr) == (expected.status, expected.stdout, expected.stderr)

@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runtime.hw.bus import AddressSpace, Region
+    from runtime.hw.bus import AddressSpace, Memory, Region
 
 __all__ = ["Bar", "PciFunction"]
 
@@ -25,13 +25,14 @@ CONFIG_SIZE = 4096
 
 
 class Bar:
-    """Memory that a function answers at, wherever the guest puts it."""
+    """What a function answers with, wherever the guest puts it: registers of a device, or memory of its own."""
 
-    def __init__(self, index: int, device: Device, *, wide: bool, prefetch: bool) -> None:
-        if device.size & (device.size - 1) or device.size < 16:
+    def __init__(self, index: int, answer: Device | Memory, *, wide: bool, prefetch: bool) -> None:
+        if answer.size & (answer.size - 1) or answer.size < 16:
             raise ValueError("a base-address register's size is a power of two")
         self.index = index
-        self.device = device
+        self.answer = answer
+        self.size = answer.size
         self.wide = wide
         self.kind = (4 if wide else 0) | (8 if prefetch else 0)
         self.region: Region | None = None
@@ -40,6 +41,12 @@ class Bar:
     def place(self) -> int:
         """Where the register is in the configuration space."""
         return BARS + 4 * self.index
+
+    def show(self, space: AddressSpace, address: int, priority: int) -> Region:
+        """Put it into the memory of a bus."""
+        if isinstance(self.answer, Device):
+            return space.add_device(address, self.answer, priority=priority)
+        return space.add_ram(address, self.answer, priority=priority)
 
 
 class PciFunction(Device):
@@ -99,9 +106,13 @@ class PciFunction(Device):
     def add_bar(self, bar: Bar) -> None:
         """Another base-address register."""
         self.bars[bar.index] = bar
-        bits = ~(bar.device.size - 1) & (1 << (64 if bar.wide else 32)) - 1
+        bits = ~(bar.size - 1) & (1 << (64 if bar.wide else 32)) - 1
         self._put(bar.place, bar.kind, 4)
         self._allow(bar.place, bits, 8 if bar.wide else 4)
+
+    def memories(self) -> tuple[Memory, ...]:
+        """Memory of its own, whose contents are part of a machine's state."""
+        return tuple(bar.answer for bar in self.bars.values() if not isinstance(bar.answer, Device))
 
     def add_capability(self, identity: int, body: bytes) -> int:
         """Another capability; where it is."""
@@ -146,13 +157,12 @@ class PciFunction(Device):
             return
         enabled = bool(self.word(COMMAND, 2) & MEMORY_ENABLE)
         for bar in self.bars.values():
-            size = bar.device.size
+            size = bar.size
             address = self.word(bar.place, 8 if bar.wide else 4) & -16
             shown = enabled and 0 < address <= self.space.size - size
             if bar.region is None:
                 if shown:
-                    priority = self.priority * 8 + bar.index
-                    bar.region = self.space.add_device(address, bar.device, priority=priority)
+                    bar.region = bar.show(self.space, address, self.priority * 8 + bar.index)
                 continue
             if not shown:
                 bar.region.enable(False)
@@ -161,6 +171,13 @@ class PciFunction(Device):
             else:
                 bar.region.address = address
                 bar.region.enable(True)
+
+    def set_base(self, index: int, address: int) -> None:
+        """What firmware does: a base-address register's value."""
+        bar = self.bars[index]
+        self.write(bar.place, 4, address & 0xFFFF_FFFF)
+        if bar.wide:
+            self.write(bar.place + 4, 4, address >> 32)
 
     def address_of(self, index: int) -> int | None:
         """Where a base-address register's memory is shown, or None."""

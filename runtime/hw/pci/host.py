@@ -7,11 +7,11 @@ from runtime.hw.bus import AddressSpace
 from runtime.hw.device import Device, DeviceError
 from runtime.hw.device_tree import Node, wide
 from runtime.hw.irq import AnyOf
-from runtime.hw.pci.function import PciFunction
+from runtime.hw.pci.function import COMMAND, LINE, MEMORY_ENABLE, PIN, PciFunction
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from runtime.hw.device_tree import Place
     from runtime.hw.irq import Line
@@ -32,7 +32,11 @@ class Window:
 
 
 class PciHost(Device):
-    """The bridge; `plug` adds functions.  A board maps `windows` of `space` into its own memory."""
+    """The bridge; `plug` adds functions.  A board maps `windows` of `space` into its own memory.
+
+    lines    the interrupt wires; slot n's pin A is number n among them, counted round
+    bridge   the function that the bridge itself is on its bus, slot 0
+    """
 
     kind = "pci-host-ecam-generic"
 
@@ -43,6 +47,7 @@ class PciHost(Device):
         lines: Sequence[Line],
         windows: Sequence[Window],
         io: Window | None = None,
+        bridge: PciFunction | None = None,
     ) -> None:
         super().__init__(name, size)
         self.sizes = frozenset((1, 2, 4))
@@ -51,7 +56,9 @@ class PciHost(Device):
         self.io = io
         self.functions: dict[tuple[int, int], PciFunction] = {}
         self._wires = [AnyOf(line.set) for line in lines]
-        self.plug(PciFunction(f"{name}.bridge", vendor=0x1B36, device=0x0008, class_code=0x060000), 0)
+        if bridge is None:
+            bridge = PciFunction(f"{name}.bridge", vendor=0x1B36, device=0x0008, class_code=0x060000)
+        self.plug(bridge, 0)
 
     def map_windows(self, memory: AddressSpace) -> None:
         """Show the bus's memory."""
@@ -77,6 +84,29 @@ class PciHost(Device):
             line = self._wires[slot % len(self._wires)].line(function.name)
             function.on_interrupt = line.set
         return slot, number
+
+    def place_all(self, interrupt: Callable[[int], int]) -> None:
+        """What firmware does: give every base-address register a place in the first window, the largest first.
+
+        `interrupt(slot)` is what a driver is told of the slot's interrupt (the interrupt line register).
+        """
+        if not self.windows:
+            return
+        window = self.windows[0]
+        at = window.address
+        bars = [(bar.size, slot, function, bar.index)
+                for (slot, _), function in self.functions.items() for bar in function.bars.values()]  # fmt: skip
+        for size, _, function, index in sorted(bars, key=lambda each: -each[0]):
+            at = -(-at // size) * size
+            if at + size > window.address + window.size:
+                raise DeviceError(f"{function.name}: {size:#x} bytes are more than PCI's memory has left")
+            function.set_base(index, at)
+            at += size
+        for (slot, _), function in self.functions.items():
+            if function.config[PIN]:
+                function.write(LINE, 1, interrupt(slot))
+            if function.bars:
+                function.write(COMMAND, 2, function.word(COMMAND, 2) | MEMORY_ENABLE)
 
     def _function(self, offset: int) -> PciFunction | None:
         if offset >= BUS_SIZE:
@@ -120,14 +150,18 @@ class PciHost(Device):
 
 
 class ConfigPorts(Device):
-    """The older way to the configuration space: an address at port 0xCF8, data at 0xCFC (3.2.2.3.2)."""
+    """The older way to the configuration space: an address at port 0xCF8, data at 0xCFC (3.2.2.3.2).
+
+    behind   the address answers accesses of four bytes alone: who gets the single bytes at 0xCF9 (a PC's reset control)
+    """
 
     kind = "pci-config-ports"
     STATE = ("address",)
 
-    def __init__(self, name: str, host: PciHost) -> None:
+    def __init__(self, name: str, host: PciHost, behind: Device | None = None) -> None:
         super().__init__(name, 8)
         self.host = host
+        self.behind = behind
         self.address = 0
 
     def _offset(self, offset: int) -> int | None:
@@ -138,6 +172,8 @@ class ConfigPorts(Device):
         return bus * BUS_SIZE + function * FUNCTION_SIZE + register + (offset - 4)
 
     def read(self, offset: int, size: int) -> int:
+        if offset == 1 and size == 1 and self.behind is not None:
+            return self.behind.read(0, 1)
         if offset < 4:
             return self.address if offset == 0 and size == 4 else (1 << 8 * size) - 1
         target = self._offset(offset)
@@ -146,6 +182,8 @@ class ConfigPorts(Device):
     def write(self, offset: int, size: int, value: int) -> None:
         if offset == 0 and size == 4:
             self.address = value & 0x80FF_FFFC
+        elif offset == 1 and size == 1 and self.behind is not None:
+            self.behind.write(0, 1, value)
         elif offset >= 4 and (target := self._offset(offset)) is not None:
             self.host.write(target, size, value)
 

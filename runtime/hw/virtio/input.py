@@ -200,6 +200,7 @@ class VirtioTablet(_Pointer):
         EV_REL: (REL_WHEEL,),
         EV_ABS: (ABS_X, ABS_Y),
     }
+    end = ABSOLUTE_END
 
     def move(self, x: int, y: int) -> None:
         """The place, from 0 to ABSOLUTE_END each."""

@@ -244,9 +244,9 @@ class VirtioPci(PciFunction):
             return None
         bar = self.bars.get(self.config[self._window + 4])
         place, length = self.word(self._window + 8), self.word(self._window + 12)
-        if bar is None or length != size or size not in (1, 2, 4) or place % size or place + size > bar.device.size:
+        if bar is None or length != size or size not in (1, 2, 4) or place % size or place + size > bar.size:
             return None
-        return bar.device, place
+        return (bar.answer, place) if isinstance(bar.answer, Device) else None
 
     def read(self, offset: int, size: int) -> int:
         target = self._through(offset, size)

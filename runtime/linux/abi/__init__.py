@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from os.path import isfile
+
+from runtime.core.light import import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ EM_NONE = 0
 
 #: (e_machine, bits, big-endian) of an ELF header -> the module here that describes that guest
 MACHINES: dict[tuple[int, int, bool], str] = {
+    (3, 32, False): "i386",
     (8, 32, True): "mips",
     (8, 32, False): "mipsel",
     (40, 32, False): "arm",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
-
+from runtime.core.light import MappingProxyType
 from runtime.linux.abi import generic
 from runtime.linux.abi.arm_numbers import NUMBERS
 from runtime.linux.abi.model import Abi, Fault, SignalFrame, SystemCall, table

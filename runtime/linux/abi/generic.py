@@ -252,6 +252,7 @@ STRUCTS_64 = {
 STRUCTS_32 = {
     **STRUCTS,
     "sigaction": "handler:ptr flags:ulong mask:u32 mask_high:u32",
+    "old_sigaction": "handler:ptr mask:u32 flags:ulong restorer:ptr",  # of those that have sigaction, too
     "sigset": "mask:u32 mask_high:u32",
     "timespec": "sec:s64 nsec:s64",  # __kernel_timespec
     "timespec32": "sec:s32 nsec:s32",

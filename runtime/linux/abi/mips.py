@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import struct
-from types import MappingProxyType
 
+from runtime.core.light import MappingProxyType
 from runtime.linux.abi import generic
 from runtime.linux.abi.model import Abi, Fault, FaultByCode, SignalFrame, SystemCall, numbered, table
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
+from runtime.core.light import MappingProxyType
 from runtime.core.record import computed, record
 from runtime.linux.structs import Struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Literal
 
 #: a register or mode of the spec: its name and, for a register file, which entry; ("pc", 0) is the program counter
@@ -46,10 +45,13 @@ class FaultByCode:
 
 @record
 class SignalFrame:
-    """What the kernel pushes before it enters a signal handler: siginfo (128 bytes), then ucontext."""
+    """What the kernel pushes before it enters a signal handler: siginfo (128 bytes), then ucontext.
+
+    A frame for handlers without SA_SIGINFO has a struct sigcontext and no siginfo (`stack_offset` None).
+    """
 
     context_bytes: int
-    stack_offset: int  # of uc_stack in ucontext
+    stack_offset: int | None  # of uc_stack in ucontext
     mask_offset: int  # of uc_sigmask
     #: (register, offset in ucontext, bytes of the integer there, the register's lowest bit in it, its bits)
     registers: tuple[tuple[Register, int, int, int, int], ...]
@@ -63,16 +65,35 @@ class SignalFrame:
     head_bytes: int = 0
     #: where the handler's own address goes, if it looks for it in a register
     handler: Register | None = None
-    #: siginfo stands in the context's bytes, at this offset, not before them; rt_sigreturn finds the context at the
-    #: stack pointer, for the handler's return has taken the head away
+    #: siginfo stands in the context's bytes, at this offset, not before them
     info_offset: int | None = None
     #: the return address is the first word of the head
     return_on_stack: bool = False
+    #: offsets in the head where the handler's arguments stand, too
+    stack_arguments: tuple[int, ...] = ()
+    #: by how much the stack pointer is beyond the frame's beginning when sigreturn is called
+    popped: int = 0
+    #: what the frame's address lacks to a multiple of `align`
+    skew: int = 0
     #: bytes below the stack pointer that are the interrupted function's
     red_zone: int = 0
-    #: offset in ucontext -> what always stands there, 8 bytes; and -> the offset of what it points to
+    #: offset in ucontext -> what always stands there, a word; and -> the offset of what it points to
     words: Mapping[int, int] = MappingProxyType({})
     pointers: Mapping[int, int] = MappingProxyType({})
+    #: offset of the mask's upper half, where it does not follow the lower one
+    mask_high_offset: int | None = None
+    #: the frame that handlers without SA_SIGINFO have, if it is another; they return by sigreturn
+    plain: SignalFrame | None = None
+
+
+@record
+class SegmentTable:
+    """Descriptors that a program has the kernel set for its thread-local storage (struct user_desc)."""
+
+    first: int  # the number of the first descriptor, and where their bases are kept
+    bases: tuple[Register, ...]
+    #: (segment register, the base it took when it was loaded)
+    loaded: tuple[tuple[Register, Register], ...]
 
 
 @record
@@ -96,6 +117,8 @@ class Abi:
     constants: Mapping[str, int]  # O_*, MAP_*, SIG* ...: the guest's values
     definitions: Mapping[str, str]  # structure name -> definition (see Struct)
     thread_pointer: Register | None = None
+    #: … or where the thread pointer is a segment, whose descriptor clone and set_thread_area are given
+    segments: SegmentTable | None = None
     #: arch_prctl's codes that set and get a register
     base_registers: Mapping[tuple[int, int], Register] = MappingProxyType({})
     platform: str | None = None  # AT_PLATFORM
@@ -105,6 +128,8 @@ class Abi:
     clock_ticks: int = 100
     #: clone(flags, stack, parent_tid, tls, child_tid), as most have it (CLONE_BACKWARDS), or with tls last
     clone_tls_first: bool = True
+    #: bytes to a multiple of which members of structures stand at most
+    struct_align: int = 8
     #: 64-bit arguments of a 32-bit guest begin at an even register
     aligned_pairs: bool = False
     #: the mode that bit 0 of a function's address chooses, and those that are 0 at the start of one a signal enters
@@ -146,7 +171,8 @@ class Abi:
         if found is None:
             definition = self.definitions[name]
             fields = definition.removeprefix("packed ")
-            found = Struct(fields, self.long_bytes, self.big_endian, 8 if fields == definition else 1)
+            align = self.struct_align if fields == definition else 1
+            found = Struct(fields, self.long_bytes, self.big_endian, align)
             self.structs[name] = found
         return found
 

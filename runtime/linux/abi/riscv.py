@@ -5,11 +5,13 @@ arch/riscv of Linux 6.1, the RISC-V psABI.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
+from runtime.core.light import MappingProxyType
 from runtime.linux.abi import generic
 from runtime.linux.abi.model import Abi, Fault, Register, SignalFrame, SystemCall, numbered, table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 #: the exceptions of the specs; si_code as arch/riscv/kernel/traps.c gives it
 EXCEPTIONS: Mapping[str, SystemCall | Fault] = MappingProxyType(

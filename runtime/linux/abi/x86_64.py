@@ -62,7 +62,7 @@ _STATE_BYTES = 2696
 _IN_ORDER = "r8 r9 r10 r11 r12 r13 r14 r15 rdi rsi rbp rbx rdx rax rcx rsp"
 _FLAGS = _CONTEXT + 136
 #: EFLAGS' bits, for a specification that has each as a register or mode of its own
-_FLAG_BITS = {"CF": 0, "PF": 2, "AF": 4, "ZF": 6, "SF": 7, "TF": 8, "DF": 10, "OF": 11, "AC": 18, "ID": 21}
+FLAG_BITS = {"CF": 0, "PF": 2, "AF": 4, "ZF": 6, "SF": 7, "TF": 8, "DF": 10, "OF": 11, "AC": 18, "ID": 21}
 
 _FRAME = SignalFrame(
     context_bytes=_STATE + _STATE_BYTES + 4,
@@ -72,7 +72,7 @@ _FRAME = SignalFrame(
         *((_general(name), _CONTEXT + 8 * index, 8, 0, 64) for index, name in enumerate(_IN_ORDER.split())),
         (("pc", 0), _CONTEXT + 128, 8, 0, 64),
         (("RFLAGS", 0), _FLAGS, 8, 0, 64),
-        *(((name, 0), _FLAGS, 8, at, 1) for name, at in _FLAG_BITS.items()),
+        *(((name, 0), _FLAGS, 8, at, 1) for name, at in FLAG_BITS.items()),
         (("ERROR", 0), _CONTEXT + 152, 8, 0, 64),
         (("TRAP", 0), _CONTEXT + 160, 8, 0, 64),
         (("CR2", 0), _CONTEXT + 176, 8, 0, 64),
@@ -81,7 +81,11 @@ _FRAME = SignalFrame(
         (("FCW", 0), _STATE, 2, 0, 16),
         (("FSW", 0), _STATE + 2, 2, 0, 16),
         (("FTW", 0), _STATE + 4, 1, 0, 8),
+        (("TOP", 0), _STATE + 2, 2, 11, 3),
         (("MXCSR", 0), _STATE + 24, 4, 0, 32),
+        # … as a specification has it that keeps rounding in a mode and the flags apart
+        (("MXCTL", 0), _STATE + 24, 4, 0, 16),
+        (("RC", 0), _STATE + 24, 4, 13, 2),
         *((("FPR", index), _STATE + 32 + 16 * index, 16, 0, 80) for index in range(8)),
         *((("XMM", index), _STATE + 160 + 16 * index, 16, 0, 128) for index in range(16)),
     ),
@@ -93,6 +97,7 @@ _FRAME = SignalFrame(
     align=64,
     head_bytes=8,
     info_offset=_INFO,
+    popped=8,
     red_zone=128,
     # UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS; the selectors of user code and stack
     words=MappingProxyType({0: 6, _CONTEXT + 144: 0x002B_0000_0000_0033}),

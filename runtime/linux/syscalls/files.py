@@ -165,14 +165,16 @@ def pwritev(thread: Thread, fd: int, address: int, count: int, low: int, high: i
 
 @system_call("fd long whence")
 def lseek(thread: Thread, fd: int, offset: int, whence: int) -> int:
-    return os.lseek(thread.process.descriptors.host(fd), offset, whence)
+    host = thread.process.descriptors.host(fd)
+    return os.lseek(host, thread.process.descriptors.positions.host(host, offset), whence)
 
 
 @system_call("fd word word pointer whence", "_llseek")
 def _llseek(thread: Thread, fd: int, high: int, low: int, result: int, whence: int) -> int:
     """A 32-bit guest's lseek: the offset in two words, the position through a pointer."""
     offset = ((high << 32 | low & 0xFFFFFFFF) ^ 1 << 63) - (1 << 63)
-    position = os.lseek(thread.process.descriptors.host(fd), offset, whence)
+    host = thread.process.descriptors.host(fd)
+    position = os.lseek(host, thread.process.descriptors.positions.host(host, offset), whence)
     thread.memory.write(result, position.to_bytes(8, thread.process.abi.byte_order))
     return 0
 

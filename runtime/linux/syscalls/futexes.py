@@ -7,8 +7,8 @@ there.  Thread numbers are the host's, so even its futexes with priority inherit
 from __future__ import annotations
 
 import errno
-from contextlib import suppress
 
+from runtime.core.light import suppress
 from runtime.core.memory import GuestFault
 from runtime.linux.host import ERESTARTNOHAND, ERESTARTSYS, Bytes
 from runtime.linux.syscalls.table import fail, system_call

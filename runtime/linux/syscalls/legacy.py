@@ -7,8 +7,9 @@ import os
 import time as host_time
 
 from runtime.linux.paths import AT_FDCWD, locate, read_path
+from runtime.linux.signals import Action, bit, check
 from runtime.linux.syscalls import children, files, paths, polling, signals, sockets, standing
-from runtime.linux.syscalls.table import CALLS, Call, fail, system_call
+from runtime.linux.syscalls.table import CALLS, Bound, Call, fail, system_call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -263,6 +264,45 @@ def recv(thread: Thread, fd: int, address: int, size: int, flags: int) -> int:
     return CALLS["recvfrom"].answer(thread, fd, address, size, flags, 0, 0)
 
 
+#: socketcall's numbers, from 1 (linux/net.h)
+_SOCKET_CALLS = (
+    "socket bind connect listen accept getsockname getpeername socketpair send recv sendto recvfrom shutdown "
+    "setsockopt getsockopt sendmsg recvmsg accept4 recvmmsg sendmmsg"
+)
+
+
+@system_call("int pointer")
+def socketcall(thread: Thread, number: int, address: int) -> int:
+    """Every call on sockets in one: its arguments stand in memory."""
+    names = _SOCKET_CALLS.split()
+    if not 0 < number <= len(names):
+        raise fail(errno.EINVAL)
+    bound = Bound(CALLS[names[number - 1]], thread.process.abi)
+    words = _read_words(thread, address, len(bound.call.kinds))
+    return bound.call.answer(thread, *bound.arguments(words, thread.process.abi))
+
+
+def _read_words(thread: Thread, address: int, count: int) -> list[int]:
+    abi = thread.process.abi
+    data = thread.memory.read(address, count * abi.long_bytes)
+    return [
+        int.from_bytes(data[at : at + abi.long_bytes], abi.byte_order) for at in range(0, len(data), abi.long_bytes)
+    ]
+
+
+@system_call("pointer")
+def old_mmap(thread: Thread, address: int) -> int:
+    """mmap with its six arguments in memory, the offset in bytes."""
+    *words, fd, offset = _read_words(thread, address, 6)
+    return CALLS["mmap"].answer(thread, *words, (fd ^ 1 << 31) - (1 << 31), offset)
+
+
+@system_call("pointer")
+def old_select(thread: Thread, address: int) -> int:
+    """select with its five arguments in memory."""
+    return newselect(thread, *_read_words(thread, address, 5))
+
+
 # ------------------------------------------------------------ processes, signals, time
 
 
@@ -314,8 +354,51 @@ def time_(thread: Thread, address: int) -> int:
 
 @system_call()
 def sigreturn(thread: Thread) -> int:
-    """What a handler without SA_SIGINFO returns by: its frame is like the others here."""
-    return signals.rt_sigreturn(thread)
+    """What a handler without SA_SIGINFO returns by; its frame may be like the others."""
+    return signals.return_from(thread, plain=True)
+
+
+@system_call("int pointer pointer")
+def sigprocmask(thread: Thread, how: int, new: int, old: int) -> int:
+    """rt_sigprocmask of the first word of signals: the others stay as they are."""
+    abi, constants = thread.process.abi, thread.process.signals.constants
+    blocked = before = thread.blocked
+    if new:
+        (mask,) = _read_words(thread, new, 1)
+        if how == constants["SIG_BLOCK"]:
+            blocked |= mask
+        elif how == constants["SIG_UNBLOCK"]:
+            blocked &= ~mask
+        elif how == constants["SIG_SETMASK"]:
+            blocked = blocked >> abi.bits << abi.bits | mask
+        else:
+            raise fail(errno.EINVAL)
+    thread.blocked = blocked & ~thread.process.signals.unblockable
+    if old:
+        word = before & (1 << abi.bits) - 1
+        thread.memory.write(old, word.to_bytes(abi.long_bytes, abi.byte_order))
+    return 0
+
+
+@system_call("signal pointer pointer")
+def sigaction(thread: Thread, number: int, new: int, old: int) -> int:
+    """rt_sigaction with a mask of one word, which stands behind the handler (struct old_sigaction)."""
+    process = thread.process
+    layout = process.abi.struct("old_sigaction")
+    check(number)
+    before = process.signals.actions[number]
+    action = None
+    if new:
+        if process.signals.unblockable & bit(number):
+            raise fail(errno.EINVAL)
+        fields = layout.unpack(thread.memory.read(new, layout.size))
+        action = Action(fields["handler"], fields["flags"], fields["mask"], fields["restorer"])
+    if old:
+        values = {"handler": before.handler, "flags": before.flags, "restorer": before.restorer, "mask": before.mask}
+        thread.memory.write(old, layout.pack(values))
+    if action is not None:
+        process.set_action(number, action)
+    return 0
 
 
 @system_call("int word")
@@ -334,11 +417,38 @@ def arch_prctl(thread: Thread, code: int, value: int) -> int:
     raise fail(errno.EINVAL)
 
 
-@system_call("pointer", "set_tls", "set_thread_area")
+@system_call("pointer")
 def set_tls(thread: Thread, value: int) -> int:
     register = thread.process.abi.thread_pointer
     if register is not None:
         thread.set(register, value)
+    return 0
+
+
+@system_call("pointer")
+def set_thread_area(thread: Thread, address: int) -> int:
+    """Where the thread pointer is, or a descriptor of the segment that is one."""
+    if thread.process.abi.segments is None:
+        return set_tls(thread, address)
+    children.set_segment(thread, address, choose=True)
+    return 0
+
+
+@system_call("pointer")
+def get_thread_area(thread: Thread, address: int) -> int:
+    """The descriptor whose number stands in the structure."""
+    abi = thread.process.abi
+    if abi.segments is None:
+        raise fail(errno.ENOSYS)
+    layout = abi.struct("user_desc")
+    number = layout.unpack(thread.memory.read(address, layout.size))["entry_number"] - abi.segments.first
+    if not 0 <= number < len(abi.segments.bases):
+        raise fail(errno.EINVAL)
+    base = thread.get(abi.segments.bases[number])
+    fields = {"entry_number": number + abi.segments.first, "base_addr": base}
+    # Of 4 GiB, 32 bits, counted in pages, usable; or empty (fill_user_desc of arch/x86/kernel/tls.c).
+    fields |= {"limit": 0xFFFFF, "flags": 0x51} if base else {"flags": 0x28}
+    thread.memory.write(address, layout.pack(fields))
     return 0
 
 

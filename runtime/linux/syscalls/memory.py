@@ -6,7 +6,6 @@ import errno
 import fcntl
 import os
 import stat
-from functools import wraps
 
 from runtime.core.memory import PAGE_MASK, PAGE_SIZE, page_up
 from runtime.linux.mm import LOWEST
@@ -29,10 +28,11 @@ _DEV_ZERO = os.makedev(1, 5)
 def _one_at_a_time(answer: Answer) -> Answer:
     """A call that threads make one after the other, for it looks at the map of memory or changes it."""
 
-    @wraps(answer)
     def locked(thread: Thread, *arguments: int) -> int:
         with thread.process.lock:
             return answer(thread, *arguments)
+
+    locked.__name__ = answer.__name__  # the call's
 
     return locked
 

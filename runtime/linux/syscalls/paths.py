@@ -476,6 +476,8 @@ def getdents64(thread: Thread, fd: int, address: int, count: int) -> int:
     if got < 0:
         raise fail(ctypes.get_errno())
     data = listing.raw[:got]
+    if process.abi.bits == 32:
+        data = _short_positions(process, data)
     if process.abi.big_endian:
         data = _swap_entries(process, data)
     process.memory.write(address, data)
@@ -500,6 +502,20 @@ def _list_descriptors(process: Process, host: int, count: int) -> bytes:
         raise fail(errno.EINVAL)
     os.lseek(host, at, os.SEEK_SET)
     return data
+
+
+def _short_positions(process: Process, data: bytes) -> bytes:
+    """Host directory entries with positions of 31 bits, as the kernel makes them for 32-bit programs.
+
+    A file system's positions may be hashes of 64 bits, which a C library that knows 32-bit ones refuses.
+    """
+    place, size = process.abi.struct("dirent64").offsets["off"], process.abi.struct("dirent64").offsets["reclen"]
+    changed, at = bytearray(data), 0
+    while at < len(data):
+        off = int.from_bytes(data[at + place : at + place + 8], "little")
+        changed[at + place : at + place + 8] = process.descriptors.positions.shown(off).to_bytes(8, "little")
+        at += int.from_bytes(data[at + size : at + size + 2], "little")
+    return bytes(changed)
 
 
 def _swap_entries(process: Process, data: bytes) -> bytes:

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import errno
 import os
-import select
-from contextlib import suppress
 
 from runtime.core.env import PAGE_WRITE
+from runtime.core.light import suppress
 from runtime.core.memory import GuestFault
 from runtime.linux.host import ERESTARTNOHAND, MASK_BYTES, Bytes
 from runtime.linux.signals import read_mask
@@ -31,13 +30,16 @@ _MOST_EVENTS = 4096
 _CLOSED = 0x7FFFFFFF
 #: FD_SETSIZE is the C library's: Linux takes as many descriptors as a process can have open
 _MOST_SELECTED = 1 << 16
+# asm-generic/poll.h
+_POLLIN, _POLLPRI, _POLLOUT, _POLLERR, _POLLHUP = 1, 2, 4, 8, 16
+_POLLRDNORM, _POLLRDBAND, _POLLWRNORM, _POLLWRBAND = 64, 128, 256, 512
 #: what each of select's sets means to poll (fs/select.c)
 _SETS = (
-    select.POLLIN | select.POLLRDNORM | select.POLLRDBAND | select.POLLHUP | select.POLLERR,
-    select.POLLOUT | select.POLLWRNORM | select.POLLWRBAND | select.POLLERR,
-    select.POLLPRI,
+    _POLLIN | _POLLRDNORM | _POLLRDBAND | _POLLHUP | _POLLERR,
+    _POLLOUT | _POLLWRNORM | _POLLWRBAND | _POLLERR,
+    _POLLPRI,
 )
-_ASKED = (select.POLLIN | select.POLLRDNORM | select.POLLRDBAND, select.POLLOUT | select.POLLWRNORM, select.POLLPRI)
+_ASKED = (_POLLIN | _POLLRDNORM | _POLLRDBAND, _POLLOUT | _POLLWRNORM, _POLLPRI)
 
 
 def wait_masked(thread: Thread, mask: int | None, name: str, *arguments: int) -> int:

@@ -122,7 +122,12 @@ def sigaltstack(thread: Thread, new: int, old: int) -> int:
 
 @system_call()
 def rt_sigreturn(thread: Thread) -> int:
-    leave(thread)
+    return return_from(thread)
+
+
+def return_from(thread: Thread, plain: bool = False) -> int:
+    """Return from a handler; `plain`: one without SA_SIGINFO."""
+    leave(thread, plain)
     # What the call "answers" is the register the frame has just restored.
     thread.registers_set = True
     value = thread.get(thread.process.abi.result)

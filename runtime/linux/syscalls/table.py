@@ -12,18 +12,19 @@ An answer is the result; a failure is an OSError whose errno is Linux's, or a Gu
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Sequence
-from importlib import import_module
 
+from runtime.core.light import import_module
 from runtime.core.memory import GuestFault
 from runtime.linux.errors import fail as fail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from runtime.linux.abi.model import Abi
     from runtime.linux.process import Thread
 
-Answer = Callable[..., int]
+    Answer = Callable[..., int]
 
 #: how an argument is taken: C int, unsigned int, long, unsigned long (and pointers), or a 64-bit offset
 _INT, _UNSIGNED, _LONG, _WORD, _WIDE = range(5)

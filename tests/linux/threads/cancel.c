@@ -2,7 +2,7 @@
 #include "common.h"
 
 static int cleaned;
-static sem_t begun;
+static sem_t begun, asked;
 static volatile int spinning;
 
 static void clean(void *amount) { cleaned += (long)amount; }
@@ -53,7 +53,7 @@ static void *spinner(void *argument) {
 static void *refuser(void *argument) {
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, 0);
     sem_post(&begun);
-    pause_ms(20);
+    sem_wait(&asked);
     pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, 0);
     cleaned += 10000;
     pthread_testcancel();
@@ -72,11 +72,13 @@ static void *leaver(void *argument) {
 static void one(const char *name, void *(*body)(void *), void *argument, int cancel) {
     pthread_t thread;
     void *result;
+    sem_init(&asked, 0, 0);
     pthread_create(&thread, 0, body, argument);
     sem_wait(&begun);
     if (cancel) {
         pause_ms(3);
         pthread_cancel(thread);
+        sem_post(&asked);
     }
     pthread_join(thread, &result);
     SAY("%s: %s %d\n", name, result == PTHREAD_CANCELED ? "cancelled" : result == (void *)42 ? "42" : "?", cleaned);

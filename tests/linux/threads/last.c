@@ -9,7 +9,7 @@ static void *last(void *argument) {
 
 int main(void) {
     pthread_t thread;
-    pthread_create(&thread, 0, last, 0);
     SAY("first\n");
+    pthread_create(&thread, 0, last, 0);
     pthread_exit((void *)5);
 }

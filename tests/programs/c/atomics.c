@@ -1,6 +1,7 @@
-/* Atomic operations of every width, single-threaded: the results must be those of plain arithmetic. */
+/* Atomic operations of every width, single-threaded: the results must be those
+ * of plain arithmetic. */
+#include <inttypes.h>
 #include <stdatomic.h>
-#include <stdint.h>
 #include <stdio.h>
 
 int main(void) {
@@ -13,7 +14,8 @@ int main(void) {
     printf("%d %d %d\n", atomic_fetch_or(&h, 0xf0f), atomic_fetch_and(&h, 0xff00), (int)h);
     printf("%d %d %d %d\n", atomic_exchange(&w, 99), atomic_fetch_add(&w, -100), atomic_load(&w),
            atomic_fetch_or(&w, 16));
-    printf("%lu %lu %lu\n", atomic_fetch_add(&d, 12345), atomic_exchange(&d, 3), atomic_load(&d));
+    printf("%" PRIu64 " %" PRIu64 " %" PRIu64 "\n", atomic_fetch_add(&d, 12345), atomic_exchange(&d, 3),
+           atomic_load(&d));
     int32_t expected = 5;
     printf("%d %d\n", atomic_compare_exchange_strong(&w, &expected, 1), expected);
     printf("%d %d\n", atomic_compare_exchange_strong(&w, &expected, 77), (int)w);

@@ -1,12 +1,12 @@
 /* Bit tricks: counts, rotations, byte swaps, bit fields, masks, carry-less loops. */
-#include <stdint.h>
+#include <inttypes.h>
 #include <stdio.h>
 
 struct packed {
     unsigned a : 3;
     int b : 5;
     unsigned c : 11;
-    unsigned long d : 40;
+    uint64_t d : 40;
 } __attribute__((packed));
 static uint64_t seed = 0x9e3779b97f4a7c15ull;
 static uint64_t next(void) {
@@ -40,7 +40,7 @@ int main(void) {
         struct packed p = {.a = (unsigned)x, .b = (int)y, .c = (unsigned)(x >> 20), .d = y};
         hash += p.a + (uint64_t)(int64_t)p.b + p.c + p.d;
     }
-    printf("%016lx\n", hash);
+    printf("%016" PRIx64 "\n", hash);
     for (uint64_t x = 1; x; x = x << 7 | x >> 63 & 0)
         printf("%d %d %d\n", __builtin_clzll(x), __builtin_ctzll(x), __builtin_popcountll(x - 1));
     uint32_t crc = ~0u;

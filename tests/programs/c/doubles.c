@@ -1,7 +1,8 @@
-/* double and float: arithmetic, conversions, comparison of special values, printed exactly. */
+/* double and float: arithmetic, conversions, comparison of special values,
+ * printed exactly. */
 #include <float.h>
+#include <inttypes.h>
 #include <math.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,12 +27,12 @@ int main(void) {
             double a = v[i], b = v[j];
             double r[] = {a + b, a - b, a * b, a / b, fma(a, b, a), fmin(a, b), fmax(a, b), copysign(a, b)};
             for (int k = 0; k < 8; k++)
-                printf("%016lx ", isnan(r[k]) && k < 5 ? 0x7ff8000000000000 : bits(r[k]));
+                printf("%016" PRIx64 " ", isnan(r[k]) && k < 5 ? 0x7ff8000000000000 : bits(r[k]));
             printf("%d%d%d%d%d\n", a < b, a <= b, a == b, a != b, isunordered(a, b) != 0);
         }
         double a = v[i];
         float f = (float)a;
-        printf("%08x %016lx %016lx\n", isnan(f) ? 0x7fc00000 : fbits(f),
+        printf("%08x %016" PRIx64 " %016" PRIx64 "\n", isnan(f) ? 0x7fc00000 : fbits(f),
                isnan(a) ? 0 : bits(sqrt(a < 0 ? -a : a)), isnan(a) ? 0 : bits((double)f));
         if (fabs(a) < 1e9)
             printf("%d %ld %u %lu %g %a\n", (int)a, (long)a, (unsigned)fabs(a), (unsigned long)fabs(a), a, a);
@@ -43,11 +44,11 @@ int main(void) {
         sum += 1.0f / i;
         dsum += 1.0 / i;
     }
-    printf("%08x %016lx %.9g %.17g\n", fbits(sum), bits(dsum), sum, dsum);
+    printf("%08x %016" PRIx64 " %.9g %.17g\n", fbits(sum), bits(dsum), sum, dsum);
     for (int i = -5; i < 6; i++)
         printf("%.0f %.0f %.1f %.3e\n", i + 0.5, i * 2.5, i / 3.0, i * 1.2345e10);
     for (long l = 1; l; l <<= 3)
-        printf("%016lx %08x %016lx %08x\n", bits((double)l), fbits((float)l),
+        printf("%016" PRIx64 " %08x %016" PRIx64 " %08x\n", bits((double)l), fbits((float)l),
                bits((double)(unsigned long)(l * 7)), fbits((float)(-l * 5)));
     return 0;
 }

@@ -1,5 +1,6 @@
 /* Arguments, environment, exit handlers, exit status, stdin to stdout. */
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,12 +8,8 @@
 #include <unistd.h>
 
 extern char **environ;
-static void first(void) {
-    puts("first handler, run last");
-}
-static void second(void) {
-    puts("second handler, run first");
-}
+static void first(void) { puts("first handler, run last"); }
+static void second(void) { puts("second handler, run first"); }
 
 int main(int argc, char **argv) {
     for (int i = 1; i < argc; i++)
@@ -30,7 +27,7 @@ int main(int argc, char **argv) {
     }
     printf("%ld %d %d\n", sysconf(_SC_PAGESIZE), getauxval(AT_PAGESZ) == 4096, getauxval(AT_RANDOM) != 0);
     errno = 0;
-    void *p = malloc((size_t)1 << 50);
+    void *p = malloc(SIZE_MAX / 2 - 4096);
     printf("%d %s\n", p == NULL, strerror(errno));
     fprintf(stderr, "to stderr\n");
     fflush(stdout);

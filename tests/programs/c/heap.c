@@ -1,5 +1,5 @@
 /* malloc, realloc, calloc, free in many sizes; contents survive. */
-#include <stdint.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +37,7 @@ int main(void) {
         for (size_t k = 0; k < size; k++)
             blocks[i][k] = (unsigned char)(i + k);
     }
-    printf("%lu\n", sum);
+    printf("%" PRIu64 "\n", sum);
     for (int i = 0; i < N; i++)
         free(blocks[i]);
     char *big = malloc(64 << 20);

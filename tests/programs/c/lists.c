@@ -1,5 +1,5 @@
 /* Linked lists, a hash table and a binary tree built and walked. */
-#include <stdint.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,7 +88,7 @@ int main(void) {
     struct tree *t = NULL;
     for (int k = 0; k < 20000; k++)
         t = insert(t, next() % 15000);
-    printf("%d %016lx\n", depth(t), walk(t, 0));
+    printf("%d %016" PRIx64 "\n", depth(t), walk(t, 0));
     for (int k = 0; k < 30000; k++) {
         char key[16];
         sprintf(key, "k%u", next() % 900);
@@ -100,6 +100,6 @@ int main(void) {
         sprintf(key, "k%d", k);
         h = h * 31 + (uint64_t)*slot(key);
     }
-    printf("%016lx\n", h);
+    printf("%016" PRIx64 "\n", h);
     return 0;
 }

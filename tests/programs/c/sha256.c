@@ -1,12 +1,11 @@
 /* SHA-256 of growing messages. */
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 static uint32_t K[64];
-static uint32_t ror(uint32_t x, int n) {
-    return x >> n | x << (32 - n);
-}
+static uint32_t ror(uint32_t x, int n) { return x >> n | x << (32 - n); }
 static void block(uint32_t *h, const uint8_t *p) {
     uint32_t w[64], s[8];
     for (int i = 0; i < 16; i++)
@@ -29,18 +28,9 @@ static void block(uint32_t *h, const uint8_t *p) {
     for (int i = 0; i < 8; i++)
         h[i] += s[i];
 }
-static uint32_t root(int p,
-                     int cube) { /* the first 32 bits of the fractional part, by bisection on integers */
-    unsigned __int128 target = (unsigned __int128)p << (cube ? 96 : 64), low = 0,
-                      high = (unsigned __int128)1 << 40;
-    while (high - low > 1) {
-        unsigned __int128 m = (low + high) / 2, v = cube ? m * m * m : m * m;
-        if (v <= target)
-            low = m;
-        else
-            high = m;
-    }
-    return (uint32_t)low;
+static uint32_t root(int p, int cube) { /* the first 32 bits of the fractional part */
+    double r = cube ? cbrt(p) : sqrt(p);
+    return (uint32_t)((r - floor(r)) * 4294967296.0);
 }
 
 int main(void) {

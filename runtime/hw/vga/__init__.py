@@ -1,0 +1,1 @@
+"""Graphics cards: a PC's VGA, and a framebuffer with Bochs' registers."""
