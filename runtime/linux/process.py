@@ -122,9 +122,16 @@ class Thread:
 
     def read_timespec_fields(self, address: int) -> tuple[int, int]:
         """Seconds and nanoseconds of a guest's timespec, as they stand there."""
-        layout = self.time_struct("timespec")
-        fields = layout.unpack(self.memory.read(address, layout.size))
+        fields = self.read_times("timespec", address)
         return fields["sec"], fields["nsec"]
+
+    def read_times(self, name: str, address: int) -> dict[str, int]:
+        """A guest's structure of times; a 32-bit program's nanoseconds have 32 bits, and padding up to 64."""
+        layout = self.time_struct(name)
+        fields = layout.unpack(self.memory.read(address, layout.size))
+        if self.process.abi.bits == 64 or self.narrow_time:
+            return fields
+        return {field: value & 0xFFFFFFFF if field.endswith("nsec") else value for field, value in fields.items()}
 
     def read_timespec(self, address: int) -> int:
         """A guest's timespec in nanoseconds; EINVAL when it is no proper span of time."""
