@@ -9,6 +9,7 @@ import argparse
 import json
 import math
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -32,9 +33,13 @@ COLUMNS = 120
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Wall-clock seconds of several whole-process runs."""
+    """Seconds of several whole-process runs: by the wall clock, and of processors.
+
+    The latter are the process's own: those of isomorph's compilers, which are nobody's children, are not in them.
+    """
 
     runs: tuple[float, ...]
+    processor: tuple[float, ...]
 
     @property
     def median(self) -> float:
@@ -43,7 +48,7 @@ class Times:
     def figures(self) -> dict[str, float | list[float]]:
         """What --json writes."""
         spread = {"min": min(self.runs), "median": self.median, "max": max(self.runs)}
-        return {**spread, "runs": list(self.runs)}
+        return {**spread, "runs": list(self.runs), "processor": list(self.processor)}
 
 
 #: Linux counts the size of the process that starts another towards the other's peak (getrusage(2), ru_maxrss), and this
@@ -72,18 +77,20 @@ class Contender:
     cold: bool = False
 
 
-def measure(contender: Contender) -> tuple[float, bytes]:
-    """Seconds and output of one run; exits with the command's own complaint if it fails."""
+def measure(contender: Contender) -> tuple[float, float, bytes]:
+    """Seconds by the clock and of processors, and output, of one run; a command that fails ends this one, too."""
     command = contender.command
     if contender.cold:
         shutil.rmtree(contender.cache, ignore_errors=True)
     environment = {**ENVIRONMENT, "ISOMORPH_CACHE": contender.cache}
-    before = time.perf_counter()
+    used, before = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(command, stdout=subprocess.PIPE, cwd=ROOT, env=environment, check=False)
     seconds = time.perf_counter() - before
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode != 0:
         sys.exit(f"bench: {' '.join(command)} failed with status {done.returncode}")
-    return seconds, done.stdout
+    processor = after.ru_utime - used.ru_utime + after.ru_stime - used.ru_stime
+    return seconds, processor, done.stdout
 
 
 def peak_memory(contender: Contender) -> int:
@@ -110,13 +117,29 @@ def compile_all(compiler: str, flags: Sequence[str], folder: Path, sources: Sequ
 
 
 def isomorph() -> list[str]:
-    """The command as it is installed, if it is."""
+    """The command as it is installed, if it is; `python -m` takes a few milliseconds more."""
     installed = Path(sys.executable).with_name("isomorph")
     return [str(installed)] if installed.exists() else [sys.executable, "-m", "isomorph"]
 
 
 def geometric_mean(values: Sequence[float]) -> float:
     return math.exp(sum(map(math.log, values)) / len(values))
+
+
+def processor_table(results: dict[str, dict[str, Times]]) -> Table:
+    """Least of the seconds of processors of each, which tell more than the clock where other work is done."""
+    made = Table(title="processor time of the process alone: least seconds", title_justify="left")
+    made.add_column("workload")
+    for heading in (*WHO, *(f"qemu\n÷ {who}" for who in WHO[2:])):
+        made.add_column(heading, justify="right")
+    ratios: list[list[float]] = []
+    for name, times in results.items():
+        least = {who: max(min(times[who].processor), 1e-4) for who in WHO}  # the kernel may count none
+        ratios.append([least["qemu"] / least[who] for who in WHO[2:]])
+        made.add_row(name, *(f"{least[who]:.3f}" for who in WHO), *(f"{ratio:.2f}" for ratio in ratios[-1]))
+    means = [f"{geometric_mean(column):.2f}" for column in zip(*ratios, strict=True)]
+    made.add_row("geometric mean", *[""] * len(WHO), *means)
+    return made
 
 
 def table(results: dict[str, dict[str, Times]]) -> Table:
@@ -178,21 +201,24 @@ def main() -> int:
             name = source.stem
             status.update(f"{name}: filling the cache")
             running = contenders(name, hosts[name], guests[name], qemu, scratch)
-            runs: dict[str, list[float]] = {who: [] for who in WHO}
+            runs: dict[str, list[tuple[float, float]]] = {who: [] for who in WHO}
             outputs = set()
             for count in range(options.runs + 1):  # the first round warms the host's caches and is not counted
                 for who, contender in running.items():
                     status.update(f"{name}: {who} {count}/{options.runs}")
-                    seconds, output = measure(contender)
+                    seconds, processor, output = measure(contender)
                     outputs.add(output)
                     if count:
-                        runs[who].append(seconds)
+                        runs[who].append((seconds, processor))
             if len(outputs) != 1:
                 sys.exit(f"bench: {name} prints different things natively, under qemu and under isomorph")
-            results[name] = {who: Times(tuple(runs[who])) for who in WHO}
+            results[name] = {
+                who: Times(tuple(wall for wall, _ in runs[who]), tuple(used for _, used in runs[who])) for who in WHO
+            }
             peaks[name] = peak_memory(running["warm"])
 
     console.print(table(results))
+    console.print(processor_table(results))
     largest = max(peaks, key=peaks.__getitem__)
     console.print(f"isomorph's largest peak memory: {peaks[largest] / 1024:.0f} MiB ({largest})")
     if options.json:

@@ -99,8 +99,8 @@ class ModulePrinter:
         lines = [f"    {field}: Value" for field in first]
         lines += [f"    {field}: Operand = UNBOUND" for field in operands]
         lines += [f"    {field}: Value = 0" for field in late]
-        options = "slots=True" if operands else "frozen=True, slots=True"
-        return [f"@dataclass({options})", f"class {name}:", *(lines or ["    pass"])]
+        decorator = "@dataclass(slots=True)" if operands else "@record"  # which takes no time to import
+        return [decorator, f"class {name}:", *(lines or ["    pass"])]
 
     def fields_function(self, instruction: model.Instruction) -> str:
         """The extraction function, shared by encodings whose fields lie alike."""
@@ -366,6 +366,7 @@ class ModulePrinter:
                     *(["with_operands"] if self._operands.tables else []),
                 ],
             ),
+            assigned=any(operands for _, operands, _ in self._classes),
             operand_import=_import("runtime.tcg.operands", self._operands.imports()),
             exceptions=[(self.context.exceptions[e.name], hexadecimal(e.code)) for e in spec.exceptions],
             classes=classes,

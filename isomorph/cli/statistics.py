@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from runtime.tcg.loop import Tcg
+from runtime.tcg.loop import Pauses, Tcg
 from runtime.tcg.region_formation import Node
 
 
@@ -33,11 +33,19 @@ def report(tcg: Tcg, executed: int, seconds: float, system_calls: int | None) ->
                 f"{each:.2f} ms each, in {tcg.tier_options.workers or 'no'} worker"
                 + ("s" if tcg.tier_options.workers > 1 else "")
             )
+        yield from _pauses(tcg.pauses)
         interpreted = min(executed, _interpreted(tcg))
         share = 100 * interpreted / executed if executed else 0.0
         yield f"tier 0 ran at most {interpreted:,} of the instructions ({share:.1f} %)"
     if system_calls is not None:
         yield f"{system_calls:,} system calls"
+
+
+def _pauses(pauses: Pauses) -> Iterator[str]:
+    """How long the guest waited for what is done about hot code."""
+    bounds = [*(f"up to {bound:g} ms" for bound in pauses.BOUNDS), f"more than {pauses.BOUNDS[-1]:g} ms"]
+    counted = [f"{count:,} {bound}" for count, bound in zip(pauses.counts, bounds, strict=True) if count]
+    yield f"pauses for that: {', '.join(counted)}; the longest {pauses.longest:.1f} ms, {pauses.total:.1f} ms in all"
 
 
 def _interpreted(tcg: Tcg) -> int:

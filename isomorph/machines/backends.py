@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from isomorph.machines.options import Settings, UsageError, settings
+from isomorph.machines.recording import JournaledCharacters, JournaledLink
 from runtime.hw.block.drive import parse_drive
 from runtime.hw.characters import Channel, Characters, Mux
 from runtime.hw.device import DeviceError
@@ -58,15 +59,25 @@ class Backends:
     def drive(self, text: str) -> tuple[str, str]:
         """Open a -drive's image, unless it is for flash; its interface and its id."""
         drive = parse_drive(text, len(self.all("drive")))
+        journal = self.machine.journal
+        forgets = self.snapshot or (journal is not None and journal.replaying)
+        if journal is not None and not (forgets or drive.snapshot or drive.read_only):
+            raise UsageError(f"-drive {text}: rr=record needs -snapshot: a replay must find the disk as this run does")
         if drive.interface != "pflash":
-            self.add("drive", drive.name, drive.open(snapshot=self.snapshot))
+            self.add("drive", drive.name, drive.open(snapshot=forgets))
         return drive.interface, drive.name
 
     def network(self, text: str, option: str) -> str:
         """Set a network up; its id."""
         number = len(self.all("netdev"))
         netdev = parse_netdev(text, option=option, number=number)
-        self.add("netdev", netdev.name, netdev.open(self.machine.events, self.machine.clock, number))
+        journal, events = self.machine.journal, self.machine.events
+        link = None
+        if journal is None or not journal.replaying:
+            link = netdev.open(events, self.machine.clock, number)
+        if journal is not None:
+            link = JournaledLink(netdev, link, number, journal, events)
+        self.add("netdev", netdev.name, link)
         return netdev.name
 
     # ------------------------------------------------------------ character streams
@@ -93,7 +104,7 @@ class Backends:
             self._muxes[f"chardev:{name}"] = Mux(stream, self._end)
             self.closers.append(stream.close)
         else:
-            self.add("chardev", name, stream)
+            self.add("chardev", name, self.journaled(stream, f"chardev.{name}"))
 
     def characters(self, text: str, purpose: str) -> Characters:
         """What -serial, -monitor and -qmp name; `purpose` is what a shared stream's channel is called."""
@@ -103,6 +114,11 @@ class Backends:
             found: Characters = self.find("chardev", text.partition(":")[2])
             return found
         return self._open(text)
+
+    def journaled(self, stream: Characters, name: str) -> Characters:
+        """A guest's stream, by way of the journal if there is one."""
+        journal = self.machine.journal
+        return stream if journal is None else JournaledCharacters(name, stream, journal, self.machine.events)
 
     def _channel(self, text: str, purpose: str) -> Channel:
         if text not in self._muxes:

@@ -153,12 +153,12 @@ def backends_flash(options: MachineOptions) -> list[tuple[str, bool]]:
 def serial_port(options: MachineOptions, index: int, backends: Backends) -> Characters:
     """The other end of a serial port."""
     if index < len(options.serials):
-        return backends.characters(options.serials[index], "serial")
+        return backends.journaled(backends.characters(options.serials[index], "serial"), f"serial{index}")
     if index > 0 or options.nodefaults:
         return Characters()
     if options.nographic or not options.display:
         shared = not options.monitors and not options.mons
-        return backends.characters("mon:stdio" if shared else "stdio", "serial")
+        return backends.journaled(backends.characters("mon:stdio" if shared else "stdio", "serial"), "serial0")
     return Characters()
 
 

@@ -12,12 +12,14 @@ from isomorph.machines.backends import Backends, chardev_settings
 from isomorph.machines.boards import BoardKind, find_board, find_processor, left_out
 from isomorph.machines.monitors import add_monitors
 from isomorph.machines.options import MachineOptions, Settings, UsageError, processor_count, settings
+from isomorph.machines.recording import REPLAY, attach_journal, check_mode
 from runtime.core.accelerator import Accelerator
 from runtime.core.log import open_log
 from runtime.hw.clock import Clock, HostClock, InstructionClock
 from runtime.hw.device import DeviceError
 from runtime.hw.device_tree import flatten
 from runtime.hw.registry import device_kind, parse_values
+from runtime.machine.journal import Journal
 from runtime.machine.machine import Machine
 from runtime.machine.processors import MOST, RoundRobin, Threads
 
@@ -56,13 +58,14 @@ def build(options: MachineOptions) -> Built:
     processor = find_processor(board, options.cpu)
     count = processor_count(options.smp, min(MOST, board.most_processors))
     accelerator, threaded = _accelerator(options, given)
-    shift, sleep = _icount(options, threaded)
+    shift, sleep = _icount(options, threaded, count)
     # One processor runs as well on the main thread, if its slices end by themselves.
     threaded = (threaded and count > 1) or accelerator.kind == "kvm"
     clock: Clock = HostClock() if shift is None else InstructionClock(shift)
     log = open_log(options.log, options.log_file or None, options.dfilter or None)
     machine = Machine(board.name, clock, log)
     machine.no_reboot, machine.no_shutdown = options.no_reboot, options.no_shutdown
+    _journal(machine, options, shift)
     backends = Backends(machine, options.snapshot, not options.nographic)
     try:
         for text in options.chardevs:
@@ -121,21 +124,36 @@ def _accelerator(options: MachineOptions, given: Settings) -> tuple[Settings, bo
     return chosen, thread == "multi"
 
 
-def _icount(options: MachineOptions, threaded: bool) -> tuple[int | None, bool]:
+def _icount(options: MachineOptions, threaded: bool, count: int) -> tuple[int | None, bool]:
     """-icount: the shift, and whether to wait while all processors do."""
     if not options.icount:
         return None, True
     given = settings("-icount", options.icount, "shift")
     shift, sleep = given.kind or "auto", given.take_switch("sleep", True)
     given.take_switch("align")
-    given.done("shift", "sleep")
+    mode, path = given.take("rr"), given.take("rrfile")
+    check_mode(options.icount, mode, path)
+    given.done("shift", "sleep", "rr", "rrfile")
     if threaded:
         raise UsageError("-icount counts one processor's instructions after the other's: not with thread=multi")
+    if mode and (count > 1 or options.loadvm):
+        raise UsageError(f"-icount rr={mode}: a machine with one processor (-smp 1), from its start (no -loadvm)")
     if shift == "auto":
         return _AUTO_SHIFT, sleep
     if not shift.isdecimal() or int(shift) > _MOST_SHIFT:
         raise UsageError(f"-icount {options.icount}: shift is auto, or 0 to {_MOST_SHIFT}")
     return int(shift), sleep
+
+
+def _journal(machine: Machine, options: MachineOptions, shift: int | None) -> None:
+    """-icount rr="""
+    given = settings("-icount", options.icount or "auto", "shift")
+    if mode := given.take("rr"):
+        assert isinstance(machine.clock, InstructionClock)
+        about: dict[str, object] = {"machine": machine.name, "shift": shift, "memory": options.memory or "128M"}
+        journal = Journal(given.take("rrfile"), mode == REPLAY, about)
+        journal.clock = machine.clock
+        attach_journal(machine, journal)
 
 
 def _fw_cfg(options: MachineOptions, board: Any) -> None:
@@ -193,6 +211,8 @@ def add_device(text: str, index: int, board: Any, backends: Backends) -> None:
     kind = device_kind(given.kind)
     name = given.take("id") or f"{kind.name.removesuffix('-device')}{index}"
     given.take("bus")
+    if board.machine.journal is not None and kind.name.startswith("virtio-rng"):
+        given.values.setdefault("seed", "0")  # a replay has the same
     values = parse_values(f"-device {text}", kind.options(), given.values, backends.find)
     device = kind.factory().make(board.machine.platform, name, values)
     plug = getattr(board, f"plug_{kind.bus}", None)

@@ -10,6 +10,7 @@ from isomorph import __version__
 from isomorph.builds import NotGenerated, find_build
 from isomorph.machines.backends import Backends
 from isomorph.machines.options import MachineOptions, UsageError, settings
+from isomorph.machines.recording import JournaledHands
 from isomorph.machines.screens import no_screen, vnc_places, vnc_server
 from isomorph.machines.tracing import mappings, trace
 from runtime.core.cpu import load_isa
@@ -34,7 +35,11 @@ def add_monitors(
 ) -> tuple[Monitor, MachineDebugging | None]:
     """All that was asked for; the monitor behind them."""
     examiner = Examiner(machine, _disassembler(isa))
-    seat = Seat(getattr(placed.device, "device", placed.device) for placed in machine.devices.values())
+    devices = {name: getattr(placed.device, "device", placed.device) for name, placed in machine.devices.items()}
+    if (journal := machine.journal) is not None:
+        hands = {name: device for name, device in devices.items() if hasattr(device, "key") or hasattr(device, "move")}
+        devices |= {name: JournaledHands(f"hands.{name}", device, journal) for name, device in hands.items()}
+    seat = Seat(devices.values())
     servers = []
     for text in vnc_places(options):
         server, watcher = vnc_server(text, machine, seat)
@@ -47,7 +52,7 @@ def add_monitors(
     monitor = Monitor(
         machine,
         examiner,
-        Snapshots(machine),
+        Snapshots(machine, lambda: backends.all("drive")),
         words,
         lambda path: _screendump(machine, seat, path),
         lambda keys: send_keys(seat, keys),

@@ -129,7 +129,7 @@ OPTIONS: dict[str, tuple[str, str, str]] = {
     "-smp": ("smp", "N", "processors; default: 1"),
     "-cpu": ("cpu", "NAME", "processor; help lists them"),
     "-accel": ("accel", "NAME[,prop=value]", "tcg or kvm; tcg,thread=multi gives each processor a host thread"),
-    "-icount": ("icount", "shift=N|auto[,sleep=off]", "time by executed instructions, 2^N ns each"),
+    "-icount": ("icount", "shift=N|auto[,sleep=off]", "time by instructions, 2^N ns each; rr=record|replay,rrfile=F"),
     "-bios": ("bios", "FILE", "firmware; none: without; default: OpenSBI, if installed"),
     "-kernel": ("kernel", "FILE", "kernel: a Linux Image or bzImage, or an ELF file"),
     "-initrd": ("initrd", "FILE", "its ramdisk"),

@@ -111,6 +111,7 @@ RUNTIME_FIELDS: tuple[tuple[str, int], ...] = (
     ("hook_value", 8),  # of a hook's access to physical memory
     ("slow", 64),  # bytes of an access that takes the slow path
     ("number", 8),  # which one of the machine's vCPUs it is
+    ("tlb_moves", 8),  # odd while entries of its TLBs change their places: others cannot tell then what is in there
 )
 
 

@@ -8,11 +8,14 @@ guest's may not (a debugger writes to code): such a page is opened by the handle
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable
 
 from runtime.core.buffer import HOST_PAGE, HostBuffer
 from runtime.core.env import ADDRESS_MARGIN, PAGE_BITS, PAGE_READ, PAGE_WRITE
 from runtime.core.host_faults import MOST_OPENED, OPENED_BYTES, host_faults, protect
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _READ_WRITE = mmap.PROT_READ | mmap.PROT_WRITE
 #: permission byte -> the host's protection.  What may be written but not read is refused: the host cannot do just that.

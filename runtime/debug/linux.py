@@ -51,7 +51,7 @@ class LinuxTarget(Debugger):
     hang_up  closes the connection to the debugger, in the child that a fork made
     """
 
-    reversible = True
+    is_program = reversible = True
 
     def __init__(self, thread: Thread, vcpu: TcgVcpu, record: bool) -> None:
         self.breakpoints = Breakpoints()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from runtime.core.accelerator import Idle
 from runtime.debug.breakpoints import HARDWARE, SOFTWARE, Breakpoints
+from runtime.debug.machine_history import MachineHistory
 from runtime.debug.server import Listener, Server
 from runtime.debug.stop import SIGINT, DebugError, Plan, Stop, StopKind
 from runtime.machine.examine import Examiner
@@ -41,7 +42,7 @@ class CodeBreakpoints(Breakpoints):
 class MachineTarget:
     """Used by the debugger's thread; what runs the machine is done by the machine's main thread, at its rest."""
 
-    reversible = False
+    is_program = False
 
     def __init__(self, machine: Machine, description: Description, execute: Callable[[str], str]) -> None:
         self.machine = machine
@@ -59,8 +60,17 @@ class MachineTarget:
         self._set: frozenset[int] = frozenset()  # the breakpoints that the processors know of
         self._waited_for = False  # gdb was told that the machine runs
         self.attached = True
+        #: the way back, in a replay
+        self.past: MachineHistory | None = None
+        if machine.journal is not None and machine.journal.replaying:
+            self.past = MachineHistory(machine)
+            machine.journal.on_end = self._ended
         machine.on_breakpoint = self._reached
         machine.on_change.append(self._changed)
+
+    @property
+    def reversible(self) -> bool:
+        return self.past is not None
 
     # ------------------------------------------------------------ looking
 
@@ -147,7 +157,9 @@ class MachineTarget:
         self.machine.held = frozenset(vcpu.index for vcpu in self.machine.vcpus if vcpu.index + 1 not in plans)
         for tid in plans:  # a processor that stands at a breakpoint has reported it
             vcpu = self._vcpu(tid)
-            if vcpu.pc in self.breakpoints.code:
+            if vcpu.pc in self.breakpoints.code and self.past is not None:
+                self.past.run(vcpu.executed + 1)
+            elif vcpu.pc in self.breakpoints.code:
                 self._one(vcpu)
         self.machine.resume()
 
@@ -165,6 +177,9 @@ class MachineTarget:
     def _step(self, tid: int, plan: Plan) -> None:
         """One instruction; or on until the range is left, a breakpoint is reached, or the guest waits."""
         vcpu, clock = self._vcpu(tid), self.machine.clock
+        if self.past is not None:
+            self._step_again(self.past, vcpu, plan)
+            return
         clock.start()
         try:
             for _ in range(_MOST_STEPS):
@@ -176,6 +191,22 @@ class MachineTarget:
         finally:
             clock.stop()
         self._halt(Stop(StopKind.STEP, tid))
+
+    def _step_again(self, past: MachineHistory, vcpu: MachineVcpu, plan: Plan) -> None:
+        """The same, in a replay: what came from outside comes, and waits are passed over."""
+        stop = Stop(StopKind.STEP, vcpu.index + 1)
+        try:
+            for _ in range(_MOST_STEPS):
+                past.run(vcpu.executed + 1)
+                if not plan.low <= vcpu.pc < plan.high or vcpu.pc in self.breakpoints.code:
+                    break
+        except DebugError:
+            stop = Stop(StopKind.HISTORY, 1, word="end")
+        self._halt(stop)
+
+    def _ended(self) -> None:
+        """The recording ends here."""
+        self._halt(Stop(StopKind.HISTORY, 1, word="end"))
 
     def interrupt(self) -> None:
         self.machine.at_rest(lambda: self._halt(Stop(StopKind.INTERRUPT, 1, SIGINT)))
@@ -191,6 +222,8 @@ class MachineTarget:
 
     def _tell(self) -> None:
         """The machine stands still now."""
+        if self.past is not None:
+            self.past.keep()
         if self._waited_for and self._stop is not None:
             self.tell()
 
@@ -214,13 +247,25 @@ class MachineTarget:
         pass
 
     def backward(self, step: bool) -> None:
-        raise DebugError("machines do not run backwards")
+        past = self.past
+        if past is None:
+            raise DebugError("only a replayed machine runs backwards: record it with -icount N,rr=record,rrfile=FILE")
+
+        def go() -> None:
+            try:
+                self._halt(past.backward(step, self.breakpoints.code))
+            except (DebugError, MachineError) as error:
+                self.say(f"{error}\n")
+                self._halt(Stop(StopKind.HISTORY, 1, word="end"))
+
+        self._stop, self._waited_for = None, True
+        self.machine.at_rest(go)
 
     def start_recording(self) -> None:
-        raise DebugError("machines are not recorded")
+        raise DebugError("a machine is recorded from its start: -icount N,rr=record,rrfile=FILE")
 
     def stop_recording(self) -> None:
-        raise DebugError("machines are not recorded")
+        raise DebugError("a machine is recorded to its end")
 
     def kill(self) -> None:
         self.attached = False
@@ -235,6 +280,8 @@ class MachineTarget:
     def _let_go(self) -> None:
         assert self.machine.vm is not None
         self.machine.on_change.remove(self._changed)
+        if self.past is not None and self.machine.journal is not None:
+            self.machine.journal.on_end = lambda: self.machine.power_off(0, "host-replay-end")
         self.machine.held = frozenset()
         self.machine.vm.set_breakpoints(())
         self.machine.resume()

@@ -25,10 +25,8 @@ _FEATURES = (
     "PacketSize={size:x};QStartNoAckMode+;qXfer:features:read+;qXfer:threads:read+;vContSupported+;swbreak+;hwbreak+"
 )
 #: what only programs of an operating system have
-_MORE_FEATURES = (
-    ";qXfer:auxv:read+;qXfer:exec-file:read+;qXfer:siginfo:read+;QPassSignals+;ReverseStep+;ReverseContinue+"
-    ";exec-events+"
-)
+_MORE_FEATURES = ";qXfer:auxv:read+;qXfer:exec-file:read+;qXfer:siginfo:read+;QPassSignals+;exec-events+"
+_BACKWARD = ";ReverseStep+;ReverseContinue+"
 
 
 class Session:
@@ -298,7 +296,7 @@ class Session:
                 feature[:-1] for feature in words.decode("ascii", "replace").split(";") if feature[-1:] == "+"
             }
             target.reports_exec = "exec-events" in self._features
-            more = _MORE_FEATURES if target.reversible else ""
+            more = (_MORE_FEATURES if target.is_program else "") + (_BACKWARD if target.reversible else "")
             return (_FEATURES.format(size=PACKET_BYTES) + more).encode("ascii")
         if name == b"Xfer":
             return read_object(target, words)

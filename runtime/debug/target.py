@@ -31,7 +31,10 @@ class Target(Protocol):
     reports_exec: bool
     passed_signals: frozenset[int]
 
-    reversible: bool
+    is_program: bool  # of an operating system
+
+    @property
+    def reversible(self) -> bool: ...
 
     @property
     def address_space(self) -> int: ...

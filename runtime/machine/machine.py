@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from runtime.core.accelerator import Accelerator, Vcpu, VcpuExit, Vm
     from runtime.core.log import Log
     from runtime.hw.bus import Memory
+    from runtime.machine.journal import Journal
     from runtime.machine.processors import Processors
 
 _SECOND = 1_000_000_000
@@ -107,6 +108,7 @@ class Machine:
         self.on_change: list[Callable[[str, dict[str, object]], None]] = []
         self.on_breakpoint: Callable[[Vcpu], None] = lambda vcpu: None
         self.held: frozenset[int] = frozenset()
+        self.journal: Journal | None = None
         self.no_reboot = False
         self.no_shutdown = False
         self.state = State.PRELAUNCH
@@ -330,6 +332,8 @@ class Machine:
         if self._closed:
             return
         self._closed = True
+        if self.journal is not None:
+            self.journal.close()
         if self.processors is not None:
             self.processors.stop()
         for placed in self.devices.values():

@@ -8,12 +8,15 @@ from threading import Condition, Thread
 
 from runtime.core.accelerator import Idle, Running
 from runtime.hw.clock import InstructionClock
+from runtime.machine.machine import MachineError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Protocol
 
     from runtime.core.accelerator import Vcpu
+    from runtime.machine.journal import Journal
     from runtime.machine.machine import Machine
 
     class Processors(Protocol):
@@ -37,11 +40,19 @@ if TYPE_CHECKING:
         def forget(self) -> None:
             """The vCPUs were reset or loaded: none waits any more."""
 
+        def save(self) -> dict[str, object]:
+            """Whose turn it is, and who waits: what makes a run go on as it would have."""
+
+        def load(self, state: Mapping[str, object]) -> None:
+            """What `save` gave, of any kind of processors; behind `forget`."""
+
 
 #: as many processors as a machine can have
 MOST = 256
-#: instructions of a turn, a millisecond or so, and of a thread between two looks at the world
+#: instructions of a turn, and of a thread between two looks at the world
 SLICE, LONG_SLICE = 200_000, 50_000_000
+#: turns are longer on a clock of the host's, while they take less nanoseconds than this; instructions of the longest
+SHORT, LONGEST = 500_000, 3_200_000
 _SECOND = 1_000_000_000
 _NEVER = 1 << 63
 
@@ -57,7 +68,10 @@ class RoundRobin:
         self._deadlines: list[int | None] = [None] * len(machine.vcpus)  # None: it does not wait
         self._sleep = sleep
         self._next = 0
+        self._slice_now = SLICE
         self._running: Vcpu | None = None
+        #: instructions of a processor at which slices end, whatever else there is to do (a debugger's wish)
+        self.limit: int | None = None
         if isinstance(machine.clock, InstructionClock):
             machine.clock.on_change = self.kick  # its slice was measured by the deadline before
 
@@ -79,8 +93,19 @@ class RoundRobin:
         self._deadlines = [None] * len(self._machine.vcpus)
         self._next = 0
 
+    def save(self) -> dict[str, object]:
+        return {"next": self._next, "deadlines": list(self._deadlines)}
+
+    def load(self, state: Mapping[str, object]) -> None:
+        following, deadlines = state.get("next", 0), state.get("deadlines", ())
+        if isinstance(following, int) and isinstance(deadlines, list) and len(deadlines) == len(self._deadlines):
+            self._next = following % len(self._deadlines)
+            self._deadlines = [deadline if isinstance(deadline, int) else None for deadline in deadlines]
+
     def turn(self) -> float | None:
         machine, clock = self._machine, self._machine.clock
+        if machine.journal is not None and not self._deliver(machine.journal):
+            return 0
         count = len(machine.vcpus)
         ran = False
         for _ in range(count):
@@ -96,12 +121,31 @@ class RoundRobin:
             self._slice(machine.vcpus[index])
         return 0 if ran else self._wait()
 
+    def advance(self) -> None:
+        """A slice of the only processor, or a wait, whatever somebody wants meanwhile: a replay on its way through."""
+        machine = self._machine
+        if machine.journal is not None:
+            self._deliver(machine.journal)
+        deadline = self._deadlines[0]
+        if deadline is not None and deadline > machine.clock.now():
+            self._wait()
+        else:
+            self._deadlines[0] = None
+            self._slice(machine.vcpus[0])
+        with machine.lock:
+            machine.clock.run_due()
+
     def _slice(self, vcpu: Vcpu) -> None:
         machine, clock = self._machine, self._machine.clock
-        budget = SLICE
+        budget = self._slice_now
+        began = clock.now()
         due = clock.next_deadline()
         if due is not None and isinstance(clock, InstructionClock):
             budget = min(budget, clock.instructions_until(due))
+        if machine.journal is not None:
+            budget = machine.journal.left(budget)
+        if self.limit is not None:
+            budget = min(budget, max(1, self.limit - vcpu.executed))
         self._running = vcpu
         try:
             reason = vcpu.run(budget)
@@ -111,10 +155,35 @@ class RoundRobin:
             self._deadlines[vcpu.index] = _NEVER if reason.deadline is None else reason.deadline
         else:
             machine.answer(vcpu, reason)
+        now = clock.now()
+        if not isinstance(clock, InstructionClock):
+            fast = isinstance(reason, Running) and now - began < SHORT
+            self._slice_now = min(2 * budget, LONGEST) if fast else max(budget // 2, SLICE)
         due = clock.next_deadline()
-        if due is not None and due <= clock.now():
+        if due is not None and due <= now:
             with machine.lock:
                 clock.run_due()
+
+    def _deliver(self, journal: Journal) -> bool:
+        """Hand out what came at this moment of a recording; whether there is nothing else to do first."""
+        with self._machine.lock:
+            try:
+                journal.deliver()
+            except MachineError as error:
+                self._machine.fail(str(error))
+        return not self._machine.interrupted
+
+    def _pass_over(self, journal: Journal, clock: InstructionClock, until: int) -> float:
+        """All vCPUs wait, in a replay: until the next entry, if it comes before they would go on."""
+        entry = journal.coming
+        if entry is not None and entry.at == journal.place[0] and entry.now <= until:
+            clock.skip(entry.now)
+            self._deliver(journal)
+        elif until >= _NEVER:
+            journal.on_end()  # it was ended while it waited, without a word of its end
+        else:
+            clock.skip(until)
+        return 0
 
     def _wait(self) -> float | None:
         """All vCPUs wait: until when."""
@@ -123,6 +192,9 @@ class RoundRobin:
         held = self._machine.held
         deadlines = [deadline or 0 for index, deadline in enumerate(self._deadlines) if index not in held]
         until = min([_NEVER if due is None else due, *deadlines])
+        journal = self._machine.journal
+        if journal is not None and journal.replaying and isinstance(clock, InstructionClock):
+            return self._pass_over(journal, clock, until)
         if until >= _NEVER:
             return None
         left = until - clock.now()
@@ -133,6 +205,8 @@ class RoundRobin:
             self._machine.events.run_once(left / _SECOND)
             if time.monotonic_ns() - before < left:  # something happened on the host: it takes that time
                 until = clock.now() + min(left, time.monotonic_ns() - before)
+                if journal is not None:
+                    journal.skipped(until)
         clock.skip(until)
         return 0
 
@@ -187,6 +261,12 @@ class Threads:
             for index in range(len(self._wakes)):
                 self._wakes[index] += 1
             self._change.notify_all()
+
+    def save(self) -> dict[str, object]:
+        return {}  # a processor that waits looks again when it goes on
+
+    def load(self, state: Mapping[str, object]) -> None:
+        pass
 
     def turn(self) -> float | None:
         clock = self._machine.clock

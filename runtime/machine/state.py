@@ -31,6 +31,7 @@ class SavedMachine:
     """What `save` took down.
 
     controllers   what is the accelerator's own besides the processors
+    processors    whose turn it is, and who waits
     memories   name -> {offset: up to a megabyte of contents}; what is not there is zero
     """
 
@@ -41,6 +42,7 @@ class SavedMachine:
     vcpus: tuple[bytes, ...]
     memories: dict[str, dict[int, bytes]] = field(default_factory=dict)
     controllers: bytes = b""
+    processors: dict[str, object] = field(default_factory=dict)
 
     @property
     def bytes(self) -> int:
@@ -48,16 +50,17 @@ class SavedMachine:
         return sum(len(piece) for pieces in self.memories.values() for piece in pieces.values())
 
 
-def save(machine: Machine) -> SavedMachine:
-    """The state of a machine whose processors stand still."""
+def save(machine: Machine, like: SavedMachine | None = None) -> SavedMachine:
+    """The state of a machine whose processors stand still; it shares with `like` the memory that is the same."""
     devices = {name: placed.device.save() for name, placed in machine.devices.items()}
     memories = {}
     for name, memory in machine.memories.items():
-        pieces = {}
+        pieces: dict[int, bytes] = {}
+        known = {} if like is None else like.memories.get(name, {})
         for at in range(0, memory.size, _PIECE):
             piece = bytes(memory.bytes[at : at + _PIECE])
             if piece != _ZEROS[: len(piece)]:
-                pieces[at] = piece
+                pieces[at] = known[at] if known.get(at) == piece else piece
         memories[name] = pieces
     return SavedMachine(
         machine.name,
@@ -67,12 +70,13 @@ def save(machine: Machine) -> SavedMachine:
         tuple(vcpu.save() for vcpu in machine.vcpus),
         memories,
         b"" if machine.vm is None else machine.vm.save(),
+        {} if machine.processors is None else machine.processors.save(),
     )
 
 
 def load(machine: Machine, saved: SavedMachine) -> None:
     """Make a machine of the same kind what it was; MachineError, and then the machine is to be reset."""
-    _check(machine, saved)
+    check(machine, saved)
     for name, memory in machine.memories.items():
         memory.discard()
         for at, piece in saved.memories[name].items():
@@ -104,9 +108,10 @@ def load(machine: Machine, saved: SavedMachine) -> None:
         line.set(1 - line.level)
     if machine.processors is not None:
         machine.processors.forget()
+        machine.processors.load(saved.processors)
 
 
-def _check(machine: Machine, saved: SavedMachine) -> None:
+def check(machine: Machine, saved: SavedMachine) -> None:
     """MachineError unless the state is of a machine like this."""
     if saved.machine != machine.name:
         raise MachineError(f"the saved state is of the machine {saved.machine}, and this is {machine.name}")
@@ -172,6 +177,7 @@ def write(saved: SavedMachine, file: BinaryIO) -> None:
         "accelerator": saved.accelerator,
         "clock": _plain(saved.clock),
         "devices": _plain(saved.devices),
+        "processors": _plain(saved.processors),
         "vcpus": len(saved.vcpus),
         "memories": list(saved.memories),
         "places": places,
@@ -205,7 +211,12 @@ def read(file: BinaryIO, name: str) -> SavedMachine:
         for (memory, at), piece in zip(header["places"], pieces[count:], strict=True):
             memories[memory][int(at)] = piece
         clock, devices = _unplain(header["clock"]), _unplain(header["devices"])
-        vcpus = tuple(pieces[1:count])
-        return SavedMachine(header["machine"], header["accelerator"], clock, devices, vcpus, memories, bytes(pieces[0]))
+        processors = _unplain(header.get("processors", {"dict": []}))
+        if not isinstance(processors, dict):
+            raise ValueError
+        return SavedMachine(
+            *(header["machine"], header["accelerator"], clock, devices, tuple(pieces[1:count]), memories),
+            *(bytes(pieces[0]), processors),
+        )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.error):
         raise MachineError(f"{name}: no saved machine, or a damaged one") from None

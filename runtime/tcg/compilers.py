@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-import signal
 import sys
 import time
-from contextlib import suppress
 from ctypes import CFUNCTYPE, c_char_p, c_int64, c_void_p
 
+from runtime.core.light import host_signals, suppress
 from runtime.tcg.region import FRAME, WANTS_LISTING, RegionAnswer
 
 TYPE_CHECKING = False
@@ -153,22 +152,22 @@ class _Worker:
         """End one that hangs; closing its pipe is enough for one that does not."""
         if self.pid:
             with suppress(OSError):
-                os.kill(self.pid, signal.SIGKILL)
+                os.kill(self.pid, host_signals.SIGKILL)
 
 
 def _write(descriptor: int, data: bytes) -> int:
     """Write without a signal if nobody reads: SIGPIPE is the guest's."""
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGPIPE,))
+    blocked = host_signals.pthread_sigmask(host_signals.SIG_BLOCK, (host_signals.SIGPIPE,))
     try:
-        waits = signal.SIGPIPE in signal.sigpending()
+        waits = host_signals.SIGPIPE in host_signals.sigpending()
         try:
             return os.write(descriptor, data)
         except BrokenPipeError:
             if not waits:
-                signal.sigtimedwait((signal.SIGPIPE,), 0)
+                host_signals.sigtimedwait((host_signals.SIGPIPE,), 0)
             raise
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        host_signals.pthread_sigmask(host_signals.SIG_SETMASK, blocked)
 
 
 def _pipe() -> tuple[int, int]:
@@ -273,11 +272,11 @@ class WorkerPool:
         nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         lifted = fcntl.fcntl(nowhere, fcntl.F_DUPFD_CLOEXEC, 3)
         os.close(nowhere)
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        blocked = host_signals.pthread_sigmask(host_signals.SIG_BLOCK, host_signals.valid_signals())
         try:
             result = start(words[0], arguments, environment, theirs_in, theirs_out, lifted)
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+            host_signals.pthread_sigmask(host_signals.SIG_SETMASK, blocked)
             os.close(lifted)
         if result < 0:
             raise OSError(-result, os.strerror(-result))

@@ -86,6 +86,7 @@ def _names(layout: Layout) -> Iterator[tuple[str, int]]:
         yield f"exit_{reason.name.lower()}", reason
     for kind in env.FaultKind:
         yield f"kind_{kind.name.lower()}", kind
+    yield "kicked", env.KICKED
     yield "request_leave", env.REQUEST_LEAVE
     yield "request_flush", env.REQUEST_FLUSH
     yield "bus_nobody", tb.BUS_NOBODY
@@ -129,6 +130,7 @@ def _names(layout: Layout) -> Iterator[tuple[str, int]]:
     yield "cf_hooked", tb.CF_HOOKED
     yield "cf_guard", tb.CF_GUARD
     yield "region_elsewhere", tb.REGION_ELSEWHERE - (1 << 64)
+    yield "tag_slow", soft_tlb.TAG_UNUSED | soft_tlb.TAG_BUS | soft_tlb.TAG_CODE
     yield "tag_elsewhere", soft_tlb.TAG_UNUSED | soft_tlb.TAG_BUS
     yield "access_log_bytes", tb.ACCESS_LOG_BYTES
     yield "trace_translation", tb.TRACE_TRANSLATION
@@ -148,6 +150,7 @@ def _names(layout: Layout) -> Iterator[tuple[str, int]]:
     yield "page_exec", env.PAGE_EXEC
     yield "page_code", env.PAGE_CODE
     yield "page_writable", env.PAGE_WRITABLE
+    yield "page_code_writable", env.PAGE_CODE | env.PAGE_WRITABLE
     yield "page_write_or_writable", env.PAGE_WRITE | env.PAGE_WRITABLE
     yield "page_read_or_readable", env.PAGE_READ | env.PAGE_READABLE
     yield "page_watched", env.PAGE_WATCHED

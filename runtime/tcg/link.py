@@ -7,22 +7,21 @@ library), an absolute address, writable data.
 
 from __future__ import annotations
 
-import io
 import os
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-
-from elftools.elf.elffile import ELFFile
-from elftools.elf.relocation import RelocationSection
-from elftools.elf.sections import Section, SymbolTableSection
 
 from runtime.tcg.blobs import HEADER, MAGIC, PAGE
+from runtime.tcg.elf_object import ObjectFile, Section
 from runtime.tcg.ir import InternalError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
 _EXECINSTR, _ALLOC, _WRITE = 4, 2, 1
+_LOCAL, _WEAK = 0, 2
 # Relocation types of the x86-64 psABI, table 4.10.
 _PC32, _PLT32, _PC64, _GOTPCREL, _GOTPCRELX, _REX_GOTPCRELX = 2, 4, 24, 9, 41, 42
 _RELATIVE = {_PC32: ("<i", 4), _PLT32: ("<i", 4), _PC64: ("<q", 8)}
@@ -30,25 +29,18 @@ _RELATIVE = {_PC32: ("<i", 4), _PLT32: ("<i", 4), _PC64: ("<q", 8)}
 _MOV_LOAD, _LEA = 0x8B, 0x8D
 
 
-@dataclass(slots=True)
 class _Object:
-    """One object file and where its sections went."""
+    """One object file and where its sections went: section number -> offset in the blob."""
 
-    elf: ELFFile
-    placed: dict[int, int]  # section number -> offset in the blob
-
-    @property
-    def symbols(self) -> SymbolTableSection:
-        table = self.elf.get_section_by_name(".symtab")
-        if not isinstance(table, SymbolTableSection):
-            raise InternalError("an object file without a symbol table")
-        return table
+    def __init__(self, data: bytes) -> None:
+        self.elf = ObjectFile(data)
+        self.placed: dict[int, int] = {}
 
 
 def _wanted(section: Section) -> bool:
-    if not section["sh_flags"] & _ALLOC or section["sh_size"] == 0 or section.name == ".eh_frame":
+    if not section.flags & _ALLOC or section.bytes == 0 or section.name == ".eh_frame":
         return False
-    if section["sh_flags"] & _WRITE and not section.name.startswith(".data.rel.ro"):
+    if section.flags & _WRITE and not section.name.startswith(".data.rel.ro"):
         raise InternalError(f"section {section.name}: compiled code may have no writable data")
     return True
 
@@ -58,25 +50,25 @@ def link(objects: Sequence[bytes], table: str = "") -> tuple[bytes, dict[str, in
 
     table: a section whose place is wanted too, under its name, and its bytes, under "bytes of" that; of one object.
     """
-    files = [_Object(ELFFile(io.BytesIO(data)), {}) for data in objects]
+    files = [_Object(data) for data in objects]
     blob = bytearray()
     # Code first, so that constants do not share its pages' first lines.
     for executable in (True, False):
         for file in files:
-            for number, section in enumerate(file.elf.iter_sections()):
-                if bool(section["sh_flags"] & _EXECINSTR) == executable and _wanted(section):
-                    align = max(16, section["sh_addralign"])
+            for number, section in enumerate(file.elf.sections):
+                if bool(section.flags & _EXECINSTR) == executable and _wanted(section):
+                    align = max(16, section.align)
                     blob += (b"\xcc" if executable else b"\0") * (-len(blob) % align)
                     file.placed[number] = len(blob)
-                    blob += section.data()
+                    blob += section.data
     symbols = _globals(files)
     if table:
-        for number, section in enumerate(files[0].elf.iter_sections()):
+        for number, section in enumerate(files[0].elf.sections):
             if section.name == table and number in files[0].placed:
-                symbols[table], symbols[f"bytes of {table}"] = files[0].placed[number], section["sh_size"]
+                symbols[table], symbols[f"bytes of {table}"] = files[0].placed[number], section.bytes
     for file in files:
-        for section in file.elf.iter_sections():
-            if isinstance(section, RelocationSection) and section["sh_info"] in file.placed:
+        for section in file.elf.sections:
+            if section.info in file.placed:
                 _relocate(blob, file, section, symbols)
     return bytes(blob), symbols
 
@@ -84,15 +76,14 @@ def link(objects: Sequence[bytes], table: str = "") -> tuple[bytes, dict[str, in
 def _globals(files: Sequence[_Object]) -> dict[str, int]:
     symbols: dict[str, int] = {}
     for file in files:
-        for symbol in file.symbols.iter_symbols():
-            number = symbol["st_shndx"]
-            if symbol["st_info"]["bind"] == "STB_LOCAL" or number not in file.placed:
+        for symbol in file.elf.symbols:
+            if symbol.binding == _LOCAL or symbol.section not in file.placed:
                 continue
             if symbol.name in symbols:
-                if symbol["st_info"]["bind"] == "STB_WEAK":
+                if symbol.binding == _WEAK:
                     continue  # the same function, compiled into several objects
                 raise InternalError(f"two functions are called {symbol.name}")
-            symbols[symbol.name] = file.placed[number] + symbol["st_value"]
+            symbols[symbol.name] = file.placed[symbol.section] + symbol.value
     return symbols
 
 
@@ -101,15 +92,12 @@ def _owner(place: int, symbols: Mapping[str, int]) -> str:
     return max((start, name) for name, start in symbols.items() if start <= place)[1]
 
 
-def _relocate(blob: bytearray, file: _Object, relocations: RelocationSection, symbols: Mapping[str, int]) -> None:
-    table = file.symbols
-    base = file.placed[relocations["sh_info"]]
-    for relocation in relocations.iter_relocations():
-        kind, place = relocation["r_info_type"], base + relocation["r_offset"]
-        symbol = table.get_symbol(relocation["r_info_sym"])
-        number = symbol["st_shndx"]
-        if number in file.placed:
-            target = file.placed[number] + symbol["st_value"]
+def _relocate(blob: bytearray, file: _Object, relocations: Section, symbols: Mapping[str, int]) -> None:
+    base = file.placed[relocations.info]
+    for offset, kind, symbol, addend in file.elf.relocations(relocations):
+        place = base + offset
+        if symbol.section in file.placed:
+            target = file.placed[symbol.section] + symbol.value
         elif symbol.name in symbols:
             target = symbols[symbol.name]
         else:
@@ -123,7 +111,7 @@ def _relocate(blob: bytearray, file: _Object, relocations: RelocationSection, sy
         if kind not in _RELATIVE:
             raise InternalError(f"a reference to {symbol.name} is an absolute address (relocation type {kind})")
         form, size = _RELATIVE[kind]
-        blob[place : place + size] = struct.pack(form, target + relocation["r_addend"] - place)
+        blob[place : place + size] = struct.pack(form, target + addend - place)
 
 
 def write_blob(path: Path, code: bytes, symbols: Mapping[str, int], meta: Mapping[str, str] | None = None) -> None:

@@ -7,11 +7,14 @@ whoever answers it moves the pc on if the instruction is done.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from ctypes import CFUNCTYPE, c_void_p
+from time import perf_counter
 
 from runtime.core.buffer import HostBuffer
 from runtime.core.cpu import Isa, Vcpu
 from runtime.core.env import ENV, GUEST_STATE, JUMP_CACHE_ENTRIES, JUMP_CACHE_ENTRY_BYTES, Exit
+from runtime.core.light import import_module
 from runtime.core.memory import GuestMemory
 from runtime.tcg import invalidate
 from runtime.tcg.blobs import Blob
@@ -32,6 +35,9 @@ SLICE = 1_000_000
 #: the same beside other vCPUs, who may want the world to stop
 SHARED_SLICE = 250_000
 
+#: what a program without hot code can do without, imported from the last on, one each time native code is left
+_STEPS = ("runtime.tcg.tier", "runtime.tcg.compilers", "runtime.tcg.region_formation")
+
 _EXITS = tuple(Exit)
 _EXCEPTION = int(Exit.EXCEPTION)
 _BUDGET = ENV["budget"] // 8
@@ -43,6 +49,26 @@ _TRACE = ENV["trace"] // 8
 _ALL_ONES = (1 << 64) - 1
 _NATIVE = CFUNCTYPE(None, c_void_p)
 _FIND = CFUNCTYPE(c_void_p, c_void_p)
+
+
+class Pauses:
+    """How long the guest waited for its second tier: how often, in all, the longest, and how often below each bound."""
+
+    __slots__ = ("counts", "longest", "total")
+
+    #: milliseconds
+    BOUNDS = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(self.BOUNDS) + 1)
+        self.total = self.longest = 0.0
+
+    def add(self, seconds: float) -> None:
+        """One more."""
+        milliseconds = 1000 * seconds
+        self.counts[bisect_left(self.BOUNDS, milliseconds)] += 1
+        self.total += milliseconds
+        self.longest = max(self.longest, milliseconds)
 
 
 class Tcg:
@@ -68,7 +94,8 @@ class Tcg:
         self.find: Callable[[int], int | None] = _FIND(code.address("tb_find"))
         self.vcpus: list[TcgVcpu] = []
         self.tier_options = tier
-        self._tier_is_near = False
+        self._steps = list(_STEPS)
+        self.pauses = Pauses()
         #: called with the listing of each region that is compiled; None: nobody wants it
         self.on_region: Callable[[RegionRequest, str], None] | None = None
         self._close_pages_on_entry()  # an earlier machine on the same memory may have wanted that
@@ -93,19 +120,28 @@ class Tcg:
     def attend(self) -> None:
         """Look after the second tier: native code has been left anyway."""
         cache = self.cache
-        if cache.tier is None:
-            if not cache.hot_count:
-                return
-            # What a program without hot code can do without.
-            from runtime.tcg.tier import Tier
+        if cache.tier is None and not cache.hot_count:
+            return
+        began = perf_counter()
+        if cache.tier is not None:
+            cache.tier.attend()
+        else:
+            self._begin_tier()
+        self.pauses.add(perf_counter() - began)
 
-            if self.tier_options.workers and not self._tier_is_near:
-                self._tier_is_near = True  # the import alone is pause enough for the guest
-                return
-            with cache.world.lock:  # several threads may be here
-                if cache.tier is None:
-                    cache.tier = Tier(self)
-        cache.tier.attend()
+    def _begin_tier(self) -> None:
+        """There is hot code.  What is to be done then comes in steps, for the guest waits meanwhile."""
+        if self.tier_options.workers and self._steps:
+            import_module(self._steps.pop())
+            return
+        from runtime.tcg.tier import Tier
+
+        cache = self.cache
+        with cache.world.lock:  # several threads may be here
+            if cache.tier is None:
+                cache.tier = Tier(self)
+        if not self.tier_options.workers:
+            cache.tier.attend()
 
     def guard(self) -> None:
         """Compiled code is about to come that leaves checks of memory accesses to the host (runtime/core/guard.py)."""

@@ -323,21 +323,32 @@ vcpus:
   br label %vcpu.next
 
 vcpu.next:
-  %number = phi i64 [ 0, %vcpus ], [ %number.next, %vcpu.done ]
+  %number = phi i64 [ 0, %vcpus ], [ %number.next, %vcpu.look ]
   %vcpus.end = icmp uge i64 %number, %count
   br i1 %vcpus.end, label %done, label %vcpu.look
 
 vcpu.look:
   %vcpu.at = getelementptr ptr, ptr %list, i64 %number
   %vcpu = load ptr, ptr %vcpu.at
+  call void @tlb_close(ptr %vcpu, i64 %place)
+  %number.next = add i64 %number, 1
+  br label %vcpu.next
+
+done:
+  ret void
+}
+
+; Have inline stores of a vCPU, the caller's or one that stands still, to the page at %place fail.
+define internal void @tlb_close(ptr %vcpu, i64 %place) noinline nounwind {
+entry:
   %tlbs.at = getelementptr i8, ptr %vcpu, i64 $env_tlbs
   %tlbs = load ptr, ptr %tlbs.at
   br label %tlb.next
 
 tlb.next:
-  %tlb.number = phi i64 [ 0, %vcpu.look ], [ %tlb.number.next, %tlb.done ]
+  %tlb.number = phi i64 [ 0, %entry ], [ %tlb.number.next, %tlb.done ]
   %tlbs.end = icmp uge i64 %tlb.number, $tlb_count
-  br i1 %tlbs.end, label %vcpu.done, label %tlb.look
+  br i1 %tlbs.end, label %done, label %tlb.look
 
 tlb.look:
   %distance = mul i64 %tlb.number, $tlb_bytes
@@ -375,12 +386,118 @@ tlb.done:
   %tlb.number.next = add i64 %tlb.number, 1
   br label %tlb.next
 
+done:
+  ret void
+}
+
+; Have all vCPUs' stores to a page, which has no code yet, take the slow path; false if one may be about to store
+; there by an entry of its TLB.  From now on no such entry is made: who fills one looks at the page's byte behind it, and
+; this looks at the TLBs behind the byte.  The caller holds the engine's lock.
+define internal i1 @page_close(ptr %env, ptr %tcg, i64 %page) noinline nounwind {
+entry:
+  %place = shl i64 %page, $page_bits
+  %permissions.at = getelementptr i8, ptr %tcg, i64 $tcg_permissions
+  %permissions = load ptr, ptr %permissions.at
+  %byte.at = getelementptr i8, ptr %permissions, i64 %page
+  %byte = load i8, ptr %byte.at
+  %without = and i8 %byte, $not_page_write
+  %marked = or i8 %without, $page_code_writable
+  store atomic i8 %marked, ptr %byte.at seq_cst, align 1
+  fence seq_cst
+  %vcpus.at = getelementptr i8, ptr %tcg, i64 $tcg_vcpus
+  %list = load ptr, ptr %vcpus.at
+  %count.at = getelementptr i8, ptr %tcg, i64 $tcg_vcpu_count
+  %count = load i64, ptr %count.at
+  br label %vcpu.next
+
+vcpu.next:
+  %number = phi i64 [ 0, %entry ], [ %number.next, %vcpu.done ]
+  %vcpus.end = icmp uge i64 %number, %count
+  br i1 %vcpus.end, label %own, label %vcpu.look
+
+vcpu.look:
+  %vcpu.at = getelementptr ptr, ptr %list, i64 %number
+  %vcpu = load ptr, ptr %vcpu.at
+  %self = icmp eq ptr %vcpu, %env
+  br i1 %self, label %vcpu.done, label %vcpu.other
+
+vcpu.other:
+  %stores = call i1 @tlb_stores(ptr %vcpu, i64 %place)
+  br i1 %stores, label %undo, label %vcpu.done
+
 vcpu.done:
   %number.next = add i64 %number, 1
   br label %vcpu.next
 
-done:
-  ret void
+undo:
+  store atomic i8 %byte, ptr %byte.at seq_cst, align 1
+  ret i1 false
+
+own:
+  call void @tlb_close(ptr %env, i64 %place)
+  ret i1 true
+}
+
+; Whether another vCPU, which may be running, has an entry by which it stores inline to the page at %place; true, too,
+; if its entries change their places meanwhile.
+define internal i1 @tlb_stores(ptr %vcpu, i64 %place) noinline nounwind {
+entry:
+  %moves.at = getelementptr i8, ptr %vcpu, i64 $env_tlb_moves
+  %moves = load atomic i64, ptr %moves.at acquire, align 8
+  %odd = trunc i64 %moves to i1
+  %tlbs.at = getelementptr i8, ptr %vcpu, i64 $env_tlbs
+  %tlbs = load ptr, ptr %tlbs.at
+  br i1 %odd, label %yes, label %tlb.next
+
+tlb.next:
+  %tlb.number = phi i64 [ 0, %entry ], [ %tlb.number.next, %tlb.done ]
+  %tlbs.end = icmp uge i64 %tlb.number, $tlb_count
+  br i1 %tlbs.end, label %checked, label %tlb.look
+
+tlb.look:
+  %distance = mul i64 %tlb.number, $tlb_bytes
+  %tlb = getelementptr i8, ptr %tlbs, i64 %distance
+  %used.at = getelementptr i8, ptr %tlb, i64 $tlb_used
+  %used = load atomic i64, ptr %used.at monotonic, align 8
+  %unused = icmp eq i64 %used, 0
+  br i1 %unused, label %tlb.done, label %entry.next
+
+entry.next:
+  %index = phi i64 [ 0, %tlb.look ], [ %index.next, %entry.done ]
+  %full.number = mul i64 %index, $full_bytes
+  %full.offset = add i64 %full.number, $tlb_full
+  %full = getelementptr i8, ptr %tlb, i64 %full.offset
+  %full.place.at = getelementptr i8, ptr %full, i64 $full_place
+  %full.place = load atomic i64, ptr %full.place.at monotonic, align 8
+  %same = icmp eq i64 %full.place, %place
+  br i1 %same, label %tag, label %entry.done
+
+tag:
+  %entry.offset = mul i64 %index, $entry_bytes
+  %e = getelementptr i8, ptr %tlb, i64 %entry.offset
+  %tag.at = getelementptr i8, ptr %e, i64 $entry_write
+  %tag.now = load atomic i64, ptr %tag.at monotonic, align 8
+  %special = and i64 %tag.now, $tag_slow
+  %inline = icmp eq i64 %special, 0
+  br i1 %inline, label %yes, label %entry.done
+
+entry.done:
+  %index.next = add i64 %index, 1
+  %last = icmp uge i64 %index.next, $tlb_whole
+  br i1 %last, label %tlb.done, label %entry.next
+
+tlb.done:
+  %tlb.number.next = add i64 %tlb.number, 1
+  br label %tlb.next
+
+checked:
+  fence acquire
+  %moves.now = load atomic i64, ptr %moves.at monotonic, align 8
+  %moved = icmp ne i64 %moves.now, %moves
+  ret i1 %moved
+
+yes:
+  ret i1 true
 }
 
 ; Whether no other vCPU can be running.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+
+from runtime.core.light import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,6 +8,11 @@ The function is ordinary TCG of kind 'handler', so the reference executor runs i
               whatever else is not worth compiling go this way, before the instruction has had any effect
 * `exit`      with another reason: a wait
 
+What is called from inside the region is there once for each call, as far as room lasts: so the address to return to is
+known, or one comparison tells, and no other caller's registers have to meet there.  A block is named by its pc and its
+*calls*: the pcs that calls still open return to, as far as they were seen.  The calls are a guess of where control
+goes; a block does the same whatever they are.
+
 The budget is a local, kept less BIAS: the longest way through the region that meets no test of the budget.  So the test
 at the head of a loop is one of its sign, and nowhere else need it be looked at.
 """
@@ -33,7 +38,14 @@ from runtime.tcg.values import same
 DEOPT = Exit.NONE
 #: most places that an indirect jump is compared with
 MOST_CANDIDATES = 16
+#: calls inside one another that get copies of what they call
+_DEEPEST = 3
+#: instructions that all the copies may have
+_MOST_COPIED = 256
 _ALL = mask(64)
+
+#: a block's pc, and where the calls around it return to, the innermost last
+_Place = tuple[int, tuple[int, ...]]
 
 
 @dataclass(slots=True)
@@ -52,9 +64,10 @@ class _Flow:
     """One block of the region: where control goes from it, after how many instructions."""
 
     label: Label
+    calls: tuple[int, ...] = ()
     count: int = 0
-    edges: list[tuple[int, int]] = field(default_factory=list)  # pc, instructions
-    indirect: list[tuple[Op, int]] = field(default_factory=list)  # goto_ptr, instructions
+    edges: list[tuple[_Place, int]] = field(default_factory=list)  # where to, instructions
+    indirect: list[tuple[Op, int, int | None]] = field(default_factory=list)  # goto_ptr, instructions, returns to
     returns_to: int = -1  # the pc behind a block that ends with a jump
     seen: tuple[int, ...] = ()  # where its indirect jump goes to, if that is known (RegionBlock)
 
@@ -71,12 +84,63 @@ class RegionBuilder(Builder):
             mode.name: flags >> mode.shift & mask(mode.width) for mode in layout.modes if not mode.prefix
         }
         self._left = self.function.local(64)  # the budget, less the bias
-        self._flows = {block.pc: _Flow(self.function.label(f"{block.pc:x}"), seen=block.seen) for block in blocks}
-        self._flow = self._flows[blocks[0].pc]
+        self._by_pc = {block.pc: block for block in blocks}
+        self._flows: dict[_Place, _Flow] = {}
+        self._unbuilt: list[_Place] = []
+        #: indirect jumps, by id, and where they are likely to lead
+        self._likely: dict[int, list[_Place]] = {}
+        self._copied = 0
+        for block in blocks:
+            self._new_flow((block.pc, ()))
+        self._flow = self._flows[blocks[0].pc, ()]
         self._biased: Value = 0  # the budget as this block found it
         #: sums that the bias is still to be added to
         self._unbiased: list[Op] = []
         self._mask = mask(layout.pc_width)
+
+    # ------------------------------------------------------------ places
+
+    def _new_flow(self, place: _Place) -> None:
+        block = self._by_pc[place[0]]
+        self._flows[place] = _Flow(self.function.label(f"{block.pc:x}"), place[1], seen=block.seen)
+        self._unbuilt.append(place)
+
+    def _place(self, pc: int, calls: tuple[int, ...]) -> _Place:
+        """The block at pc for these calls; if there is no room for it, the one for any."""
+        place = pc, calls
+        if place not in self._flows:
+            size = len(self._by_pc[pc].code) // self.layout.unit_bytes
+            if self._copied + size > _MOST_COPIED:
+                return pc, ()
+            self._copied += size
+            self._new_flow(place)
+        return place
+
+    def _called(self, pc: int, returns_to: int | None) -> _Place:
+        """The block at pc, to which control goes by a call that returns there, or by a jump."""
+        calls = self._flow.calls
+        if returns_to is not None:
+            if len(calls) == _DEEPEST:
+                return pc, ()
+            calls = (*calls, returns_to)
+        return self._place(pc, calls)
+
+    def _link(self) -> int | None:
+        """The pc behind this instruction, if that was stored just now for a call to return to and is in the region."""
+        following = self.next_pc_value
+        if not isinstance(following, int) or following not in self._by_pc:
+            return None
+        begun = 0
+        for op in reversed(self.ops):
+            if op.name in ("st_env", "st_mem"):
+                value = op.args[-1]
+                if isinstance(value, int) and following <= value < following + self.layout.unit_bytes:
+                    return following
+            elif op.name == "insn_start":
+                begun += 1
+                if begun == 2:  # this one, and the one whose delay slot it is in
+                    return None
+        return None
 
     # ------------------------------------------------------------ the budget
 
@@ -133,15 +197,15 @@ class RegionBuilder(Builder):
 
     def finish_goto(self, slot: int, target: Value) -> None:
         assert isinstance(target, int)
-        self._go_on_at(target, self._index() + 1)
+        self._go_on_at(target, self._index() + 1, self._link())
 
-    def _go_on_at(self, target: int, count: int) -> None:
+    def _go_on_at(self, target: int, count: int, returns_to: int | None = None) -> None:
         """To a pc known now, `count` instructions into the block."""
-        flow = self._flows.get(target)
-        if flow is not None and self._same_modes():
+        if target in self._by_pc and self._same_modes():
+            place = self._called(target, returns_to)
             self._spend(count)
-            self.emit("br", labels=(flow.label,))
-            self._flow.edges.append((target, count))
+            self.emit("br", labels=(self._flows[place].label,))
+            self._flow.edges.append((place, count))
         else:
             self.emit("goto_ptr", (target, self._budget_after(count)), (self.layout.pc_width, 64))
 
@@ -150,7 +214,7 @@ class RegionBuilder(Builder):
         if isinstance(target, Temp) and self._same_modes():
             self._spend(count)
             self.emit("goto_ptr", (target, self._budget_after(count)), (self.layout.pc_width, 64))
-            self._flow.indirect.append((self.ops[-1], count))
+            self._flow.indirect.append((self.ops[-1], count, self._link()))
         else:
             self.emit("goto_ptr", (target, self._budget_after(count)), (self.layout.pc_width, 64))
 
@@ -179,14 +243,16 @@ class RegionBuilder(Builder):
 
     def build(self) -> Region:
         """The whole region."""
-        for block in self._blocks:
-            self._flow = self._flows[block.pc]
+        for place in self._unbuilt:  # which grows meanwhile
+            block = self._by_pc[place[0]]
+            self._flow = self._flows[place]
             self.dead = True
             self.bind(self._flow.label)
             self.modes = dict(self._initial)
             self._delayed = False
             self._biased = self.emit1("ld_local", (), (), 64, local=self._left)
             self._flow.count = self._block(block)
+            self._follow_indirect()
         return self._assemble()
 
     def _block(self, block: RegionBlock) -> int:
@@ -195,7 +261,7 @@ class RegionBuilder(Builder):
         at, index = 0, 0
         here = block.pc
         while at < len(code):
-            if at and here in self._flows and self._same_modes():
+            if at and here in self._by_pc and self._same_modes():
                 self._go_on_at(here, index)
                 return index
             rest = code[at : at + layout.max_bytes]
@@ -220,47 +286,60 @@ class RegionBuilder(Builder):
 
     # ------------------------------------------------------------ the region
 
-    def _candidates(self) -> list[int]:
+    def _follow_indirect(self) -> None:
+        """See to it that there is a block where the indirect jumps of the one just built are likely to lead."""
+        flow = self._flow
+        for op, count, returns_to in flow.indirect:
+            places: list[_Place] = []
+            if flow.calls:
+                places.append(self._place(flow.calls[-1], flow.calls[:-1]))
+            if not flow.calls or flow.calls[-1] not in flow.seen:  # where it returned to it is a return
+                places += [self._called(pc, returns_to) for pc in flow.seen if pc in self._by_pc]
+            self._likely[id(op)] = places
+            flow.edges += [(place, count) for place in places]
+
+    def _candidates(self) -> list[_Place]:
         """Blocks that any indirect jump may lead to: behind a jump (a call's return), and where no other way leads."""
-        direct = {target for flow in self._flows.values() for target, _ in flow.edges}
+        direct = {place[0] for flow in self._flows.values() for place, _ in flow.edges}
         behind = {flow.returns_to for flow in self._flows.values()}
         entry = self._blocks[0].pc
-        places = [pc for pc in self._flows if pc in behind or (pc not in direct and pc != entry)]
-        return places[:MOST_CANDIDATES]
+        return [(pc, ()) for pc in self._by_pc if pc in behind or (pc not in direct and pc != entry)][:MOST_CANDIDATES]
 
     def _assemble(self) -> Region:
-        places = self._candidates()
-        indirect: dict[int, list[int]] = {}
+        anywhere = self._candidates()
         for flow in self._flows.values():
-            candidates = [pc for pc in flow.seen if pc in self._flows] if flow.seen else places
-            for op, count in flow.indirect:
-                indirect[id(op)] = candidates
-                flow.edges += [(target, count) for target in candidates]
-        entry = self._blocks[0].pc
+            if flow.seen:
+                continue
+            for op, count, _ in flow.indirect:
+                likely = self._likely[id(op)]
+                others = [place for place in anywhere if place not in likely]
+                likely += others
+                flow.edges += [(place, count) for place in others]
+        entry = self._blocks[0].pc, ()
         headers, order = self._depth_first(entry)
         longest = self._longest(order)
-        bias = max(longest[pc] for pc in {entry, *headers})
+        bias = max(longest[place] for place in {entry, *headers})
         for op in self._unbiased:
             left, spent = op.args
             assert isinstance(spent, int)
             op.args = (left, spent + bias & _ALL)
-        heads = {self._flows[pc].label: pc for pc in headers}
+        heads = {self._flows[place].label: place[0] for place in headers}
         body, self.function.ops[:] = list(self.function.ops), []
         start = self._prologue(bias)
         for op in body:
-            if id(op) in indirect:
-                self._compare(op, indirect[id(op)])
+            if id(op) in self._likely:
+                self._compare(op, self._likely[id(op)])
             self.ops.append(op)
             if op.name == "label" and op.labels[0] in heads:
                 self._test_budget(heads[op.labels[0]], bias)
-        instructions = sum(self._flows[pc].count for pc in order)
+        instructions = sum(self._flows[place].count for place in order)
         return Region(self.function, start, bias, instructions, frozenset(heads))
 
-    def _depth_first(self, entry: int) -> tuple[set[int], list[int]]:
+    def _depth_first(self, entry: _Place) -> tuple[set[_Place], list[_Place]]:
         """Blocks that a retreating edge leads to, and all blocks reached, last finished first."""
-        headers: set[int] = set()
-        order: list[int] = []
-        state: dict[int, int] = {entry: 1}  # 1: on the way, 2: done
+        headers: set[_Place] = set()
+        order: list[_Place] = []
+        state: dict[_Place, int] = {entry: 1}  # 1: on the way, 2: done
         stack = [(entry, iter(self._flows[entry].edges))]
         while stack:
             pc, edges = stack[-1]
@@ -278,13 +357,13 @@ class RegionBuilder(Builder):
         order.reverse()
         return headers, order
 
-    def _longest(self, order: list[int]) -> dict[int, int]:
+    def _longest(self, order: list[_Place]) -> dict[_Place, int]:
         """Instructions on the longest way from each block on, up to an exit or the head of a loop."""
-        longest: dict[int, int] = {}
-        for pc in reversed(order):
-            flow = self._flows[pc]
+        longest: dict[_Place, int] = {}
+        for place in reversed(order):
+            flow = self._flows[place]
             # A block not yet in `longest` is reached by a retreating edge.
-            longest[pc] = max([flow.count, *(count + longest.get(target, 0) for target, count in flow.edges)])
+            longest[place] = max([flow.count, *(count + longest.get(target, 0) for target, count in flow.edges)])
         return longest
 
     def _prologue(self, bias: int) -> Label:
@@ -301,7 +380,7 @@ class RegionBuilder(Builder):
         self.emit("next", (budget,), (64,), size=COUNT_RECORD["bytes"])
         self.bind(start)
         self.emit("st_local", (self.sub(64, budget, bias),), (64,), local=self._left)
-        self.emit("br", labels=(self._flows[self._blocks[0].pc].label,))
+        self.emit("br", labels=(self._flows[self._blocks[0].pc, ()].label,))
         return start
 
     def _least(self) -> Value:
@@ -319,11 +398,11 @@ class RegionBuilder(Builder):
         self.emit("exit", (pc, self.add(64, left, bias)), (self.layout.pc_width, 64), offset=DEOPT, flag=True)
         self.bind(enough)
 
-    def _compare(self, jump: Op, candidates: list[int]) -> None:
+    def _compare(self, jump: Op, candidates: list[_Place]) -> None:
         """Before an indirect jump: is it to a block of the region?"""
         target = jump.args[0]
-        for pc in candidates:
+        for place in candidates:
             other = self.function.label()
             self.dead = False
-            self.branch(self.eq(self.layout.pc_width, target, pc), self._flows[pc].label, other)
+            self.branch(self.eq(self.layout.pc_width, target, place[0]), self._flows[place].label, other)
             self.bind(other)

@@ -12,8 +12,8 @@ import os
 import struct
 import time
 import zlib
-from contextlib import suppress
 
+from runtime.core.light import suppress
 from runtime.core.record import replace
 from runtime.tcg.region import RegionAnswer, RegionRequest
 from runtime.tcg.tier_options import DEFAULT_DISK

@@ -32,6 +32,7 @@ Key = tuple[int, int, int]
 _ALL_ONES = (1 << 64) - 1
 _HEADER = struct.Struct("<9Q")
 _OUTGOING = struct.Struct(f"<{TB_OUTGOING}Q")
+_BEHIND = struct.Struct("<3Q")  # place, seen, counted
 _COUNTS = struct.Struct("<2Q")
 _SEEN = struct.Struct(f"<{SEEN_TARGETS}Q")
 _WORD = struct.Struct("<Q")
@@ -41,6 +42,7 @@ class Node:
     """A block of tier 0 as the choice of regions sees it."""
 
     __slots__ = (
+        "_seen_at",
         "address",
         "alive",
         "cflags",
@@ -64,16 +66,21 @@ class Node:
         self.end = self.pc + size
         self.size = size
         #: where its code is: its address, or in a machine its place in RAM
-        self.place = _WORD.unpack_from(code, at + TB["place"])[0]
-        self.counted = _WORD.unpack_from(code, at + TB["counted"])[0]
+        self.place, self._seen_at, self.counted = _BEHIND.unpack_from(code, at + TB["place"])
         self.heat = 0
         if self.counted:
             remaining, base = _COUNTS.unpack_from(code, at + TB["bytes"] + COUNT_RECORD["remaining"])
             self.heat = base - remaining & _ALL_ONES
         #: where its last jump goes to, if that is an indirect one to few places (or any that leaves a machine's page)
-        seen = _SEEN.unpack_from(code, at + _WORD.unpack_from(code, at + TB["seen"])[0])
-        self.seen = () if all(seen) else tuple(pc for pc in seen if pc)
+        self.seen: tuple[int, ...] = ()
         #: blocks that its linked jumps lead to
+        self.targets: list[int] = []
+
+    def look(self, cache: CodeCache) -> None:
+        """Find out where it goes."""
+        code, at = cache.code, self.address - cache.code_address
+        seen = _SEEN.unpack_from(code, at + self._seen_at)
+        self.seen = () if all(seen) else tuple(pc for pc in seen if pc)
         self.targets = [
             _WORD.unpack_from(code, slot - cache.code_address)[0] - TB["bytes"]
             for slot in _OUTGOING.unpack_from(code, at + TB["outgoing"])
@@ -86,7 +93,7 @@ class Node:
         return self.pc, self.flags, self.place
 
     def block(self, memory: CodeMemory) -> RegionBlock:
-        """What a request says of it."""
+        """What a request says of it, once `look` was called."""
         return RegionBlock(self.pc, memory.read(self.place, self.size, 0), min(self.heat, COMPILED), self.seen)
 
 
@@ -134,6 +141,7 @@ class Former:
         pages = {first.pc >> PAGE_BITS: first.place >> PAGE_BITS}  # an address is in one place at a time
         for node in queue:
             following = successors[node.address] = []
+            node.look(self._cache)
             others = [self._find(pc, first.flags, pages) for pc in (*node.seen, node.end)]
             for address in [*node.targets, *filter(None, others)]:
                 if address not in nodes:

@@ -72,8 +72,8 @@ class _Sinking:
         for number, block in enumerate(self._blocks):
             way = self._exits.get(number)
             if way is not None:
-                for value in way.wanted:
-                    self._users.setdefault(value, []).append(way)
+                for wanted in way.wanted:
+                    self._users.setdefault(wanted, []).append(way)
                 continue
             for op in block:
                 for value in op.args:

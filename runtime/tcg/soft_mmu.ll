@@ -206,7 +206,21 @@ look:
 reopen: ; no code any more
   %opened = and i64 %tag, $not_tag_code
   store i64 %opened, ptr %tag.at
-  br label %no
+  %threaded.at = getelementptr i8, ptr %tcg, i64 $tcg_threaded
+  %threaded = load i64, ptr %threaded.at
+  %in.company = icmp ne i64 %threaded, 0
+  br i1 %in.company, label %again, label %no
+
+again: ; unless somebody has made the first block of this page meanwhile: see @page_close
+  fence seq_cst
+  %byte.again = load atomic i8, ptr %byte.at monotonic, align 1
+  %write.again = and i8 %byte.again, $page_write
+  %open.still = icmp ne i8 %write.again, 0
+  br i1 %open.still, label %no, label %close
+
+close:
+  store i64 %tag, ptr %tag.at
+  br label %search
 
 search: ; while this store may still be to come no block shall be made of its page: see @page_stable
   call void @engine_lock(ptr %tcg)

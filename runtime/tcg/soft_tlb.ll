@@ -24,6 +24,17 @@ define internal i1 @tag_is(i64 %tag, i64 %page) alwaysinline nounwind {
   ret i1 %same
 }
 
+; Before and behind a change of entries' places: see @page_close.
+define internal void @tlb_move(ptr %env) alwaysinline nounwind {
+  fence release
+  %moves.at = getelementptr i8, ptr %env, i64 $env_tlb_moves
+  %moves = load i64, ptr %moves.at
+  %moves.more = add i64 %moves, 1
+  store atomic i64 %moves.more, ptr %moves.at monotonic, align 8
+  fence release
+  ret void
+}
+
 ; The entry that allows the access to %va, found, brought back from the victims or made; null when the guest faults.
 define internal ptr @tlb_entry(ptr %env, ptr %tlb, i64 %va, i64 %access) noinline nounwind {
 entry:
@@ -59,6 +70,7 @@ victim.other:
   br label %victim
 
 swap:
+  call void @tlb_move(ptr %env)
   %e.old = load <4 x i64>, ptr %e, align 8
   %v.old = load <4 x i64>, ptr %v, align 8
   store <4 x i64> %v.old, ptr %e, align 8
@@ -69,6 +81,7 @@ swap:
   %v.full.old = load <2 x i64>, ptr %v.full, align 8
   store <2 x i64> %v.full.old, ptr %e.full, align 8
   store <2 x i64> %e.full.old, ptr %v.full, align 8
+  call void @tlb_move(ptr %env)
   br label %found
 
 miss:
@@ -111,6 +124,7 @@ fault:
 ; Make entry %e of what hook_translate found for %va; what was there goes to the victims.
 define internal void @tlb_fill(ptr %env, ptr %tlb, ptr %e, i64 %va, i64 %access) noinline nounwind {
 entry:
+  call void @tlb_move(ptr %env)
   %env.tcg = getelementptr i8, ptr %env, i64 $env_tcg
   %tcg = load ptr, ptr %env.tcg
   %page = and i64 %va, $not_page_mask
@@ -235,6 +249,31 @@ store:
   store i64 %place, ptr %full.place.at
   %used.at = getelementptr i8, ptr %tlb, i64 $tlb_used
   store i64 1, ptr %used.at
+  call void @tlb_move(ptr %env)
+  %threaded.at = getelementptr i8, ptr %tcg, i64 $tcg_threaded
+  %threaded = load i64, ptr %threaded.at
+  %in.company = icmp ne i64 %threaded, 0
+  %is.inline = icmp eq i64 %write.flags, 0
+  %look.again = and i1 %in.company, %is.inline
+  br i1 %look.again, label %again, label %done
+
+again: ; did somebody make the first block of this page meanwhile?  See @page_close
+  fence seq_cst
+  %again.bytes.at = getelementptr i8, ptr %tcg, i64 $tcg_permissions
+  %again.bytes = load ptr, ptr %again.bytes.at
+  %again.page = lshr i64 %place, $page_bits
+  %again.byte.at = getelementptr i8, ptr %again.bytes, i64 %again.page
+  %again.byte = load atomic i8, ptr %again.byte.at monotonic, align 1
+  %again.write = and i8 %again.byte, $page_write
+  %again.closed = icmp eq i8 %again.write, 0
+  br i1 %again.closed, label %close, label %done
+
+close:
+  %closed.write = or i64 %new.write, $tag_code
+  store i64 %closed.write, ptr %write.at
+  br label %done
+
+done:
   ret void
 }
 

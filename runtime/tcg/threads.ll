@@ -150,8 +150,10 @@ look:
   %own = icmp eq ptr %other, %env
   br i1 %own, label %out, label %check
 
-check:
+check: ; have it look up at the end of its block (one that runs a program does so at the end of its slice)
   %running = getelementptr i8, ptr %other, i64 $env_running
+  %kick = getelementptr i8, ptr %other, i64 $env_kick
+  store atomic i64 $kicked, ptr %kick seq_cst, align 8
   br label %again
 
 again:
@@ -182,8 +184,9 @@ define hidden void @world_go(ptr %tcg) nounwind {
 
 ; Whether a block of page %page may be made although the guest can store there: another thread could be between the
 ; check of its store and the store itself, and then nobody would notice that it changed the block's code.  Not if the
-; page had no code up to now, for then stores are checked inline; and if it had, not while another vCPU's last store that
-; came to @mem_slow was to that page.  Then it is done with the world stopped.
+; page had no code up to now, for then stores are checked inline, unless @page_close sees to it that nobody's is; and if
+; it had, not while another vCPU's last store that came to @mem_slow was to that page.  Then it is done with the world
+; stopped.
 define internal i1 @page_stable(ptr %env, ptr %tcg, i64 %page) noinline nounwind {
 entry:
   %vcpus.at = getelementptr i8, ptr %tcg, i64 $tcg_vcpus
@@ -212,15 +215,22 @@ look:
   %byte = load i8, ptr %byte.at
   %write = and i8 %byte, $page_write
   %inline = icmp ne i8 %write, 0
-  br i1 %inline, label %no, label %remembered
+  br i1 %inline, label %close, label %remembered
+
+close:
+  %closed = call i1 @page_close(ptr %env, ptr %tcg, i64 %page)
+  br i1 %closed, label %next.first, label %no
 
 remembered:
   %writable = and i8 %byte, $page_writable
   %slow = icmp ne i8 %writable, 0
-  br i1 %slow, label %next, label %yes
+  br i1 %slow, label %next.first, label %yes
+
+next.first:
+  br label %next
 
 next:
-  %number = phi i64 [ 0, %remembered ], [ %number.next, %other ]
+  %number = phi i64 [ 0, %next.first ], [ %number.next, %other ]
   %last = icmp uge i64 %number, %count
   br i1 %last, label %yes, label %compare
 

@@ -6,7 +6,6 @@ instructions: it looks at the blocks that became hot since, at what the compiler
 
 from __future__ import annotations
 
-from functools import partial
 from time import perf_counter
 
 from runtime.core.env import PAGE_BITS, PAGE_CODE, PAGE_EXEC, PAGE_HOOKED
@@ -57,6 +56,8 @@ _MOST_WAITING = 1000
 _ALL_ONES = (1 << 64) - 1
 #: seconds between two looks at what the workers have answered
 _POLL = 0.002
+#: seconds spent on blocks that became hot before the guest goes on
+_MOST_PAUSE = 0.001
 #: regions taken out while others may run in them: more than these are worth stopping everybody for
 _MOST_RETIRED = 64
 
@@ -111,6 +112,8 @@ class Tier:
         self._generation = 0
         self._seen = 0
         self._next_poll = 0.0
+        #: host addresses of blocks that became hot and were not looked at yet
+        self._found: list[int] = []
         #: host addresses of hot blocks to be compiled
         self._waiting: dict[Key, int] = {}
         self._pending: dict[Key, Region] = {}
@@ -130,7 +133,7 @@ class Tier:
     @property
     def busy(self) -> bool:
         """Whether there is something to do but for new hot blocks."""
-        return bool(self._pending or self._waiting)
+        return bool(self._pending or self._waiting or self._found)
 
     def attend(self) -> None:
         """Look after hot blocks and answers; the guest waits meanwhile, so not for long."""
@@ -152,8 +155,8 @@ class Tier:
             self._begin_again(compilers)
         if self._cache.hot_count != self._seen:
             self._seen = self._cache.hot_count
-            for block in self._cache.take_hot():
-                self._hot(block)
+            self._found += self._cache.take_hot()
+        self._look(self._found)
         if self._pending and compilers is not None and perf_counter() >= self._next_poll:
             compilers.poll()
             self._next_poll = perf_counter() + _POLL
@@ -161,6 +164,14 @@ class Tier:
                 self._give_up()
         if self._waiting:
             self._ask()
+
+    def _look(self, found: list[int]) -> None:
+        """See what is to be done about blocks that became hot, as many as there is time for."""
+        end = perf_counter() + _MOST_PAUSE
+        while found:
+            self._hot(found.pop(0))
+            if perf_counter() >= end and self.options.workers:
+                break
 
     def _give_up(self) -> None:
         """Nobody compiles any more: what is installed stays, new blocks are not counted."""
@@ -228,7 +239,7 @@ class Tier:
             ]:
                 self._count_on(nodes[other], 16 * self.options.threshold)
                 del self._waiting[other]
-            compilers.submit(request, partial(self._answered, region), self._listen is not None)
+            compilers.submit(request, self._receiver(region), self._listen is not None)
 
     def _make_compilers(self) -> Compilers:
         from runtime.tcg.compilers import InlineCompiler, worker_pool
@@ -239,6 +250,9 @@ class Tier:
         from runtime.tcg.worker import Service
 
         return InlineCompiler(Service(self._isa.path, self._disk, self._blob.checksum, self._is_machine))
+
+    def _receiver(self, region: Region) -> Callable[[RegionAnswer | None], None]:
+        return lambda answer: self._answered(region, answer)
 
     def _answered(self, region: Region, answer: RegionAnswer | None) -> None:
         """A compiler is done with a region, or there is nobody any more who would do it."""
@@ -298,7 +312,7 @@ class Tier:
         """The region an earlier run has compiled."""
         if self._disk is None or key in self._pending:
             return None
-        found = self._disk.find(key[0], key[1], partial(self._present, key))
+        found = self._disk.find(key[0], key[1], lambda request: self._present(key, request))
         if found is None:
             return None
         request, answer, places = found
@@ -395,5 +409,6 @@ class Tier:
     def forget(self, start: int, end: int) -> None:
         """The blocks at host addresses [start, end) are about to be freed; regions made from them stay."""
         self.regions.forget_heads(start, end)
+        self._found[:] = [address for address in self._found if not start <= address < end]
         for key in [key for key, address in self._waiting.items() if start <= address < end]:
             del self._waiting[key]

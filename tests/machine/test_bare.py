@@ -16,25 +16,28 @@ from tests.tools import CACHE, isomorph, require_build, run, tool
 
 FOLDER = Path(__file__).parent / "bare"
 PROGRAMS = sorted(path.stem for path in FOLDER.glob("*.S"))
+FOLDER_32 = Path(__file__).parent / "bare32"
+PROGRAMS_32 = sorted(path.stem for path in FOLDER_32.glob("*.S"))
 #: programs about what QEMU does against the manual, or not at all
 NOT_FOR_QEMU = {"manual"}
-_TARGET = ("-march=rv64gc", "-mabi=lp64d", "-static", "-no-pie")
-_COMPILE = ("-nostdlib", *_TARGET, "-Wl,--build-id=none,--no-warn-rwx-segments")
+_COMPILE = ("-nostdlib", "-static", "-no-pie", "-Wl,--build-id=none,--no-warn-rwx-segments", f"-I{FOLDER}")
+_TARGETS = {64: ("-march=rv64gc", "-mabi=lp64d"), 32: ("-march=rv32gc", "-mabi=ilp32d")}
 
 
-def image(name: str) -> Path:
+def image(name: str, bits: int = 64) -> Path:
     """The program as it lies in memory from the start of RAM."""
     compiler = tool("riscv64-linux-gnu-gcc", "gcc-riscv64-linux-gnu")
     copy = tool("riscv64-linux-gnu-objcopy", "binutils-riscv64-linux-gnu")
-    sources = [FOLDER / f"{name}.S", FOLDER / "bare.h", FOLDER / "bare.ld"]
-    digest = hashlib.sha256(repr((compiler, _COMPILE)).encode())
+    sources = [(FOLDER if bits == 64 else FOLDER_32) / f"{name}.S", FOLDER / "bare.h", FOLDER / "bare.ld"]
+    words = (*_COMPILE, *_TARGETS[bits])
+    digest = hashlib.sha256(repr((compiler, words)).encode())
     for source in sources:
         digest.update(source.read_bytes())
     target = CACHE / f"bare-{name}-{digest.hexdigest()[:16]}.bin"
     if not target.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         scratch = target.with_suffix(f".{os.getpid()}.tmp")
-        linked = run([compiler, *_COMPILE, "-T", str(sources[2]), str(sources[0]), "-o", str(scratch)])
+        linked = run([compiler, *words, "-T", str(sources[2]), str(sources[0]), "-o", str(scratch)])
         assert linked.status == 0, linked.stderr.decode()
         assert run([copy, "-O", "binary", str(scratch), str(scratch)]).status == 0
         scratch.replace(target)
@@ -61,3 +64,20 @@ def test_prints_the_same_under_qemu(name: str) -> None:
     processor = "rv64,h=off,pmu-num=0"
     outcome = run([qemu, "-M", "virt", "-cpu", processor, "-bios", str(image(name)), "-nographic", "-monitor", "none"])
     assert outcome.stdout.decode() == (FOLDER / f"{name}.txt").read_text(encoding="ascii")
+
+
+@pytest.mark.parametrize("name", PROGRAMS_32)
+def test_a_processor_of_32_bits(name: str) -> None:
+    """The machine with -cpu rv32, and qemu-system-riscv32, print what stands beside the program."""
+    if not (require_build("riscv32") / "system.blob").exists():
+        pytest.skip("riscv32 is generated without what machines need (make gen ISA=riscv32)")
+    expected = FOLDER_32 / f"{name}.txt"
+    given = ["-bios", str(image(name, 32)), "-nographic", "-monitor", "none"]
+    outcome = run(isomorph("machine", "virt", "-cpu", "rv32", *given))
+    if os.environ.get("ISOMORPH_UPDATE"):
+        expected.write_bytes(outcome.stdout)
+    assert outcome.stdout.decode() == expected.read_text(encoding="ascii")
+    assert outcome.status == 0, outcome.stderr.decode()
+    qemu = tool("qemu-system-riscv32", "qemu-system-misc")
+    theirs = run([qemu, "-M", "virt", "-cpu", "rv32,h=off,pmu-num=0", *given])
+    assert theirs.stdout.decode() == expected.read_text(encoding="ascii")

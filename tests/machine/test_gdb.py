@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.machine.debian_guest import initramfs, kernel
 from tests.machine.session import Session
+from tests.machine.test_boot import OPENSBI, firmware
 from tests.tools import tool
 
 U_BOOT = Path("/usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin")
@@ -55,3 +57,52 @@ def test_gdb_attaches(tmp_path: Path) -> None:
         machine.expect("U-Boot 20")
         machine.type("\x01x")
         assert machine.end() == 0
+
+
+@pytest.mark.slow
+def test_gdb_in_the_kernel(tmp_path: Path) -> None:
+    """Debian's kernel under gdb: a breakpoint in start_kernel, by its address; where it came from, steps, and on."""
+    gdb = tool("gdb-multiarch", "gdb-multiarch")
+    firmware(OPENSBI, "opensbi")
+    words = ["-m", "256M", "-kernel", str(kernel()), "-initrd", str(initramfs()), "-append", "console=ttyS0 nokaslr"]
+    with Session("virt", "-nographic", *words) as machine:
+        machine.expect("busybox is ready")
+        machine.expect("# ")
+        line = machine.command("grep -w start_kernel /proc/kallsyms; grep -w -A1 _start_kernel /proc/kallsyms")
+        addresses = {name: int(word, 16) for word, _, name in (one.split()[:3] for one in line.split("\n") if one)}
+        machine.type("poweroff -f\n")
+        assert machine.end() == 0
+    place, where = tmp_path / "gdb", addresses["start_kernel"]
+    commands = [
+        "set architecture riscv:rv64",
+        f"target remote {place}",
+        f"break *{where:#x}",
+        "continue",
+        "print/x $pc",
+        'printf "called from %#lx\\n", $ra',
+        "x/3i $pc",
+        "stepi",
+        "stepi",
+        "print/x $pc",
+        "x/s $a1",
+        "info registers satp",
+        "monitor info mem",
+        "delete",
+        "detach",
+    ]
+    with Session("virt", "-nographic", *words, "-S", "-gdb", f"unix:{place}") as machine:
+        machine.expect("waiting for gdb")
+        arguments = [word for command in commands for word in ("-ex", command)]
+        done = subprocess.run(
+            [gdb, "-nx", "-batch", *arguments], capture_output=True, text=True, timeout=300, check=False
+        )
+        told = done.stdout + done.stderr
+        assert f"$1 = {where:#x}" in told
+        called = int(told.partition("called from ")[2].split()[0], 16)
+        assert addresses["_start_kernel"] < called < addresses["_start_kernel"] + 0x1000
+        assert f"Breakpoint 1, {where:#018x} in" in told
+        assert f"$2 = {where:#x}" not in told
+        assert "ffffffff80000000" in told  # the kernel's mapping
+        machine.expect("busybox is ready")
+        machine.type("\x01x")
+        machine.end()

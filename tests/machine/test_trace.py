@@ -113,3 +113,11 @@ def test_kvm_and_programs_have_none(tmp_path: Path) -> None:
     assert outcome.status == 1
     assert b"-d int: the accelerator kvm shows nothing" in outcome.stderr or b"machine: " in outcome.stderr
     assert outcome.stderr.count(b"\n") == 1
+
+
+def test_two_counted_runs_give_the_same_trace(tmp_path: Path) -> None:
+    """With -icount every instruction, and what it wrote, of two processors."""
+    counted = ("-icount", "shift=3,sleep=off", "-smp", "2")
+    first, second = (logged(tmp_path, "commit,int", *counted, program="floats") for _ in range(2))
+    assert first == second
+    assert len(first.splitlines()) > 5000

@@ -74,4 +74,5 @@ def test_the_environment_and_the_options_choose_the_tier(threshold: int) -> None
     environment = dict(os.environ, ISOMORPH_TIER1_THRESHOLD=str(threshold), ISOMORPH_REGION_SIZE="8")
     done = run(isomorph("run", "--stats", "--workers", "0", "--no-cache", str(program)), b"", 3000, environment)
     assert (b" compiled," in done.stderr) == bool(threshold)
+    assert (b"pauses for that: " in done.stderr) == bool(threshold)
     assert (b"second tier is off" in done.stderr) != bool(threshold)

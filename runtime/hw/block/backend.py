@@ -46,6 +46,18 @@ class BlockBackend(Protocol):
     def load(self, state: Mapping[int, bytes]) -> None:
         """What `save` gave."""
 
+    def has_snapshot(self, name: str) -> bool:
+        """Whether `go_to_snapshot` would find that one."""
+
+    def take_snapshot(self, name: str) -> None:
+        """Have the image keep its contents under a name, if a saved machine does not hold them; BlockError."""
+
+    def go_to_snapshot(self, name: str) -> None:
+        """Back to them; BlockError."""
+
+    def drop_snapshot(self, name: str) -> None:
+        """Forget them, if they are there."""
+
     def close(self) -> None:
         """Flush, and let go of the host's files."""
 

@@ -17,37 +17,19 @@ from runtime.hw.block.backend import BlockBackend, BlockError, ImageError
 from runtime.hw.block.files import HostFile, Kept
 from runtime.hw.block.qcow2_header import AT_AUTOCLEAR, Snapshot, read_header, read_snapshots
 from runtime.hw.block.qcow2_refcounts import Refcounts, big_endian_words
+from runtime.hw.block.qcow2_snapshots import delete_snapshot, go_to_snapshot, take_snapshot
+from runtime.hw.block.qcow2_tables import COMPRESSED, COPIED, OFFSET, ZERO, Table
 from runtime.hw.block.raw import zeroes
 
 __all__ = ["Qcow2Image"]
 
 SECTOR = 512
 
-#: bits of table entries
-OFFSET = 0x00FF_FFFF_FFFF_FE00
-COPIED, COMPRESSED, ZERO = 1 << 63, 1 << 62, 1
-
 #: what a stretch of the disk is
 UNALLOCATED, ZEROES, DATA, PACKED = range(4)
 
 #: bytes of second-level tables in memory
 MOST_TABLE_BYTES = 32 << 20
-
-
-class Table:
-    """A second-level table."""
-
-    __slots__ = ("first", "last", "offset", "words")
-
-    def __init__(self, offset: int, words: array[int]) -> None:
-        self.offset = offset
-        self.words = words
-        self.first, self.last = len(words), 0  # the entries that changed
-
-    def set(self, index: int, entry: int) -> None:
-        """Change one."""
-        self.words[index] = entry
-        self.first, self.last = min(self.first, index), max(self.last, index + 1)
 
 
 class Qcow2Image(Kept):
@@ -82,6 +64,25 @@ class Qcow2Image(Kept):
         """The internal snapshots."""
         return read_snapshots(self.file, self.header)
 
+    def has_snapshot(self, name: str) -> bool:
+        """Whether there is one of that name."""
+        return any(snapshot.name == name for snapshot in self.snapshots())
+
+    def take_snapshot(self, name: str) -> None:
+        """Keep the disk as it is, in the image; instead of one that had the name."""
+        if self.has_snapshot(name):
+            delete_snapshot(self, name)
+        take_snapshot(self, name)
+
+    def go_to_snapshot(self, name: str) -> None:
+        """Make the disk what it was."""
+        go_to_snapshot(self, name)
+
+    def drop_snapshot(self, name: str) -> None:
+        """Forget it."""
+        if self.has_snapshot(name):
+            delete_snapshot(self, name)
+
     def _check_metadata(self) -> None:
         """A table that counts as free would be overwritten: refuse to write such an image."""
         header, bits = self.header, self.cluster_bits
@@ -114,6 +115,30 @@ class Qcow2Image(Kept):
             table = Table(offset, big_endian_words(self.file.read(offset, self.cluster_size)))
             self._keep(index, table)
         return table
+
+    # For snapshots
+
+    def table(self, index: int) -> Table | None:
+        """A second-level table, which may be marked as changed."""
+        return self._table(index)
+
+    def set_first_level(self, index: int, entry: int) -> None:
+        """Change an entry of the first-level table, from the next flush on."""
+        if self.first_level[index] != entry:
+            self.first_level[index] = entry
+            self._dirty_first_level.add(index)
+
+    def replace_first_level(self, entries: list[int]) -> None:
+        """Name other second-level tables, from the next flush on; nothing waits to be written."""
+        self._tables.clear()
+        for index, entry in enumerate(entries):
+            self.set_first_level(index, entry)
+            self._metadata.add(entry >> self.cluster_bits)
+        self._unpacked = (0, b"")
+
+    def free(self, offset: int, size: int) -> None:
+        """One reference fewer to these bytes' clusters, from the next flush on."""
+        self._freed += range(offset >> self.cluster_bits, -(-(offset + size) // self.cluster_size))
 
     def _keep(self, index: int, table: Table) -> None:
         if len(self._tables) * self.cluster_size >= MOST_TABLE_BYTES:
@@ -194,7 +219,7 @@ class Qcow2Image(Kept):
                 pieces.append(zeroes(length))
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def _packed_place(self, entry: int) -> tuple[int, int]:
+    def packed_place(self, entry: int) -> tuple[int, int]:
         """Where a compressed cluster is, and its size: whole sectors from its beginning's on."""
         bits = 62 - (self.cluster_bits - 8)
         place = entry & (1 << bits) - 1
@@ -203,7 +228,7 @@ class Qcow2Image(Kept):
 
     def _unpack(self, entry: int) -> bytes:
         if self._unpacked[0] != entry:
-            place, size = self._packed_place(entry)
+            place, size = self.packed_place(entry)
             try:
                 contents = zlib.decompressobj(-12).decompress(self.file.read(place, size), self.cluster_size)
             except zlib.error as error:
@@ -283,7 +308,7 @@ class Qcow2Image(Kept):
     def _drop(self, entry: int) -> None:
         """An entry is replaced: what it names has one reference fewer, from the next flush on."""
         if entry & COMPRESSED:
-            place, size = self._packed_place(entry)
+            place, size = self.packed_place(entry)
             self._freed += range(place >> self.cluster_bits, (place + size - 1 >> self.cluster_bits) + 1)
         elif entry & OFFSET:
             self._freed.append(self._host(entry) >> self.cluster_bits)
@@ -361,6 +386,7 @@ class Qcow2Image(Kept):
             for cluster in freed:
                 counts.release(cluster)
                 if counts.get(cluster) == 0:
+                    self._metadata.discard(cluster)
                     file.punch(cluster << self.cluster_bits, self.cluster_size)
             counts.flush_blocks()
 

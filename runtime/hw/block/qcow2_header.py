@@ -29,7 +29,7 @@ BACKING_FORMAT = 0xE2792ACA
 MOST_L1_BYTES, MOST_REFCOUNT_TABLE_BYTES, MOST_SNAPSHOTS = 32 << 20, 8 << 20, 65536
 
 #: where fields are that change while an image is used
-AT_REFCOUNT_TABLE, AT_INCOMPATIBLE, AT_AUTOCLEAR = 48, 72, 88
+AT_REFCOUNT_TABLE, AT_SNAPSHOTS, AT_INCOMPATIBLE, AT_AUTOCLEAR = 48, 60, 72, 88
 
 
 @record
@@ -68,6 +68,9 @@ class Snapshot:
     clock: int  # the guest's, in ns
     vm_state_size: int
     disk_size: int
+    l1_offset: int  # the copy of the first-level table
+    l1_size: int  # its entries
+    raw: bytes  # as it stands in the list
 
 
 def read_header(file: HostFile) -> Header:
@@ -171,7 +174,7 @@ def read_snapshots(file: HostFile, header: Header) -> list[Snapshot]:
     place = header.snapshots_offset
     for _ in range(header.snapshots):
         (
-            _, _, identity_length, name_length, seconds, nanoseconds, clock, state_size, extra_length,
+            l1_offset, l1_size, identity_length, name_length, seconds, nanoseconds, clock, state_size, extra_length,
         ) = struct.unpack(">QIHHIIQII", file.read(place, 40))  # fmt: skip
         if extra_length > 1024:
             raise ImageError(f"{file.path}: this qcow2 image's list of snapshots is damaged")
@@ -181,10 +184,15 @@ def read_snapshots(file: HostFile, header: Header) -> list[Snapshot]:
             state_size = int.from_bytes(extra[:8], "big")
         if extra_length >= 16:
             disk_size = int.from_bytes(extra[8:16], "big")
-        place += 40 + extra_length
+        start, place = place, place + 40 + extra_length
         identity = file.read(place, identity_length).decode("utf-8", "replace")
         name = file.read(place + identity_length, name_length).decode("utf-8", "replace")
         place += -(-(identity_length + name_length) // 8) * 8
         place = -(-place // 8) * 8
-        found.append(Snapshot(identity, name, seconds, nanoseconds, clock, state_size, disk_size))
+        found.append(
+            Snapshot(
+                *(identity, name, seconds, nanoseconds, clock, state_size, disk_size, l1_offset, l1_size),
+                file.read(start, place - start),
+            )
+        )
     return found

@@ -127,6 +127,10 @@ class Refcounts:
         self._hint = first + count
         return first, count
 
+    def go_on_behind(self, cluster: int) -> None:
+        """Look for free clusters from here on."""
+        self._hint = cluster
+
     def _claim(self, cluster: int) -> bool:
         """Count a cluster once if it is free.  It may be free no more as soon as there is a block to count it in."""
         if self.get(cluster):

@@ -64,6 +64,21 @@ class RawImage(Kept):
         if not self.read_only:
             self.file.sync()
 
+    def has_snapshot(self, name: str) -> bool:
+        """There is no room for any."""
+        return False
+
+    def take_snapshot(self, name: str) -> None:
+        """Refused, as QEMU does: going back to a state whose disk has changed since would destroy its file systems."""
+        raise BlockError(f"{self.name}: a raw image holds no snapshots; use qcow2, or -snapshot")
+
+    def go_to_snapshot(self, name: str) -> None:
+        """There is none."""
+        raise BlockError(f"{self.name}: a raw image holds no snapshots")
+
+    def drop_snapshot(self, name: str) -> None:
+        """There is none."""
+
     def close(self) -> None:
         """Flush and close."""
         if self.file.descriptor >= 0:

@@ -18,7 +18,7 @@ static void *work(void *argument)
     int which = *(int *)argument;
     while (!over)
         step(which);
-    changed += which + 1;
+    __atomic_add_fetch(&changed, which + 1, __ATOMIC_RELAXED);
     return argument;
 }
 

@@ -101,8 +101,10 @@ show_value:                             # a2: name, a1: value
     li   s8, 0
 1:  show \letter\()v, s8
     csrr s8, \status
+#if __riscv_xlen == 64
     li   t0, ~(15 << 32)                # QEMU lets UXL be written
     and  s8, s8, t0
+#endif
     show \letter\()s, s8
 .endm
 .align 2

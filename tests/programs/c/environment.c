@@ -27,7 +27,7 @@ int main(int argc, char **argv) {
     }
     printf("%ld %d %d\n", sysconf(_SC_PAGESIZE), getauxval(AT_PAGESZ) == 4096, getauxval(AT_RANDOM) != 0);
     errno = 0;
-    void *p = malloc(SIZE_MAX / 4);
+    void *p = malloc(SIZE_MAX / 2 - 4096);
     printf("%d %s\n", p == NULL, strerror(errno));
     fprintf(stderr, "to stderr\n");
     fflush(stdout);

@@ -1,4 +1,5 @@
 /* Files: write, seek, read, append, rename, remove, directories, errors. */
+#define _FILE_OFFSET_BITS 64 /* inodes and positions of directories may need them */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
