@@ -303,7 +303,8 @@ class RegionBuilder(Builder):
         direct = {place[0] for flow in self._flows.values() for place, _ in flow.edges}
         behind = {flow.returns_to for flow in self._flows.values()}
         entry = self._blocks[0].pc
-        return [(pc, ()) for pc in self._by_pc if pc in behind or (pc not in direct and pc != entry)][:MOST_CANDIDATES]
+        found: list[_Place] = [(pc, ()) for pc in self._by_pc if pc in behind or (pc not in direct and pc != entry)]
+        return found[:MOST_CANDIDATES]
 
     def _assemble(self) -> Region:
         anywhere = self._candidates()
