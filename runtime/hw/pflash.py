@@ -73,10 +73,11 @@ class Pflash(Device):
         whole = self.memory.bytes
         erased = b"\xff" * self.sector
         sectors = range(0, self.size, self.sector)
+        # As bytes: a memoryview compares item by item.
         return b"".join(
-            at.to_bytes(8, "little") + bytes(whole[at : at + self.sector])
+            at.to_bytes(8, "little") + piece
             for at in sectors
-            if whole[at : at + self.sector] != erased
+            if (piece := bytes(whole[at : at + self.sector])) != erased
         )
 
     @contents.setter
