@@ -13,7 +13,7 @@ from gen.walk import nodes, size
 #: a pure function with more nodes than this is compiled once and called
 INLINE_NODES = 40
 #: … and one that is pure but for modes it reads, which folds where it is inlined, if it has more than this
-INLINE_MODAL_NODES = 160
+INLINE_MODAL_NODES = 60
 
 _RUN_TIME = (model.RegRead, model.RegFileRead, model.InputRead, model.MemRead, model.OperandRead, model.AfterPc)
 _TRANSLATION_TIME = (model.PcRead, model.NextPc, model.ModeRead, model.FieldRef)

@@ -46,6 +46,37 @@ def test_static(source: Path, build: str, level: str) -> None:
     assert (actual.status, actual.stdout, actual.stderr) == (expected.status, expected.stdout, expected.stderr)
 
 
+@pytest.mark.parametrize("build", ["thumb", "a32"])
+def test_neon(build: str) -> None:
+    """Intrinsics, and what the compiler makes of loops."""
+    require_build("arm")
+    source = Path(__file__).parent / "arm" / "neon.c"
+    program = str(_compiled(source, build, "-O3", ["-static", "-mfpu=neon"]))
+    expected = run([tool("qemu-arm", "qemu-user"), program])
+    actual = run(isomorph("run", program))
+    assert (actual.status, actual.stdout, actual.stderr) == (expected.status, expected.stdout, expected.stderr)
+
+
+@pytest.mark.parametrize(
+    ("source", "build"),
+    [
+        pytest.param(source, build, id=f"{source.stem}-{build}", marks=[] if often else [pytest.mark.slow])
+        for source in HOSTED
+        if source.stem in _OFTEN
+        for build in BUILDS
+        for often in [(source.stem, build) == ("integers", "thumb")]
+    ],
+)
+def test_compiled_at_once(source: Path, build: str) -> None:
+    """All that runs is compiled before it runs, by the second tier."""
+    require_build("arm")
+    program = str(_compiled(source, build, "-O2", ["-static"]))
+    expected = run([tool("qemu-arm", "qemu-user"), program, *ARGUMENTS], stdin=STDIN)
+    settings = ["--tier1-threshold", "1", "--workers", "0", "--no-cache"]
+    actual = run(isomorph("run", *settings, program, *ARGUMENTS), stdin=STDIN, timeout=400)
+    assert (actual.status, actual.stdout, actual.stderr) == (expected.status, expected.stdout, expected.stderr)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("build", ["thumb", "soft"])
 @pytest.mark.parametrize("source", [path for path in HOSTED if path.stem in _OFTEN], ids=lambda path: path.stem)

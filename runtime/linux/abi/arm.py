@@ -33,12 +33,13 @@ def _page() -> bytes:
     return bytes(page)
 
 
-#: arch/arm/include/uapi/asm/hwcap.h: swp half thumb fast_mult vfp edsp vfpv3 tls vfpv4 idiva idivt vfpd32
-HARDWARE_CAPABILITIES = sum(1 << bit for bit in (0, 1, 2, 4, 6, 7, 13, 15, 16, 17, 18, 19))
+#: arch/arm/include/uapi/asm/hwcap.h: swp half thumb fast_mult vfp edsp neon vfpv3 tls vfpv4 idiva idivt vfpd32
+HARDWARE_CAPABILITIES = sum(1 << bit for bit in (0, 1, 2, 4, 6, 7, 12, 13, 15, 16, 17, 18, 19))
 
 #: struct sigcontext begins behind flags, link and stack; struct vfp_sigframe behind the mask and its spare room
 _CONTEXT, _FLOATS = 20, 240
 _CPSR = _CONTEXT + 76
+_FPSCR = _FLOATS + 256
 _STAT_TIMES = "atime:s32 atime_nsec:u32 mtime:s32 mtime_nsec:u32 ctime:s32 ctime_nsec:u32"
 
 ABI = Abi(
@@ -87,7 +88,12 @@ ABI = Abi(
             (("IT", 0), _CPSR, 4, 25, 2),
             (("IT", 2), _CPSR, 4, 10, 6),
             *((("D", number), _FLOATS + 8 * number, 8, 0, 64) for number in range(32)),
-            (("FPSCR", 0), _FLOATS + 256, 4, 0, 32),
+            *(((flag, 0), _FPSCR, 4, bit, 1) for flag, bit in (("FN", 31), ("FZ", 30), ("FC", 29), ("FV", 28))),
+            (("QC", 0), _FPSCR, 4, 27, 1),
+            (("FPMODE", 0), _FPSCR, 4, 22, 5),
+            (("IDC", 0), _FPSCR, 4, 7, 1),
+            # The cumulative flags have the host's order, not FPSCR's: they stand in the word for FPINST2.
+            (("FFLAGS", 0), _FPSCR + 16, 4, 0, 5),
         ),
         arguments=(("r", 0), ("r", 1), ("r", 2)),
         return_address=("r", 14),
@@ -96,6 +102,15 @@ ABI = Abi(
         align=8,
     ),
     numbers=NUMBERS,
+    # F_GETLK, F_SETLK and F_SETLKW with 32-bit offsets, and F_GETLK64 and so on
+    fcntl_commands={
+        5: (5, "flock32"),
+        6: (6, "flock32"),
+        7: (7, "flock32"),
+        12: (5, "flock"),
+        13: (6, "flock"),
+        14: (7, "flock"),
+    },
     constants=table(
         generic.CONSTANTS,
         # arch/arm/include/uapi/asm/fcntl.h and signal.h
@@ -120,5 +135,7 @@ ABI = Abi(
         "statfs64": "type:u32 bsize:u32 blocks:u64 bfree:u64 bavail:u64 files:u64 ffree:u64 fsid:s32 fsid_high:s32 "
         "namelen:u32 frsize:u32 flags:u32 spare0:u32 spare1:u32 spare2:u32 spare3:u32",
         "sigaction": "handler:ptr flags:ulong restorer:ptr mask:u32 mask_high:u32",
+        # include/uapi/asm-generic/fcntl.h: flock, where offsets have 32 bits
+        "flock32": "type:s16 whence:s16 start:s32 len:s32 pid:s32",
     },
 )

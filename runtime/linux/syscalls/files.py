@@ -179,16 +179,26 @@ def _llseek(thread: Thread, fd: int, high: int, low: int, result: int, whence: i
     return 0
 
 
-@system_call("fd fd pointer size", "sendfile", "sendfile64")
+@system_call("fd fd pointer size")
 def sendfile(thread: Thread, target: int, source: int, offset: int, count: int) -> int:
+    """Where there is another call for 64-bit offsets, this one's is a long."""
+    return _send_file(thread, target, source, offset, count, thread.process.abi.long_bytes)
+
+
+@system_call("fd fd pointer size")
+def sendfile64(thread: Thread, target: int, source: int, offset: int, count: int) -> int:
+    return _send_file(thread, target, source, offset, count, 8)
+
+
+def _send_file(thread: Thread, target: int, source: int, offset: int, count: int, offset_bytes: int) -> int:
     descriptors, order = thread.process.descriptors, thread.process.abi.byte_order
     hosts = descriptors.host(target), descriptors.host(source)
     count = min(count, MAX_TRANSFER)
     if not offset:
         return thread.process.host.wait("sendfile", *hosts, 0, count)
-    position = int.from_bytes(thread.memory.read(offset, 8), order, signed=True)
+    position = int.from_bytes(thread.memory.read(offset, offset_bytes), order, signed=True)
     sent = os.sendfile(*hosts, _offset(position), count)
-    thread.memory.write(offset, (position + sent).to_bytes(8, order))
+    thread.memory.write(offset, (position + sent).to_bytes(offset_bytes, order))
     return sent
 
 

@@ -283,8 +283,7 @@ def timerfd_create(thread: Thread, clock: int, flags: int) -> int:
 
 def read_itimerspec(thread: Thread, address: int) -> Bytes:
     """A guest's itimerspec for the host: two of its timespecs."""
-    layout = thread.time_struct("itimerspec")
-    return Bytes(_ITIMERSPEC.pack(layout.unpack(thread.memory.read(address, layout.size))))
+    return Bytes(_ITIMERSPEC.pack(thread.read_times("itimerspec", address)))
 
 
 def write_itimerspec(thread: Thread, address: int, data: Bytes) -> None:
