@@ -160,7 +160,9 @@ class RecordBuilder(Builder):
         if variant.new_modes and not variant.ends_block:
             self._write_flags(variant, done)
             word |= DECODED_NEW_FLAGS
-        plain = word | self.fusible.get(variant.handler, 0) << DECODED_FUSIBLE_SHIFT
+        plain = word
+        if isinstance(before, int):  # a pair's records stand side by side, with none of an operand between
+            plain |= self.fusible.get(variant.handler, 0) << DECODED_FUSIBLE_SHIFT
         plain |= DECODED_ENDS_TB if variant.ends_block else 0
         # Behind a guard it may not happen: the block goes on.
         chosen = self.select(64, self.eq(64, guard_bytes, 0), plain, word + (room << 8))

@@ -11,7 +11,7 @@ from isomorph.builds import NotGenerated, find_build
 from isomorph.machines.backends import Backends
 from isomorph.machines.options import MachineOptions, UsageError, settings
 from isomorph.machines.recording import JournaledHands
-from isomorph.machines.screens import vnc_places, vnc_server
+from isomorph.machines.screens import no_screen, vnc_places, vnc_server
 from isomorph.machines.tracing import mappings, trace
 from runtime.core.cpu import load_isa
 from runtime.hw.characters import Characters
@@ -54,7 +54,7 @@ def add_monitors(
         examiner,
         Snapshots(machine, lambda: backends.all("drive")),
         words,
-        lambda path: _screendump(seat, path),
+        lambda path: _screendump(machine, seat, path),
         lambda keys: send_keys(seat, keys),
         lambda: trace(machine, isa),
     )
@@ -96,10 +96,10 @@ def send_keys(seat: Seat, keys: list[str]) -> None:
     seat.press([NAMES[key] for key in keys])
 
 
-def _screendump(seat: Seat, path: str) -> None:
+def _screendump(machine: Machine, seat: Seat, path: str) -> None:
     """Write what the first screen shows."""
     if not seat.displays:
-        raise MachineError("the machine has no screen; -device virtio-gpu-device adds one")
+        raise MachineError(no_screen(machine))
     try:
         with open(path, "wb") as file:
             file.write(seat.displays[0].png())

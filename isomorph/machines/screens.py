@@ -44,6 +44,12 @@ class Watcher:
         self._thread.join()
 
 
+def no_screen(machine: Machine) -> str:
+    """What to say of a machine without one, with the mend."""
+    card = "virtio-gpu-device" if machine.ports is None else "VGA"
+    return f"the machine has no screen; -device {card} adds one"
+
+
 def vnc_places(options: MachineOptions) -> list[str]:
     """What -vnc and -display vnc= say; UsageError for other displays."""
     places = list(options.vncs)
@@ -63,7 +69,7 @@ def vnc_server(text: str, machine: Machine, seat: Seat) -> tuple[VncServer, Watc
     given.take("share")
     given.done("to")
     if not seat.displays:
-        raise MachineError(f"-vnc {text}: the machine has no screen; -device virtio-gpu-device adds one")
+        raise MachineError(f"-vnc {text}: {no_screen(machine)}")
     place = where if number < 0 else (where, FIRST_PORT + number, FIRST_PORT + min(max(last, number), _MOST))
     server = VncServer(machine.events, seat.displays[0], seat, place)
     print(f"isomorph: VNC viewers connect to {server.where}", file=sys.stderr)

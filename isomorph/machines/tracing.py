@@ -17,11 +17,11 @@ _ITEMS = ("in_asm", "op", "op_opt", "exec", "cpu", "int", "mmu", "commit")
 def trace(machine: Machine, isa: str) -> None:
     """Have the processors show what the machine's log wants; MachineError if they cannot."""
     log = machine.log
+    vm: Any = machine.vm  # TCG's, unless it is refused below
     wanted = [item for item in _ITEMS if log is not None and item in log]
     if not wanted:
-        for vcpu in machine.vcpus:
-            if getattr(vcpu, "tracer", None) is not None:
-                vcpu.trace(None)  # type: ignore[attr-defined]  # TCG's
+        if any(getattr(vcpu, "tracer", None) is not None for vcpu in machine.vcpus):
+            vm.trace(None)
         return
     if machine.accelerator != "tcg":
         raise MachineError(f"-d {wanted[0]}: the accelerator {machine.accelerator} shows nothing of its processors")
@@ -43,8 +43,7 @@ def trace(machine: Machine, isa: str) -> None:
     except NotGenerated:
         disassemble = None
     tracer = MachineTracer(log, disassemble, riscv.describe_trap if known else None, committing if known else None)
-    for vcpu in machine.vcpus:
-        vcpu.trace(tracer)  # type: ignore[attr-defined]  # TCG's
+    vm.trace(tracer)
 
 
 def mappings(examiner: Examiner, isa: str) -> str:

@@ -7,7 +7,7 @@ import os
 from _thread import RLock
 
 from runtime.core.cpu import Vcpu
-from runtime.core.env import Exit
+from runtime.core.env import ENV, PAGE_READ, PAGE_WRITE, Exit
 from runtime.core.light import import_module
 from runtime.core.memory import GuestFault, GuestMemory, page_up
 from runtime.linux import signals, vfork
@@ -359,6 +359,14 @@ class Process:
         vcpu = thread.vcpu
         return vcpu.pc if trap.address == "pc" else vcpu.arguments[int(trap.address[3:])]
 
+    def _first_refused(self, vcpu: Vcpu, address: int) -> int:
+        """Of an access over two pages that began at an address, the byte that was refused: the second page's first."""
+        if not isinstance(vcpu, TcgVcpu) or vcpu.words[ENV["fault_address"] // 8] != address:
+            return address
+        need = PAGE_WRITE if vcpu.words[ENV["fault_access"] // 8] else PAGE_READ
+        first = self.memory.check(address, vcpu.words[ENV["fault_size"] // 8] % _MOST_ACCESS, need)
+        return address if first is None else first
+
     def _signal(self, thread: Thread, trap: Trap | None) -> SignalInfo:
         """The signal an exception becomes; one the table does not name is an illegal instruction."""
         vcpu, constants = thread.vcpu, self.abi.constants
@@ -371,6 +379,7 @@ class Process:
         if code == "SEGV":
             if self.space.behind_data(address):
                 return SignalInfo(constants["SIGBUS"], CODES["BUS_ADRERR"], address)
+            address = self._first_refused(vcpu, address)
             code = "SEGV_ACCERR" if self.memory.region_at(address) else "SEGV_MAPERR"
         return SignalInfo(constants[trap.signal], CODES[code], address)
 

@@ -47,7 +47,9 @@ class QmpServer:
             "query-kvm": lambda given: {"enabled": machine.accelerator == "kvm", "present": True},
             "query-machines": lambda given: [{"name": machine.name, "cpu-max": 256, "hotpluggable-cpus": False}],
             "query-chardev": lambda given: [],
-            "query-block": lambda given: [],
+            "query-block": self._blocks,
+            "query-vnc": self._vnc,
+            "send-key": self._send_key,
             "stop": lambda given: machine.pause(),
             "cont": lambda given: machine.resume(),
             "system_reset": lambda given: machine.reset("host-qmp-system-reset"),
@@ -151,6 +153,26 @@ class QmpServer:
             {"cpu-index": vcpu.index, "qom-path": f"/machine/cpu[{vcpu.index}]", "thread-id": 0, "target": "riscv64"}
             for vcpu in self._machine.vcpus
         ]
+
+    def _blocks(self, given: dict[str, Any]) -> object:
+        found = []
+        for name, disk in self._monitor.snapshots.disks().items():
+            told = disk.describe()
+            image = {"filename": str(told.get("file", "")), "format": disk.format, "virtual-size": disk.size}
+            inserted = {"file": image["filename"], "drv": disk.format, "ro": disk.read_only, "image": image}
+            found.append({"device": name, "locked": False, "removable": False, "type": "hd", "inserted": inserted})
+        return found
+
+    def _vnc(self, given: dict[str, Any]) -> object:
+        text = self._monitor.execute("info vnc") if "vnc" in self._monitor.words else "none"
+        return {"enabled": text != "none", **({"service": text} if text != "none" else {})}
+
+    def _send_key(self, given: dict[str, Any]) -> None:
+        keys = given.get("keys")
+        words = [key.get("data") if isinstance(key, dict) else None for key in keys] if isinstance(keys, list) else []
+        if not words or not all(isinstance(word, str) and word and "-" not in word for word in words):
+            raise _Refused("Parameter 'keys' is a list of {'type': 'qcode', 'data': NAME}")
+        self._command(f"sendkey {'-'.join(map(str, words))}")
 
     def _human(self, given: dict[str, Any]) -> object:
         text = self._monitor.execute(self._text(given, "command-line"))

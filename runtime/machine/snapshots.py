@@ -38,7 +38,7 @@ class Snapshots:
 
     def __init__(self, machine: Machine, disks: Callable[[], Mapping[str, BlockBackend]] = dict) -> None:
         self._machine = machine
-        self._disks = disks
+        self.disks = disks
         self.taken: dict[str, Snapshot] = {}
 
     @staticmethod
@@ -92,7 +92,7 @@ class Snapshots:
             raise MachineError(f"{path}: {error}") from error
 
     def _writable(self) -> list[BlockBackend]:
-        return [disk for disk in self._disks().values() if not disk.read_only]
+        return [disk for disk in self.disks().values() if not disk.read_only]
 
     def _revert(self, tag: str) -> None:
         """The disks as they were: all of them, or none."""

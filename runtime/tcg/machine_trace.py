@@ -35,6 +35,7 @@ _TRACE, _TB, _EXIT_REASON = ENV["trace"] // 8, ENV["tb"] // 8, ENV["exit_reason"
 _SINGLE_STEP, _EXCEPTION, _INTERRUPTS = (ENV[name] // 8 for name in ("single_step", "exception", "interrupts"))
 _WALK_PAGE, _WALK_BITS, _WALK_PERMISSIONS = (ENV[name] // 8 for name in ("walk_page", "walk_bits", "walk_permissions"))
 _ACCESSES = ("load", "store", "fetch")
+_POLL_EVERY = ENV["poll_every"] // 8
 _LONGEST_BLOCK = 1 << 16
 
 
@@ -50,7 +51,7 @@ class MachineTracer(BlockTracer):
         self._commits = "commit" in log and watch is not None
         self._taken: dict[int, int] = {}  # processor -> interrupts that were told of
         self.one_by_one = self.each_block or self._commits
-        self.bits = 0 if self.chain else TRACE_NOCHAIN
+        self.bits = (0 if self.chain else TRACE_NOCHAIN) | (TRACE_TRAPS if self.one_by_one else 0)
         for wanted, bit in (
             ({"in_asm", "op", "op_opt", "out_asm"}, TRACE_TRANSLATION),
             ({"int"}, TRACE_TRAPS),
@@ -85,6 +86,8 @@ class MachineTracer(BlockTracer):
             code = vcpu.words[_EXCEPTION]
             name = next((name for name, number in vcpu.layout.exceptions if number == code), f"exception {code}")
         self._taken[vcpu.index] = taken
+        if "int" not in self.log:
+            return
         text = self._describe(vcpu, name) if self._describe else ""  # type: ignore[arg-type]  # it only reads
         self.log.write(f"cpu{vcpu.index}: {name or 'interrupt'}{text}, handler at {vcpu.pc:#x}\n")
 
@@ -125,22 +128,44 @@ class MachineTracer(BlockTracer):
             if found is not None:
                 block = vcpu.vm.cache.block(found)
                 self.executing(vcpu, block)  # type: ignore[arg-type]  # as above
-                return vcpu.run_untraced(min(block.icount, most))
+                if vcpu.vm.icount is not None:
+                    return self._through(vcpu, block, most)
+                vcpu.words[_POLL_EVERY], every = 0, vcpu.words[_POLL_EVERY]
+                try:  # with a budget of nothing native code looks up behind the block
+                    return vcpu.run_untraced(1)
+                finally:
+                    vcpu.words[_POLL_EVERY] = every
             if vcpu.words[_EXIT_REASON] != Exit.TRANSLATED:
                 break
             self.block_made(vcpu)
         return vcpu.run_untraced(1)  # nothing can be fetched there, say
+
+    def _through(self, vcpu: MachineVcpu, block: TranslationBlock, most: int) -> VcpuExit:
+        """One instruction after the other as long as they follow each other in a block: counted to the last."""
+        end, longest = block.pc + block.size, vcpu.layout.max_bytes
+        for _ in range(min(block.icount, most)):
+            pc, before = vcpu.pc, vcpu.executed
+            reason = self._single(vcpu)
+            if not isinstance(reason, Running) or vcpu.executed == before or vcpu.kicked:
+                return reason
+            if not pc < vcpu.pc <= min(pc + longest, end - 1):
+                break
+        return Running()
+
+    @staticmethod
+    def _single(vcpu: MachineVcpu) -> VcpuExit:
+        vcpu.words[_SINGLE_STEP] = 1
+        try:
+            return vcpu.run_untraced(1)
+        finally:
+            vcpu.words[_SINGLE_STEP] = 0
 
     def _instruction(self, vcpu: MachineVcpu) -> VcpuExit:
         assert self._watch is not None
         before = vcpu.executed
         behind = self._watch(vcpu)  # type: ignore[arg-type]  # it only reads
         covered = self.log.covers(vcpu.pc)
-        vcpu.words[_SINGLE_STEP] = 1
-        try:
-            reason = vcpu.run_untraced(1)
-        finally:
-            vcpu.words[_SINGLE_STEP] = 0
+        reason = self._single(vcpu)
         if vcpu.executed != before and covered:
             self.log.write(behind() + "\n")
         return reason

@@ -413,9 +413,10 @@ _op(
 _op(
     "exit",
     "n 64 ->",
-    "leave native code for the reason `offset` (env.Exit); arguments: pc to leave in env, budget",
+    "leave native code for the reason `offset` (env.Exit), sharing no code with others that do so unless they are "
+    "flagged alike; arguments: pc to leave in env, budget",
     Effect.LEAVE,
-    "offset",
+    "offset flag",
 )
 
 OPS: MappingProxyType[str, OpDef] = MappingProxyType({op.name: op for op in _TABLE})

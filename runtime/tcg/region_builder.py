@@ -41,7 +41,7 @@ MOST_CANDIDATES = 16
 #: calls inside one another that get copies of what they call
 _DEEPEST = 3
 #: instructions that all the copies may have
-_MOST_COPIED = 256
+_MOST_COPIED = 128
 _ALL = mask(64)
 
 #: a block's pc, and where the calls around it return to, the innermost last
@@ -303,12 +303,13 @@ class RegionBuilder(Builder):
         direct = {place[0] for flow in self._flows.values() for place, _ in flow.edges}
         behind = {flow.returns_to for flow in self._flows.values()}
         entry = self._blocks[0].pc
-        return [(pc, ()) for pc in self._by_pc if pc in behind or (pc not in direct and pc != entry)][:MOST_CANDIDATES]
+        places: list[_Place] = [(pc, ()) for pc in self._by_pc if pc in behind or (pc not in direct and pc != entry)]
+        return places[:MOST_CANDIDATES]
 
     def _assemble(self) -> Region:
         anywhere = self._candidates()
         for flow in self._flows.values():
-            if flow.seen:
+            if flow.seen or flow.calls:
                 continue
             for op, count, _ in flow.indirect:
                 likely = self._likely[id(op)]

@@ -24,6 +24,7 @@ from runtime.tcg.region_builder import RegionBuilder
 from runtime.tcg.region_checks import merge_checks
 from runtime.tcg.region_lowering import FAULT_TABLE, NAME, RegionLowering
 from runtime.tcg.region_machine import MachineRegionLowering
+from runtime.tcg.region_narrowing import narrow_registers
 from runtime.tcg.region_rules import apply_rules
 from runtime.tcg.region_sinking import sink_into_exits
 from runtime.tcg.region_state import promote
@@ -110,6 +111,10 @@ class RegionCompiler:
         straighten(function)
         remove_dead(function)
         sink_into_exits(function)
+        if narrow_registers(function):
+            apply_rules(function)
+            remove_dead(function)
+            sink_into_exits(function)
         mark("optimize")
         if self.verified:
             verify(function)

@@ -8,7 +8,7 @@ computation, if that wants no more values kept alive for it than the one that it
 
 from __future__ import annotations
 
-from runtime.tcg.ir import Function, Op, Temp
+from runtime.tcg.ir import Function, Label, Op, Temp
 from runtime.tcg.ops import OPS, Effect
 from runtime.tcg.optimize import blocks_of
 
@@ -44,28 +44,12 @@ class _Sinking:
     def __init__(self, function: Function) -> None:
         self._function = function
         self._blocks = blocks_of(function.ops)
-        self._exits = self._find_exits()
+        exits, _ = exit_blocks(self._blocks)
+        self._exits = {number: _Exit(self._blocks[number]) for number in exits}
         #: exits that use a value
         self._users: dict[Temp, list[_Exit]] = {}
         #: uses anywhere else
         self._inside: dict[Temp, int] = {}
-
-    def _find_exits(self) -> dict[int, _Exit]:
-        """Blocks that do nothing but leave, by themselves or by way of code that others share."""
-        shared = {
-            block[0].labels[0]
-            for block in self._blocks
-            if block[0].name == "label" and OPS[block[-1].name].effects & Effect.LEAVE and _does_nothing(block)
-        }
-        found = {}
-        for number, block in enumerate(self._blocks):
-            last = block[-1]
-            leaves = OPS[last.name].effects & Effect.LEAVE
-            if block[0].name != "label" or block[0].results or not _does_nothing(block):
-                continue
-            if leaves or (last.name == "br" and last.labels[0] in shared):
-                found[number] = _Exit(block)
-        return found
 
     def run(self) -> None:
         inside = self._inside
@@ -119,6 +103,23 @@ class _Sinking:
         for value in operands - way.wanted:
             way.wanted.add(value)
             self._users.setdefault(value, []).append(way)
+
+
+def exit_blocks(blocks: list[list[Op]]) -> tuple[list[int], set[Label]]:
+    """Blocks that do nothing but leave, by themselves or by way of code that others share, and the labels of that."""
+    shared = {
+        block[0].labels[0]
+        for block in blocks
+        if block[0].name == "label" and OPS[block[-1].name].effects & Effect.LEAVE and _does_nothing(block)
+    }
+    found = []
+    for number, block in enumerate(blocks):
+        last = block[-1]
+        if block[0].name != "label" or block[0].results or not _does_nothing(block):
+            continue
+        if OPS[last.name].effects & Effect.LEAVE or (last.name == "br" and last.labels[0] in shared):
+            found.append(number)
+    return found, shared
 
 
 def _does_nothing(block: list[Op]) -> bool:

@@ -3,10 +3,13 @@
 A region begins where control is most of the time, so its outermost loop is entered at a block that may well begin the
 innermost one, too: to LLVM, which takes all ways back to a block for one loop, everything in the region would be as hot
 as everything else, and the innermost loop would not get the host's registers.  Here each way back is a loop of its own,
-inside those whose blocks include all of its; the deeper inside an edge is, the more often it is gone.
+inside the larger ones; the deeper inside an edge is, the more often it is gone.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
 
 from runtime.tcg.ir import Function
 from runtime.tcg.region_flow import Flow
@@ -15,8 +18,19 @@ from runtime.tcg.region_flow import Flow
 _TURNS = 8
 #: loops inside one another that make a difference
 _DEEPEST = 6
+#: ways back to one block that are loops inside one another; more are of one loop with many ends, a dispatcher's
+_MOST_NESTED = 3
 #: a region with more ways back is not looked at
 _MOST_LOOPS = 200
+
+
+@dataclass(slots=True)
+class _Loop:
+    """Its first block, the last blocks of a turn of it or of a loop inside, and all blocks."""
+
+    header: int
+    latches: set[int]
+    body: set[int]
 
 
 def branch_weights(function: Function) -> dict[int, tuple[int, int]]:
@@ -25,43 +39,50 @@ def branch_weights(function: Function) -> dict[int, tuple[int, int]]:
     loops = _loops(flow)
     if not loops or len(loops) > _MOST_LOOPS:
         return {}
-    inside: dict[int, list[int]] = {}
-    for number, (_, body) in enumerate(loops):
-        for at in body:
-            inside.setdefault(at, []).append(number)
     weights: dict[int, tuple[int, int]] = {}
     for at in flow.order:
         last = flow.blocks[at][-1]
         if last.name == "brcond":
-            one, other = (_depth(at, flow.number[label], loops, inside) for label in last.labels)
+            one, other = (_depth(at, flow.number[label], loops) for label in last.labels)
             if one != other:
                 weights[id(last)] = _TURNS**one, _TURNS**other
     return weights
 
 
-def _loops(flow: Flow) -> list[tuple[tuple[int, int], set[int]]]:
-    """Each edge to a block that dominates its source, and the blocks from which control comes to it from there."""
+def _loops(flow: Flow) -> list[_Loop]:
+    """A loop for each edge to a block that dominates its source; of those of one header, the smaller in the larger."""
     dominates = flow.dominance()
-    found = []
+    by_header: dict[int, list[_Loop]] = {}
     for at in flow.order:
         for header in flow.successors[at]:
             if dominates(header, at):
-                body, pending = {header, at}, [at]
-                while pending:
-                    block = pending.pop()
-                    if block != header:
-                        fresh = [before for before in flow.predecessors[block] if before not in body]
-                        body.update(fresh)
-                        pending += fresh
-                found.append(((at, header), body))
-    return found
+                by_header.setdefault(header, []).append(_Loop(header, {at}, _body(flow, header, at)))
+    for loops in by_header.values():
+        if len(loops) > _MOST_NESTED:
+            continue
+        loops.sort(key=lambda loop: len(loop.body))
+        for inner, outer in pairwise(loops):
+            outer.body |= inner.body
+            outer.latches |= inner.latches
+    return [loop for loops in by_header.values() for loop in loops]
 
 
-def _depth(at: int, after: int, loops: list[tuple[tuple[int, int], set[int]]], inside: dict[int, list[int]]) -> int:
+def _body(flow: Flow, header: int, latch: int) -> set[int]:
+    """The blocks from which control comes to the header by way of a latch."""
+    body, pending = {header, latch}, [latch]
+    while pending:
+        block = pending.pop()
+        if block != header:
+            fresh = [before for before in flow.predecessors[block] if before not in body]
+            body.update(fresh)
+            pending += fresh
+    return body
+
+
+def _depth(at: int, after: int, loops: list[_Loop]) -> int:
     """In how many loops an edge is."""
     count = 0
-    for number in inside.get(at, ()):
-        (source, header), body = loops[number]
-        if after in body and (after != header or source == at):
+    for loop in loops:
+        if at in loop.body and after in loop.body and (after != loop.header or at in loop.latches):
             count += 1
     return min(count, _DEEPEST)

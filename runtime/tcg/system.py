@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from runtime.core.accelerator import Bus, Clock
+    from runtime.tcg.machine_trace import MachineTracer
     from runtime.tcg.region import RegionRequest
 
 #: ticks a second of the clock that programs read (TIME), unless the board says otherwise
@@ -101,6 +102,7 @@ class TcgVm:
         #: called with the listing of each region that is compiled
         self.on_region: Callable[[RegionRequest, str], None] | None = None
         self._tier_is_near = False
+        self._any_breakpoint = self._one_by_one = False
         self.vcpus: list[MachineVcpu] = []
         self.acknowledge: Callable[[], int] | None = None
         self.most_breakpoints: int | None = None
@@ -190,12 +192,25 @@ class TcgVm:
             with memoryview(self._breakpoints.memory).cast("Q") as table:
                 table[: len(wanted)] = memoryview(b"".join(a.to_bytes(8, "little") for a in wanted)).cast("Q")
             self.cache.set_breakpoints(self._breakpoints.address, len(wanted))
-            if self.cache.tier is not None:  # regions do not stop at them
-                self.cache.tier.drop_all()
-            self._count_blocks(not wanted)
-            self.cache.flush_all()
+            self._any_breakpoint = bool(wanted)
+            self._begin_anew()
+
+    def trace(self, tracer: MachineTracer | None) -> None:
+        """Show what the processors run, or no more; they stand still."""
+        with self.world.stopped():
+            self._one_by_one = tracer is not None and tracer.one_by_one
             for vcpu in self.vcpus:
-                vcpu.request(REQUEST_FLUSH)
+                vcpu.trace(tracer)
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Translate everything again: what was made before does not stop where it should, or was not told of."""
+        if self.cache.tier is not None:  # regions stop nowhere
+            self.cache.tier.drop_all()
+        self._count_blocks(not self._any_breakpoint and not self._one_by_one)
+        self.cache.flush_all()
+        for vcpu in self.vcpus:
+            vcpu.request(REQUEST_FLUSH)
 
     # ------------------------------------------------------------ the second tier
 

@@ -160,6 +160,8 @@ class MachineVcpu(Vcpu):
                 self.tracer.block_made(self)
             case Exit.TRAPPED if self.tracer is not None:
                 self.tracer.trapped(self)
+                if self.tracer.one_by_one:  # the handler is to be shown, too
+                    return Running()
             case Exit.HOST_ERROR:
                 self.words[_WORD["host_error"]] = 0
                 error, vm.error = vm.error, None

@@ -133,6 +133,8 @@ def test_wires_reach_the_interrupts_they_are_routed_to() -> None:
     functions[1].set_interrupt(1)
     functions[2].set_interrupt(0)
     assert chips.levels[10] == 1, "and so does another wire routed there"
+    chips.write(1, 0, 0x60, 0x0D020100)
+    assert chips.levels == {10: 0}, "interrupts that are a PC's own"
     chips.write(1, 0, 0x60, 0x0B0B0B0B)
     assert chips.levels == {10: 0, 11: 1}
     state = chips.isa.save()

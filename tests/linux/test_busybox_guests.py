@@ -11,7 +11,13 @@ from tests.linux.test_busybox import SUITES, run_all
 from tests.tools import isomorph, require_build, tool
 
 #: Debian's name of the architecture -> ours, and qemu's
-GUESTS = {"mipsel": ("mipsel", "qemu-mipsel"), "armhf": ("arm", "qemu-arm"), "armel": ("arm", "qemu-arm")}
+GUESTS = {
+    "mipsel": ("mipsel", "qemu-mipsel"),
+    "armhf": ("arm", "qemu-arm"),
+    "armel": ("arm", "qemu-arm"),
+    "i386": ("i386", "qemu-i386"),
+    "amd64": ("x86_64", "qemu-x86_64"),
+}
 
 
 #: a division of 64-bit numbers takes these machines, and qemu-user, minutes

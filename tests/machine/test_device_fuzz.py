@@ -67,7 +67,7 @@ def fuzz(seed: int, accesses: int) -> int:
             if chance.random() < 0.01:
                 clock.advance(chance.randrange(10**7))
                 machine.events.run_once(0)
-            if chance.random() < 0.001:
+            if chance.random() < 0.0005:
                 load(machine, save(machine))
         machine.settle()
     return answered
@@ -80,5 +80,5 @@ def test_random_accesses(seed: int) -> None:
 
 @pytest.mark.slow
 def test_many_random_accesses() -> None:
-    for seed in range(100, 130):
-        assert fuzz(seed, 10_000) > 4000
+    for seed in range(100, 110):
+        assert fuzz(seed, 5000) > 2000

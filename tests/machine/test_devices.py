@@ -10,6 +10,7 @@ import pytest
 from runtime.core.accelerator import BusError, Idle, Ram, Running
 from runtime.core.buffer import HostBuffer
 from runtime.tcg.system_vcpu import MachineVcpu
+from runtime.tcg.tier_options import TierOptions
 from tests.machine.bench import DEVICE, PAGE, RAM, Bench
 
 Make = Callable[..., Bench]
@@ -271,8 +272,9 @@ def test_two_processors_with_memory_in_common(bench: Make) -> None:
     assert made.read(RAM + 0x8000) == 1000
 
 
-def test_processors_on_threads_share_memory_and_change_code(bench: Make) -> None:
-    """Both add to one counter, and call a function that one of them keeps rewriting: nothing is lost, nobody stands."""
+@pytest.mark.parametrize("threshold", [0, 3])
+def test_processors_on_threads_share_memory_and_change_code(bench: Make, threshold: int) -> None:
+    """Both add to one counter, and call a function that both keep rewriting: nothing is lost, nobody stands."""
     made = bench(
         """
         again:
@@ -287,6 +289,7 @@ def test_processors_on_threads_share_memory_and_change_code(bench: Make) -> None
         count=2,
         icount=None,
         threaded=True,
+        tier=TierOptions(threshold, workers=0),
     )
     made.load("addi a6, a6, 1\n jalr zero, 0(s0)\n", RAM + 0x3000)
     turns = 3000

@@ -176,6 +176,12 @@ def test_qmp_with_the_real_client(tmp_path: Path) -> None:
             assert len(await client.execute("query-cpus-fast")) == 2
             text = await client.execute("human-monitor-command", {"command-line": "info status"})
             assert text == "VM status: running\r\n"
+            assert await client.execute("query-block") == []
+            assert await client.execute("query-vnc") == {"enabled": False}
+            with pytest.raises(client_of.ExecuteError, match="the machine has no keyboard"):
+                await client.execute("send-key", {"keys": [{"type": "qcode", "data": "ret"}]})
+            with pytest.raises(client_of.ExecuteError, match="Parameter 'keys' is a list"):
+                await client.execute("send-key", {"keys": [3]})
             with pytest.raises(client_of.ExecuteError, match="nonsense has not been found"):
                 await client.execute("nonsense")
             with pytest.raises(client_of.ExecuteError, match="'filename' is missing"):

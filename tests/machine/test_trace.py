@@ -48,6 +48,21 @@ def test_traps_are_those_that_qemu_tells_of(tmp_path: Path) -> None:
     assert [[int(part, 16) for part in line] for line in ours] == [[int(part, 16) for part in line] for line in theirs]
 
 
+def test_every_block_is_shown(tmp_path: Path) -> None:
+    """With -icount and without: the same blocks, each handler's first among them."""
+    shown = []
+    for more in (("-icount", "shift=3,sleep=off"), ()):
+        text = logged(tmp_path, "exec,int", *more)
+        shown.append(re.findall(r"^Trace 0: \w+ \[\w+/(\w+)/|^cpu0: (\w+):", text, re.MULTILINE))
+        handlers = re.findall(r"handler at 0x(\w+)\nTrace 0: \w+ \[\w+/(\w+)/", text)
+        assert len(handlers) > 20
+        assert all(int(handler, 16) == int(block, 16) for handler, block in handlers)
+    # Without, a block that has to stop in its middle is two.
+    free = iter(shown[1])
+    assert all(block in free for block in shown[0])
+    assert len(shown[0]) <= len(shown[1]) < 1.01 * len(shown[0])
+
+
 def test_blocks_and_translations(tmp_path: Path) -> None:
     text = logged(tmp_path, "in_asm,exec,mmu,io", "-dfilter", "0x80000000..0x80000fff,0x40000000+4096")
     assert "IN:\n0x0000000080000000:  00007117  auipc sp,0x7\n" in text
@@ -77,6 +92,7 @@ def test_commit_log(tmp_path: Path) -> None:
     assert lines[0] == "core   0: 3 0x0000000000001000 (0x00000297) x5  0x0000000000001000"
     assert "core   0: 3 0x0000000080000010 (0x30529073) c773_mtvec 0x0000000080000094" in lines
     assert "core   0: 3 0x0000000080000024 (0x3b029073) c944_pmpaddr0 0x003fffffffffffff" in lines
+    following = None
     registers, checked, loads, stores = [0] * 32, 0, 0, 0
     for line in lines:
         found = COMMIT.fullmatch(line)
@@ -98,6 +114,11 @@ def test_commit_log(tmp_path: Path) -> None:
         elif word & 0x7F == 0x23:  # sb to sd
             assert int(stored, 16) == registers[word >> 20 & 31] & (1 << 4 * len(stored)) - 1, line
             stores += 1
+        if following is not None:
+            assert pc in (following, "0000000080000094", "000000008000013c"), line  # or a handler
+        following = None
+        if opcode in (0x13, 0x3B) or word & 0x7F in (0x17, 0x37, 0x33):  # what cannot trap or branch
+            following = f"{int(pc, 16) + 4:016x}"
     assert checked > 500
     assert any(re.search(r"\) f\d", line) for line in lines)
     assert loads

@@ -25,6 +25,7 @@ _SUBSYSTEM = (0x1AF4, 0x1100)
 _ATTRIBUTES, _COUNT = 0x59, 7
 _READABLE, _WRITABLE = 1, 2
 _ROUTES, _ROUTE_OFF = 0x60, 0x80
+_RESERVED_ROUTES = frozenset((0, 1, 2, 8, 13))
 _MULTI_FUNCTION = 0x80
 
 
@@ -129,8 +130,8 @@ class IsaBridge(PciFunction):
         wanted: dict[int, int] = dict.fromkeys(self._lines, 0)
         for wire, level in enumerate(self._levels):
             route = self.config[_ROUTES + wire]
-            if not route & _ROUTE_OFF:
-                number = route & 0x0F
+            number = route & 0x0F
+            if not route & _ROUTE_OFF and number not in _RESERVED_ROUTES:
                 wanted[number] = wanted.get(number, 0) | level
         for number, level in wanted.items():
             if number not in self._lines:

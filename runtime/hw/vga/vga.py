@@ -229,7 +229,7 @@ class Vga(Framebuffer):
             super().show()
             return
         width, height, _, _ = self._size()
-        if self.vga.crtc[1] and self.vga.crtc[0x12]:
+        if self.vga.crtc[1] and self.vga.crtc[0x12] and height:
             self.display.show(width, height, (2, 1, 0), self._pixels)
         else:
             self.display.blank()

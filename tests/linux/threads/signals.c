@@ -95,11 +95,10 @@ int main(void) {
 
     pthread_create(&thread, 0, sleeper, 0);
     sem_wait(&begun);
-    pthread_kill(thread, SIGUSR1);
-    while (!total) /* it may have come before pause */
-        sched_yield();
-    pthread_kill(thread, SIGUSR1);
-    pthread_join(thread, &result);
+    do { /* any may come right before pause */
+        pthread_kill(thread, SIGUSR1);
+        pause_ms(2);
+    } while (pthread_tryjoin_np(thread, &result));
     SAY("sleeper %d, main %d\n", (long)result >= 1, mine);
 
     pthread_create(&thread, 0, spinner, 0);

@@ -1,0 +1,51 @@
+"""The corpus ends alike in tier 0, with everything compiled at once, and with some compiled early and some late."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.linux.test_corpus import SOURCES, Directives, compile_one
+from tests.tools import Outcome, isomorph, require_build, run
+
+#: name -> threshold, most instructions in a region
+TIERS = {"forced": (1, 256), "small": (1, 16), "mixed": (40, 100)}
+#: what every test run looks at; the rest is for the slow sweep
+FEW = ("trees", "containers")
+#: what these print depends on the clock or on how threads and processes take turns
+_CHANGING = frozenset(
+    ("itimers", "posixtimers", "timerfds", "procself", "stormwrites", "waiting", "watches", "selects")
+)
+_CASES = [path for path in SOURCES if Directives.of(path).only != "dynamic" and path.stem not in _CHANGING]
+
+
+def _outcome(program: Path, threshold: int, size: int = 256) -> Outcome:
+    environment = dict(os.environ, ISOMORPH_REGION_SIZE=str(size))
+    options = ("--tier1-threshold", str(threshold), "--workers", "0", "--no-cache")
+    return run(isomorph("run", *options, str(program)), b"one two\n3 4\n", 3000, environment)
+
+
+@pytest.mark.parametrize(
+    ("source", "tier"),
+    [
+        pytest.param(
+            source,
+            tier,
+            id=f"{source.stem}-{tier}",
+            marks=[] if source.stem in FEW and tier == "mixed" else [pytest.mark.slow],
+        )
+        for source in _CASES
+        for tier in TIERS
+    ],
+)
+def test_ends_as_in_tier_0(source: Path, tier: str) -> None:
+    require_build("riscv64")
+    program = compile_one(source, "-static", "-O2")
+    assert _outcome(program, *TIERS[tier]) == _outcome(program, 0)
+
+
+def test_the_few_exist() -> None:
+    """A renamed program would leave the fast run without any."""
+    assert set(FEW) <= {source.stem for source in _CASES}

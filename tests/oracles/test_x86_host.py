@@ -1,0 +1,258 @@
+"""x86-64's instructions against this machine's own processor: one at a time, with random operands and flags."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from runtime.core.cpu import load_isa
+from runtime.core.env import ENV, Exit
+from runtime.core.memory import GuestMemory
+from runtime.syntax.decode import Decoder
+from runtime.tcg.loop import Tcg, TcgVcpu, cpu_exec
+from tests.conftest import ROOT
+from tests.oracles.x86_cases import (
+    CODE,
+    DATA,
+    DIRECTION,
+    FLAGS,
+    MIDDLE,
+    NEAR,
+    REGISTERS,
+    SIZE,
+    instruction,
+    name_of,
+    random_lane,
+    random_value,
+)
+from tests.tools import compile_c, require_build
+
+RUNNER = Path(__file__).parent / "x86_host.c"
+#: what the specification has beyond SSE2: what it says of the others is compared where they are
+NEEDED = frozenset(("pni", "ssse3", "sse4_1", "sse4_2", "popcnt", "movbe", "abm", "bmi1", "pclmulqdq", "cx16"))
+#: struct state of x86_host.c, and what goes before it in a result
+_STATE = struct.Struct(f"<17Q{16 * 16}s{8 * 16}s{2 * NEAR}s")
+_HEAD = struct.Struct("<5Q")
+_TRAP, _STACK = 5, 7
+#: exceptions of the specification -> the signals Linux makes of them
+_PAGE_FAULT = 14
+_SIGNALS = {0: 8, 6: 4, 13: 11, _PAGE_FAULT: 11}
+#: where the runner itself lies
+_RUNNER_AT = range(0x400000, 0x600000)
+
+#: what is not compared, by the name before "__"
+LEFT_OUT = {
+    "cpuid": "another processor", "rdtsc": "another clock", "pushf": "shows the trap flag",
+    "popf": "clears the trap flag", "syscall": "a system call", "int": "raises", "int3": "raises", "int1": "raises",
+    "fxsave": "shows more than is set here", "fxrstor": "sets it", "clflush": "does not touch memory here",
+    **dict.fromkeys(("rcpps", "rcpss", "rsqrtps", "rsqrtss"), "approximations"),
+    "prefetchw": "processors differ on forms of it",
+}  # fmt: skip
+#: 66 before near branches: AMD's processors obey it, Intel's and the specification do not
+AMD = frozenset(
+    ("call_E", "call32", "ret", "ret_k", "jmp8", "jmp32", "jmp_E", "jcc8", "jcc32", "jcxz", "loop", "loope", "loopne")
+) | {"leave", "enter"}
+#: results of shifts by more than the operand's width are undefined, so is a swapped half register
+SIXTEEN = frozenset(("shld", "shrd", "bswap"))
+
+
+@dataclass(frozen=True)
+class Case:
+    """An instruction and what it finds."""
+
+    code: bytes
+    name: str
+    undefined: Sequence[str]
+    registers: list[int]
+    vectors: list[int]
+    floats: list[int]
+    flags: dict[str, int]
+    data: bytes
+
+    def packed(self) -> bytes:
+        """As x86_host.c reads it."""
+        word = sum(self.flags[name] << bit for name, bit in FLAGS.items()) | self.flags["DF"] << DIRECTION
+        vectors = b"".join(vector.to_bytes(16, "little") for vector in self.vectors)
+        floats = b"".join(number.to_bytes(16, "little") for number in self.floats)
+        return _STATE.pack(*self.registers, word, vectors, floats, self.data) + self.code.ljust(16, b"\xcc")
+
+
+class Ours:
+    """One x86-64 processor under TCG."""
+
+    def __init__(self) -> None:
+        self.isa = load_isa(ROOT / "build" / "x86_64")
+        self.translate = self.isa.module("translate").INSTRUCTIONS
+        self.syntax = self.isa.module("syntax").SYNTAX
+        self.decoder = Decoder(self.syntax)
+        self.memory = GuestMemory(64)
+        self.tcg = Tcg(self.isa, self.memory)
+        self.cpu = TcgVcpu(self.tcg)
+        self.memory.map(CODE, 0x1000, 7)
+        self.memory.map(DATA, SIZE, 3)
+
+    def close(self) -> None:
+        self.cpu.close()
+        self.tcg.close()
+        self.memory.close()
+
+    def cases(self, random: Random, count: int) -> Iterator[Case]:
+        """Instructions that the decoder knows and the oracle is asked about."""
+        forms = [form for form in self.syntax.forms if "x87" not in form.source]
+        while count:
+            code = instruction(random, random.choice(forms), True)
+            decoded = self.decoder.decode(code, CODE)
+            if decoded is None or name_of(decoded.form) in LEFT_OUT or "x87" in decoded.form.source:
+                continue
+            name, prefixes = name_of(decoded.form), code[:3]
+            if b"\x66" in prefixes and name in AMD | SIXTEEN:
+                continue
+            if name.startswith("loop") and (b"\xf2" in prefixes or b"\xf3" in prefixes):
+                continue  # reserved, and not without effect on every processor
+            if name == "cmpxchg" and decoded.values.get("mod") == 3:
+                continue  # what does not compare is written back on Intel's processors, and not on AMD's
+            registers = [random_value(random) for _ in REGISTERS]
+            registers[4] = MIDDLE
+            if name in {"movs", "stos", "lods", "scas", "cmps"}:
+                registers[1] = random.randrange(3)
+            if name.startswith("maskmov"):
+                registers[7] = MIDDLE + random.randrange(-64, 64)
+            count -= 1
+            yield Case(
+                code[: decoded.length],
+                name,
+                self.translate[decoded.form.name].undefined,
+                registers,
+                [random_lane(random) | random_lane(random) << 64 for _ in REGISTERS],
+                [0xFFFF << 64 | random_lane(random) for _ in range(8)],
+                {flag: random.getrandbits(1) for flag in (*FLAGS, "DF")},
+                random.randbytes(2 * NEAR),
+            )
+
+    def differences(self, case: Case, theirs: bytes) -> list[str]:
+        """What is other than the host's processor left it."""
+        cpu = self.cpu
+        self.memory.write(CODE, case.code.ljust(16, b"\xcc"))
+        self.memory.write(DATA, bytes(SIZE))
+        self.memory.write(MIDDLE - NEAR, case.data)
+        cpu.words[ENV["flags"] // 8] = 0
+        for name, values in (("R", case.registers), ("XMM", case.vectors), ("FPR", case.floats)):
+            for number, word in enumerate(values):
+                cpu.set(name, word, number)
+        for name, word in {"SFLAGS": 0, "MXCTL": 0x1F80, "FSBASE": 0, "GSBASE": 0, "FTW": 0xFF, "FSW": 0}.items():
+            cpu.set(name, word)
+        for name, word in case.flags.items():
+            cpu.set_mode(name, word) if name == "DF" else cpu.set(name, word)
+        cpu.pc = CODE
+        fault = Exit(cpu_exec(cpu, 1)) == Exit.EXCEPTION
+        signal, pc, far, tags, mxcsr = _HEAD.unpack_from(theirs)
+        if fault and cpu.exception == _PAGE_FAULT and cpu.arguments[0] in _RUNNER_AT:
+            return []  # memory that the runner has, and this one has not
+        ours = _SIGNALS[cpu.exception] if fault else _TRAP
+        if signal == _STACK:
+            signal = _SIGNALS[_PAGE_FAULT]  # addresses that are none are all one kind of fault here
+        if not fault and signal == _SIGNALS[_PAGE_FAULT] and not _canonical(cpu.pc):
+            return []  # a jump there has happened here, and not on the host: the fault is the next step
+        if ours != signal:
+            return [f"signal {ours}, not {signal}"]
+        return [] if fault else list(self._state(case, theirs[_HEAD.size :], pc, far, tags, mxcsr))
+
+    def _state(self, case: Case, theirs: bytes, pc: int, far: int, tags: int, mxcsr: int) -> Iterator[str]:
+        *registers, flags, vectors, floats, data = _STATE.unpack(theirs)
+        cpu = self.cpu
+        if case.name in ("bsf", "bsr") and flags >> FLAGS["ZF"] & 1:
+            return  # of nothing: the destination is undefined
+        if cpu.pc != pc:
+            yield f"pc {cpu.pc:#x}, not {pc:#x}"
+        top = cpu.get_mode("TOP")
+        for number, name in enumerate(REGISTERS):
+            if cpu.get("R", number) != registers[number]:
+                yield f"{name} {cpu.get('R', number):#x}, not {registers[number]:#x}"
+            vector = int.from_bytes(vectors[16 * number : 16 * number + 16], "little")
+            if cpu.get("XMM", number) != vector:
+                yield f"xmm{number} {cpu.get('XMM', number):#x}, not {vector:#x}"
+        for number in range(8):
+            stored = int.from_bytes(floats[16 * number : 16 * number + 10], "little")
+            if cpu.get("FPR", (number + top) % 8) != stored:
+                yield f"st{number} {cpu.get('FPR', (number + top) % 8):#x}, not {stored:#x}"
+        if cpu.get("FTW") != tags & 0xFF:
+            yield f"tags {cpu.get('FTW'):#x}, not {tags & 0xFF:#x}"
+        for name, bit in FLAGS.items():
+            if name not in case.undefined and cpu.get(name) != flags >> bit & 1:
+                yield f"{name} {cpu.get(name)}"
+        if cpu.get_mode("DF") != flags >> DIRECTION & 1:
+            yield "DF"
+        raised = cpu.get("SFLAGS")
+        ours = sum((raised >> 4 - index & 1) << bit for index, bit in enumerate((0, 2, 3, 4, 5)))
+        if "MXCSR" not in case.undefined and ours != mxcsr & 0x3D:
+            yield f"mxcsr {ours:#x}, not {mxcsr & 0x3D:#x}"
+        page = bytearray(self.memory.read(DATA, SIZE))
+        near = slice(MIDDLE - NEAR - DATA, MIDDLE + NEAR - DATA)
+        if page[near] != data:
+            yield "memory"
+        page[near] = bytes(2 * NEAR)
+        words = enumerate(memoryview(page).cast("Q"))
+        if sum((index + 1) * word for index, word in words if word) % (1 << 64) != far:
+            yield "memory far away"
+
+
+def _canonical(address: int) -> bool:
+    return not 1 << 47 <= address < (1 << 64) - (1 << 47)
+
+
+@pytest.fixture(scope="module")
+def ours() -> Iterator[Ours]:
+    require_build("x86_64")
+    flags = Path("/proc/cpuinfo").read_text().partition("flags")[2].partition("\n")[0].split()
+    missing = NEEDED - set(flags)
+    if missing:
+        pytest.skip(f"the host's processor has no {', '.join(sorted(missing))}")
+    made = Ours()
+    yield made
+    made.close()
+
+
+def _compare(ours: Ours, random: Random, count: int) -> tuple[Counter[str], list[str]]:
+    runner = compile_c("gcc", "gcc", [RUNNER], ["-O1", "-static", "-no-pie"])
+    cases = list(ours.cases(random, count))
+    done = subprocess.run(
+        [runner], input=b"".join(case.packed() for case in cases), capture_output=True, check=True, timeout=300
+    )
+    size = _HEAD.size + _STATE.size
+    assert len(done.stdout) == size * len(cases)
+    wrong = []
+    for number, case in enumerate(cases):
+        found = ours.differences(case, done.stdout[number * size : (number + 1) * size])
+        if found:
+            wrong.append(f"{case.name} {case.code.hex()}: {', '.join(found)}")
+    return Counter(case.name for case in cases), wrong
+
+
+def test_instructions_do_what_the_host_does(ours: Ours) -> None:
+    counted, wrong = _compare(ours, Random(7), 10_000)
+    assert wrong == []
+    assert len(counted) > 300
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_many_instructions(ours: Ours, seed: int) -> None:
+    _, wrong = _compare(ours, Random(seed), 100_000)
+    assert wrong == []
+
+
+def test_the_comparison_can_fail(ours: Ours) -> None:
+    case = replace(next(ours.cases(Random(1), 1)), code=bytes.fromhex("01d8"), name="add", undefined=())
+    runner = compile_c("gcc", "gcc", [RUNNER], ["-O1", "-static", "-no-pie"])
+    done = subprocess.run([runner], input=case.packed(), capture_output=True, check=True, timeout=60)
+    assert ours.differences(case, done.stdout) == []
+    changed = bytearray(done.stdout)
+    changed[_HEAD.size] ^= 1
+    assert ours.differences(case, bytes(changed)) != []

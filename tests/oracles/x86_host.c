@@ -1,0 +1,91 @@
+/* Executes single instructions on this very processor: cases on stdin, what each left behind on stdout.
+
+   Everything happens in signal handlers: each sets the registers of the interrupted context to those of the next case,
+   with the trap flag, so that returning executes one instruction and comes back. */
+#define _GNU_SOURCE
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+enum { CODE = 0x123000, DATA = 0x40000, SIZE = 0x10000, MIDDLE = DATA + SIZE / 2, NEAR = 0x200, TRAP = 0x100 };
+
+struct vector { uint64_t low, high; };
+struct state {
+    uint64_t registers[16], flags;
+    struct vector xmm[16], st[8];
+    uint8_t memory[2 * NEAR];
+};
+struct given { struct state state; uint8_t code[16]; };
+struct result { uint64_t signal, pc, far, tags, mxcsr; struct state state; };
+
+/* RAX RCX RDX RBX RSP RBP RSI RDI R8 ... */
+static const int order[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
+                              REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
+
+static void all(int (*once)(void *, size_t), void *at, size_t size) {
+    for (char *p = at; size;) {
+        int done = once(p, size);
+        if (done <= 0)
+            _exit(done < 0 || size != sizeof(struct given) ? 1 : 0);
+        p += done, size -= (size_t)done;
+    }
+}
+static int take(void *at, size_t size) { return (int)read(0, at, size); }
+static int give(void *at, size_t size) { return (int)write(1, at, size); }
+
+static void next(ucontext_t *context) {
+    static struct given given;
+    all(take, &given, sizeof given);
+    memset((void *)DATA, 0, SIZE);
+    memcpy((void *)(MIDDLE - NEAR), given.state.memory, sizeof given.state.memory);
+    memcpy((void *)CODE, given.code, sizeof given.code);
+    for (int i = 0; i < 16; i++)
+        context->uc_mcontext.gregs[order[i]] = (greg_t)given.state.registers[i];
+    context->uc_mcontext.gregs[REG_RIP] = CODE;
+    context->uc_mcontext.gregs[REG_EFL] = (greg_t)(given.state.flags | TRAP | 2);
+    fpregset_t floats = context->uc_mcontext.fpregs;
+    memcpy(floats->_xmm, given.state.xmm, sizeof given.state.xmm);
+    memcpy(floats->_st, given.state.st, sizeof given.state.st);
+    floats->mxcsr = 0x1f80, floats->cwd = 0x37f, floats->swd = 0, floats->ftw = 0xff;
+}
+static void came(int number, siginfo_t *info, void *arguments) {
+    static struct result result;
+    ucontext_t *context = arguments;
+    (void)info;
+    if (number != SIGUSR1) {
+        result.signal = (uint64_t)number;
+        result.pc = (uint64_t)context->uc_mcontext.gregs[REG_RIP];
+        for (int i = 0; i < 16; i++)
+            result.state.registers[i] = (uint64_t)context->uc_mcontext.gregs[order[i]];
+        result.state.flags = (uint64_t)context->uc_mcontext.gregs[REG_EFL];
+        fpregset_t floats = context->uc_mcontext.fpregs;
+        memcpy(result.state.xmm, floats->_xmm, sizeof result.state.xmm);
+        memcpy(result.state.st, floats->_st, sizeof result.state.st);
+        result.tags = floats->ftw | (uint64_t)floats->swd << 16, result.mxcsr = floats->mxcsr;
+        memcpy(result.state.memory, (void *)(MIDDLE - NEAR), sizeof result.state.memory);
+        memset((void *)(MIDDLE - NEAR), 0, sizeof result.state.memory);
+        result.far = 0;
+        for (uint64_t i = 0; i < SIZE / 8; i++)
+            if (((uint64_t *)DATA)[i])
+                result.far += (i + 1) * ((uint64_t *)DATA)[i];
+        all(give, &result, sizeof result);
+    }
+    next(context);
+}
+int main(void) {
+    int anywhere = MAP_PRIVATE | MAP_ANONYMOUS;
+    mmap((void *)CODE, 0x1000, PROT_READ | PROT_WRITE | PROT_EXEC, anywhere | MAP_FIXED, -1, 0);
+    mmap((void *)DATA, SIZE, PROT_READ | PROT_WRITE, anywhere | MAP_FIXED, -1, 0);
+    stack_t stack = {.ss_sp = malloc(1 << 16), .ss_size = 1 << 16};
+    sigaltstack(&stack, NULL);
+    struct sigaction action = {.sa_sigaction = came, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+    int numbers[] = {SIGUSR1, SIGTRAP, SIGSEGV, SIGBUS, SIGILL, SIGFPE};
+    for (unsigned i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        sigaction(numbers[i], &action, NULL);
+    raise(SIGUSR1);
+    return 1;
+}
