@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.debian import sysroot
 from tests.linux.outcome import outcome
 from tests.linux.test_corpus import Directives
 from tests.tools import compile_c, isomorph, require_build, tool
@@ -82,6 +83,36 @@ def test_signal_frames_and_kernel_helpers(mode: str, tmp_path: Path) -> None:
     expected = outcome(tmp_path / "work", [tool("qemu-arm", "qemu-user"), program])
     assert "seen 1, flags a, modes 3, 0" in expected[1]
     assert outcome(tmp_path / "work", isomorph("run", program)) == expected
+
+
+PACKAGES = ["lua5.4", "libc6", "libreadline8", "libtinfo6", "sqlite3", "libsqlite3-0", "zlib1g"]
+DEBIAN = {
+    "lua5.4": [
+        "-e",
+        "local t = {} for i = 1, 3000 do t[i] = math.sin(i) * i end table.sort(t) print(#t, t[1], t[3000]) "
+        "print(string.format('%.14g', t[7]), os.date('!%Y', 0), string.pack('>d', 1.5):byte(1, 8)) "
+        "print(pcall(error, 'e')) print(2^53|0, 7//2, -7%3, 1e300*1e10)",
+    ],
+    "sqlite3": [
+        ":memory:",
+        "create table t(a integer primary key, b text, c real); "
+        "with recursive n(i) as (select 1 union all select i+1 from n where i < 2000) "
+        "insert into t select i, hex(i*7), i/3.0 from n; select count(*), sum(c), max(b), avg(a) from t; "
+        "select b, c from t where a%333 = 0 order by c desc; select printf('%.10f', sqrt(2.0));",
+    ],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", BUILDS)
+@pytest.mark.parametrize("name", DEBIAN)
+def test_debian_programs(name: str, architecture: str, tmp_path: Path) -> None:
+    require_build("arm")
+    root = sysroot(architecture, "bookworm", PACKAGES)
+    command = ["-L", str(root), str(root / "usr/bin" / name), *DEBIAN[name]]
+    expected = outcome(tmp_path / "work", [tool("qemu-arm", "qemu-user"), *command])
+    assert expected[0] == 0
+    assert outcome(tmp_path / "work", isomorph("run", *command)) == expected
 
 
 def test_what_is_looked_at_often_exists() -> None:
