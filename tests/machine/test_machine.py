@@ -48,6 +48,8 @@ def test_processors_wait_for_interrupts(threads: bool) -> None:
             vcpu.bus.write(MTIMECMP, 8, now + 20_000)
             while not vcpu.inputs.get("MTIP"):
                 yield Idle(None)
+            while not made.serial.written:  # a busy host may be slower to wake the other's thread than the timer is
+                yield 1000
             vcpu.bus.write(TEST, 4, 0x5555)
         else:
             while not vcpu.inputs.get("MSIP"):
