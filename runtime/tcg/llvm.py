@@ -77,7 +77,8 @@ def _set_up_for_regions() -> None:
 
 def _region_module(text: str, pipeline: str, level: int) -> llvm.ModuleRef:
     try:
-        module = llvm.parse_assembly(text)  # which verifies it too
+        module = llvm.parse_assembly(text)
+        module.verify()  # a hundredth of the time; the code generator would end the process
     except RuntimeError as error:
         raise InternalError(f"LLVM rejects the code of function {_function_at(text, str(error))}: {error}") from error
     module.triple = TRIPLE

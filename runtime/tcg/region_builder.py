@@ -182,13 +182,16 @@ class RegionBuilder(Builder):
             super()._finish(kind, target)
             return
         edges = [op for op in self.ops[self._start :] if op.name == "br" and op.labels == meeting.labels]
-        ways = {op.args[0] for op in edges}
+        ways = [way for (way,) in (op.args for op in edges) if isinstance(way, int)]
+        if len(ways) < len(edges):  # a way that was decided further up may be any, and NEXT must come once
+            super()._finish(kind, target)
+            return
         self.ops.pop()
         self.dead = True
         labels = {way: self.function.label() for way in ways}
-        for op in edges:
-            op.labels, op.args, op.widths = (labels[op.args[0]],), (), ()
-        for way in sorted(labels, key=lambda way: way if isinstance(way, int) else -1, reverse=True):  # NEXT comes last
+        for op, way in zip(edges, ways, strict=True):
+            op.labels, op.args, op.widths = (labels[way],), (), ()
+        for way in sorted(labels, reverse=True):  # NEXT comes last
             self.bind(labels[way])
             super()._finish(way, target)
 
