@@ -308,8 +308,9 @@ class _Finder:
     def find(self, text: str, word: int | None = None) -> list[Entry]:
         """Candidates, the most special first; with the word it assembles to, only those it can be."""
         text = _squeezed(text)
-        known = self._shapes.get(text.split(" ")[0]) or self._all  # options may be glued to the mnemonic
-        fitting = [(weight, entry) for shape, weight, entry in known if shape.fullmatch(text)]
+        fitting: list[tuple[int, Entry]] = []
+        for shapes in (self._shapes.get(text.split(" ")[0], ()), self._all):  # options may be glued to the mnemonic
+            fitting = fitting or [(weight, entry) for shape, weight, entry in shapes if shape.fullmatch(text)]
         if word is not None:
             exact = [(weight, entry) for weight, entry in fitting if _may_be(entry, word)]
             fitting = exact or fitting

@@ -517,12 +517,12 @@ def _evaluate(expression: Expression, environment: Environment) -> int:
 
 def _direct_first(holes: Sequence[Hole], given: Sequence[Given]) -> list[tuple[Hole, Given]]:
     """Holes that are fields before those that compute, for they may share a field; last those that only say whether
-    something holds, the less the more fields they ask."""
+    something holds, the less the more fields they ask, and then whether it does not: there are more ways not to."""
 
-    def key(pair: tuple[Hole, Given]) -> tuple[bool, bool, int]:
-        hole = pair[0]
+    def key(pair: tuple[Hole, Given]) -> tuple[bool, bool, int, bool]:
+        hole, given = pair
         whether = hole.kind == "optional"
-        return hole.value is not None, whether, len(hole.fields) if whether else 0
+        return hole.value is not None, whether, len(hole.fields) if whether else 0, whether and given.value == 0
 
     return sorted(zip(holes, given, strict=True), key=key)
 

@@ -19,6 +19,7 @@ from gen.pages.opcode_map import opcode_maps
 from runtime.core.cpu import load_isa
 from runtime.syntax.decode import Decoder
 from tests.conftest import ROOT
+from tests.isa.test_semantics import SOME_LINES
 from tests.tools import require_build
 
 PASS = sorted(
@@ -167,7 +168,7 @@ def test_every_test_line_is_shown_with_an_instruction() -> None:
         _, spec, made = read(path)
         shown = {line.number for e in made for line in e.tests}
         assert {test.pos.line for test in spec.tests} <= shown
-        assert all(e.tests for e in made), "an instruction without a test"
+        assert path.stem in SOME_LINES or all(e.tests for e in made), "an instruction without a test"
 
 
 def test_pseudo_instructions_stand_with_what_they_are() -> None:
