@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import keyword
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from textwrap import wrap
 
 WIDTH = 120
 INDENT = "    "
@@ -147,3 +149,17 @@ def class_name(words: Iterable[str]) -> str:
 def hexadecimal(value: int) -> str:
     """Small numbers in decimal, larger ones as 0x with capitals, as `ruff format` writes them."""
     return str(value) if value < 10 else f"0x{value:X}"
+
+
+def folded(line: str) -> list[str]:
+    """A line that assigns or returns an expression; in parentheses over several lines if it is too long for one.
+
+    The expression has no blanks but those between its parts.
+    """
+    found = re.match(r"( *)(return|\w+ =) (.+)", line)
+    if len(line) <= WIDTH or found is None:
+        return [line]
+    indent, start, code = found.groups()
+    inner = indent + "    "
+    parts = wrap(code, WIDTH - len(inner), break_long_words=False, break_on_hyphens=False)
+    return [f"{indent}{start} (", *[inner + part for part in parts], f"{indent})"]

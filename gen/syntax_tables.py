@@ -13,7 +13,7 @@ from gen.decisions import by_priority
 from gen.errors import Diagnostics
 from gen.evaluate import NotStatic, PythonPrinter, always_holds, variables_of
 from gen.python_emitter import source_line
-from gen.source import Doc, Group, Keyword, call, hexadecimal, identifier, quoted, statement, tuple_of
+from gen.source import Doc, Group, Keyword, call, folded, hexadecimal, identifier, quoted, statement, tuple_of
 from gen.syntax_aliases import Found, resolve
 from gen.templates import render
 from gen.tree import Pos
@@ -122,7 +122,7 @@ class _SyntaxPrinter:
         if code not in self.values:
             name = self.names.free(wanted.lower())
             self.values[code] = name
-            self.value_lines.append([f"def {name}(f: Values) -> int:", f"    return {code}"])
+            self.value_lines.append([f"def {name}(f: Values) -> int:", *folded(f"    return {code}")])
         return self.values[code]
 
     def encoding(self, pattern: model.Pattern) -> Doc:
@@ -319,7 +319,10 @@ class _SyntaxPrinter:
         shorter = [self.shorter(rule) for rule in found.shorter]
         asm_functions = [self.asm_function(function) for function in found.functions]
         directives = [self.directive(directive) for directive in found.directives]
-        functions = [self.printer.function(function) for function in self.printer.used.values()]
+        functions = [
+            [piece for line in self.printer.function(function) for piece in folded(line)]
+            for function in self.printer.used.values()
+        ]
         code = "\n".join(line for lines in [*functions, *self.value_lines] for line in lines)
         tables = "\n".join(
             line

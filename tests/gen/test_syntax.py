@@ -13,6 +13,7 @@ from gen import model
 from gen.elaborate import check
 from gen.errors import Diagnostics, SpecError
 from gen.model import Binary, Const, FieldRef, Literal, OperandRead, PcRead, Slice, Slot
+from gen.source import folded
 from gen.syntax import Format, enum_format, parse_template
 from gen.syntax_tables import module_source
 from gen.tree import Text
@@ -181,3 +182,14 @@ def test_wrong_aliases(tmp_path: Path, line: str, message: str) -> None:
 def test_generated_tables_name_their_lines(tmp_path: Path, new_parts: Callable[[], Any]) -> None:
     syntax = tables(tmp_path, "")
     assert [form.source.rpartition("/")[2] for form in syntax.forms] == ["toy.isa:10", "toy.isa:9"]
+
+
+def test_long_expressions_are_folded() -> None:
+    """At the blanks between their parts, in parentheses, and they mean the same."""
+    code = " | ".join(f'int(f["field{number}"] == {number})' for number in range(12))
+    lines = folded(f"    return {code}")
+    assert len(lines) > 3
+    assert max(map(len, lines)) <= 120
+    assert lines[0] == "    return ("
+    assert " ".join(line.strip() for line in lines[1:-1]) == code
+    assert folded("    return 1") == ["    return 1"]
