@@ -196,7 +196,7 @@ class Facts:
             return known
         if value in self._found:
             return self._found[value]
-        parts = [part if isinstance(part, int) else self._evaluate(part) for part in value.args]  # type: ignore[arg-type]
+        parts = [self.value(part) for part in value.args]
         self._found[value] = result = self._combine(value, parts)
         return result
 

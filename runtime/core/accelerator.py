@@ -113,7 +113,37 @@ class Breakpoint:
 VcpuExit = Running | Idle | Shutdown | Reset | Failed | Breakpoint
 
 
-class Vcpu(Protocol):
+class RegisterNames(Protocol):
+    """Which registers there are; all other names are modes."""
+
+    @property
+    def by_name(self) -> Mapping[str, object]:
+        """Every register by its spec's name."""
+
+
+class Registers(Protocol):
+    """A processor's registers and modes, by the spec's names."""
+
+    pc: int
+
+    @property
+    def layout(self) -> RegisterNames:
+        """What there is."""
+
+    def get(self, name: str, index: int = 0) -> int:
+        """A register, or the entry of a file."""
+
+    def set(self, name: str, value: int, index: int = 0) -> None:
+        """Change one."""
+
+    def get_mode(self, name: str) -> int:
+        """A mode."""
+
+    def set_mode(self, name: str, value: int) -> None:
+        """Change one."""
+
+
+class Vcpu(Registers, Protocol):
     """One processor.  `run` is called by one thread at a time; `kick` and `set_input` by any.
 
     pc         where it is, to be read and written while it does not run
@@ -122,8 +152,10 @@ class Vcpu(Protocol):
     """
 
     index: int
-    pc: int
-    executed: int
+
+    @property
+    def executed(self) -> int:
+        """See above."""
 
     def run(self, instructions: int) -> VcpuExit:
         """Execute about so many instructions at most, fewer if something happens."""

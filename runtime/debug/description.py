@@ -6,7 +6,8 @@ from runtime.core.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from runtime.core.cpu import Isa, Vcpu
+    from runtime.core.accelerator import Registers
+    from runtime.core.cpu import Isa
 
 
 @record
@@ -47,7 +48,7 @@ def load_description(isa: Isa) -> Description:
     return description
 
 
-def read_register(vcpu: Vcpu, register: WireRegister) -> int:
+def read_register(vcpu: Registers, register: WireRegister) -> int:
     """Its value; a register that cannot be had whole is made of its parts."""
     value = shift = 0
     for part in register.parts:
@@ -56,14 +57,14 @@ def read_register(vcpu: Vcpu, register: WireRegister) -> int:
     return value
 
 
-def write_register(vcpu: Vcpu, register: WireRegister, value: int) -> None:
+def write_register(vcpu: Registers, register: WireRegister, value: int) -> None:
     """Set it; bits that no part has are dropped, and so are hard-wired registers."""
     for part in register.parts:
         _write(vcpu, part, value & ((1 << part.width) - 1))
         value >>= part.width
 
 
-def _read(vcpu: Vcpu, part: Part) -> int:
+def _read(vcpu: Registers, part: Part) -> int:
     if part.name == "pc":
         return vcpu.pc
     if not part.name:
@@ -73,7 +74,7 @@ def _read(vcpu: Vcpu, part: Part) -> int:
     return vcpu.get_mode(part.name)
 
 
-def _write(vcpu: Vcpu, part: Part, value: int) -> None:
+def _write(vcpu: Registers, part: Part, value: int) -> None:
     if part.name == "pc":
         vcpu.pc = value
     elif part.name in vcpu.layout.by_name:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from runtime.core.accelerator import Vcpu as MachineVcpu
     from runtime.core.accelerator import VcpuExit
-    from runtime.core.cpu import Vcpu
     from runtime.debug.description import Description
     from runtime.debug.history import History
 
@@ -84,12 +83,8 @@ class MachineTarget:
     def thread_name(self, tid: int) -> str:
         return f"CPU#{tid - 1}"
 
-    def vcpu(self, tid: int) -> Vcpu:
-        """The processor, which has its registers by name and number as every Vcpu of ours has."""
-        found: Vcpu = self._vcpu(tid)  # type: ignore[assignment]  # what is asked of it here, all have
-        return found
-
-    def _vcpu(self, tid: int) -> MachineVcpu:
+    def vcpu(self, tid: int) -> MachineVcpu:
+        """The processor of that thread number."""
         return self.machine.vcpus[tid - 1]
 
     def changing(self, tid: int | None = None) -> None:
@@ -156,7 +151,7 @@ class MachineTarget:
             return
         self.machine.held = frozenset(vcpu.index for vcpu in self.machine.vcpus if vcpu.index + 1 not in plans)
         for tid in plans:  # a processor that stands at a breakpoint has reported it
-            vcpu = self._vcpu(tid)
+            vcpu = self.vcpu(tid)
             if vcpu.pc in self.breakpoints.code and self.past is not None:
                 self.past.run(vcpu.executed + 1)
             elif vcpu.pc in self.breakpoints.code:
@@ -176,7 +171,7 @@ class MachineTarget:
 
     def _step(self, tid: int, plan: Plan) -> None:
         """One instruction; or on until the range is left, a breakpoint is reached, or the guest waits."""
-        vcpu, clock = self._vcpu(tid), self.machine.clock
+        vcpu, clock = self.vcpu(tid), self.machine.clock
         if self.past is not None:
             self._step_again(self.past, vcpu, plan)
             return

@@ -114,6 +114,10 @@ class Registers:
         """There are no modes beside the registers."""
         raise KeyError(name)
 
+    def set_mode(self, name: str, value: int) -> None:
+        """There are no modes beside the registers."""
+        raise KeyError(name)
+
 
 def _full_tags(short: int) -> int:
     """Two bits a register, 3 for an empty one, of the bit that FXSAVE has for each."""

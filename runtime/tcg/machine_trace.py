@@ -76,7 +76,7 @@ class MachineTracer(BlockTracer):
         """Exit TRANSLATED."""
         block = vcpu.vm.cache.block(vcpu.words[_TB])
         if block.size <= _LONGEST_BLOCK:
-            self.translated(vcpu, block)  # type: ignore[arg-type]  # of the vCPU it asks what every one has
+            self.translated(vcpu, block)
 
     def trapped(self, vcpu: MachineVcpu) -> None:
         """Exit TRAPPED."""
@@ -88,7 +88,7 @@ class MachineTracer(BlockTracer):
         self._taken[vcpu.index] = taken
         if "int" not in self.log:
             return
-        text = self._describe(vcpu, name) if self._describe else ""  # type: ignore[arg-type]  # it only reads
+        text = self._describe(vcpu, name) if self._describe else ""
         self.log.write(f"cpu{vcpu.index}: {name or 'interrupt'}{text}, handler at {vcpu.pc:#x}\n")
 
     def walked(self, vcpu: MachineVcpu, address: int, what: int) -> None:
@@ -127,7 +127,7 @@ class MachineTracer(BlockTracer):
                 found = vcpu.find_block()
             if found is not None:
                 block = vcpu.vm.cache.block(found)
-                self.executing(vcpu, block)  # type: ignore[arg-type]  # as above
+                self.executing(vcpu, block)
                 if vcpu.vm.icount is not None:
                     return self._through(vcpu, block, most)
                 vcpu.words[_POLL_EVERY], every = 0, vcpu.words[_POLL_EVERY]
@@ -163,7 +163,7 @@ class MachineTracer(BlockTracer):
     def _instruction(self, vcpu: MachineVcpu) -> VcpuExit:
         assert self._watch is not None
         before = vcpu.executed
-        behind = self._watch(vcpu)  # type: ignore[arg-type]  # it only reads
+        behind = self._watch(vcpu)
         covered = self.log.covers(vcpu.pc)
         reason = self._single(vcpu)
         if vcpu.executed != before and covered:
@@ -174,13 +174,15 @@ class MachineTracer(BlockTracer):
 
     def read_code(self, vcpu: Vcpu, tb: TranslationBlock) -> bytes:
         """A block's bytes, by way of the processor's translation."""
-        machine: MachineVcpu = vcpu  # type: ignore[assignment]  # this tracer is given no others
+        from runtime.tcg.system_vcpu import MachineVcpu
+
+        assert isinstance(vcpu, MachineVcpu)
         data = b""
         while len(data) < tb.size:
             address = tb.pc + len(data)
             count = min(tb.size - len(data), (1 << PAGE_BITS) - (address & (1 << PAGE_BITS) - 1))
-            place = machine.translate(address, 2)
-            piece = None if place is None else machine.vm.read_physical(place, count)
+            place = vcpu.translate(address, 2)
+            piece = None if place is None else vcpu.vm.read_physical(place, count)
             if piece is None:
                 break
             data += piece

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from runtime.tcg.blobs import Blob
-    from runtime.tcg.loop import TcgVcpu
     from runtime.tcg.region import RegionRequest
 
     #: (bytes from here on, address, modes) -> (bytes used, text): made from runtime/syntax
@@ -56,7 +55,7 @@ class BlockTracer:
 
     # ------------------------------------------------------------ called by cpu_exec
 
-    def translated(self, vcpu: TcgVcpu, tb: TranslationBlock) -> None:
+    def translated(self, vcpu: Vcpu, tb: TranslationBlock) -> None:
         """A block was made."""
         log = self.log
         if not log.covers(tb.pc):
@@ -69,7 +68,7 @@ class BlockTracer:
             lines = self._records(vcpu, tb)
             log.write(f"OUT: [size={tb.allocated}]\n" + "".join(f"{line}\n" for line in lines) + "\n")
 
-    def executing(self, vcpu: TcgVcpu, tb: TranslationBlock) -> None:
+    def executing(self, vcpu: Vcpu, tb: TranslationBlock) -> None:
         """A block is about to run."""
         log = self.log
         if not log.covers(tb.pc):
@@ -121,7 +120,7 @@ class BlockTracer:
         """An instruction in hexadecimal as its manual writes it: bytes in order if that is its unit, else a number."""
         return (code if unit == 1 or self._big_endian else code[::-1]).hex()
 
-    def _ops(self, vcpu: TcgVcpu, tb: TranslationBlock) -> None:
+    def _ops(self, vcpu: Vcpu, tb: TranslationBlock) -> None:
         # The translator is for people who ask for this; a plain run never imports it.
         from runtime.tcg.intermediate import gen_intermediate_code
         from runtime.tcg.optimize import optimize
@@ -135,11 +134,14 @@ class BlockTracer:
 
     # ------------------------------------------------------------ what it became
 
-    def _records(self, vcpu: TcgVcpu, tb: TranslationBlock) -> Iterator[str]:
+    def _records(self, vcpu: Vcpu, tb: TranslationBlock) -> Iterator[str]:
         """A line an op record: its address, the handler's name, the operands' bytes; then handlers not shown yet."""
         blob = self._blob
         if blob is None:
             return
+        from runtime.tcg.loop import TcgVcpu
+
+        assert isinstance(vcpu, TcgVcpu)  # who has a blob to show is one of theirs
         names = {blob.base + offset: name for offset, name in self._handlers if name not in _NOT_HANDLERS}
         words = vcpu.tcg.cache.records(tb).cast("Q")
         starts = [index for index, word in enumerate(words) if word in names]

@@ -55,9 +55,9 @@ def test_a_table_becomes_a_module(folder: Path, name: str) -> None:
     made: dict[str, object] = {}
     exec(text, made)
     table = made["ABI"]
-    assert (table.name, table.bits, table.big_endian, table.elf_machine) == (name, 32, True, 0)  # type: ignore[attr-defined]
-    assert (table.number, table.result, table.stack) == (("R", 7), ("R", 1), ("R", 6))  # type: ignore[attr-defined]
-    assert table.signal_frame.return_address == ("LR", 0)  # type: ignore[attr-defined]
+    assert (table.name, table.bits, table.big_endian, table.elf_machine) == (name, 32, True, 0)
+    assert (table.number, table.result, table.stack) == (("R", 7), ("R", 1), ("R", 6))
+    assert table.signal_frame.return_address == ("LR", 0)
 
 
 def test_without_a_table_there_is_no_module(folder: Path) -> None:

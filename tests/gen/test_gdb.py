@@ -86,10 +86,10 @@ def test_tables_become_target_xml_and_the_registers_of_its_numbers(folder: Path,
     assert {register.get("group") for register in registers[5:]} == {"rest"}
     rest = target.findall("feature")[1]
     assert [item.tag for item in rest][:3] == ["vector", "union", "flags"]  # what others are made of comes first
-    wire = description.registers  # type: ignore[attr-defined]  # of a generated module
+    wire = description.registers
     assert [register.name for register in wire] == [name for name, _, _ in shown]
     assert [part.name for part in wire[-1].parts] == ["LOW", "HIGH"]
-    assert description.big_endian  # type: ignore[attr-defined]  # likewise
+    assert description.big_endian
 
 
 def test_without_a_table_every_register_is_there(folder: Path) -> None:

@@ -34,7 +34,7 @@ def leaf(pool: Pool, width: int = 5, name: str = "rd") -> DecodeValue:
 
 
 def op(pool: Pool, name: str, width: int, *args: object, widths: tuple[int, ...], offset: int = 0) -> DecodeValue:
-    made = pool.op(name, width, args, widths, offset)  # type: ignore[arg-type]
+    made = pool.op(name, width, args, widths, offset)
     assert isinstance(made, DecodeValue)
     return made
 

@@ -18,7 +18,7 @@ from tests.gen import toy
 
 def spec(**changes: object) -> model.Spec:
     """The toy with something else about it."""
-    return dataclasses.replace(toy.SPEC, **changes)  # type: ignore[arg-type]
+    return dataclasses.replace(toy.SPEC, **changes)
 
 
 def mode(name: str, width: int, prefix: bool = False) -> model.Mode:

@@ -109,7 +109,7 @@ def test_reset_and_saved_state(sample: Sample) -> None:
     for bad in ({}, {**good, "sent": 3}, {**good, "registers": {}}, {"sent": [], "registers": {"CONTROL": 1}}):
         with pytest.raises(DeviceError):
             other.load(bad)
-    registers = dict(good["registers"])  # type: ignore[call-overload]  # a dict
+    registers = dict(good["registers"])
     for name, value in (("CONTROL", 1 << 32), ("CONTROL", "x"), ("SLOT", [1]), ("SLOT", 3)):
         with pytest.raises(DeviceError):
             other.load({**good, "registers": {**registers, name: value}})

@@ -253,7 +253,7 @@ def test_symbols_and_host_memory(tmp_path: Path) -> None:
 def test_several_objects_link_into_one_blob(tmp_path: Path) -> None:
     caller = plain_function("caller", (64,), (64,))
     b = Builder(LAYOUT, caller)
-    b.ret((b.call("callee", ((caller.parameters[0], 64),), (64,)),))  # type: ignore[arg-type]  # one result
+    b.ret((b.call("callee", ((caller.parameters[0], 64),), (64,)),))
     callee = plain_function("callee", (64,), (64,))
     b = Builder(LAYOUT, callee)
     b.ret((b.add(64, callee.parameters[0], 1),))

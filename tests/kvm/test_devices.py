@@ -215,7 +215,7 @@ class NetDriver(Driver):
         self.hand = hand
         memory.add_ram(RAM, Memory("more", RAM_SIZE))
         dma = Dma(memory)
-        self.ram, self.wire = dma, Wire()  # type: ignore[assignment]  # it reads and writes as the tests' own does
+        self.ram, self.wire = dma, Wire()
         self.slot = VirtioMmio("slot", dma, self.wire, device)
         memory.add_device(MMIO, self.slot)
         self.start()

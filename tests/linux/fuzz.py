@@ -105,7 +105,7 @@ def stub() -> None:
         setattr(os, name, refuse)
     vars(path_calls)["locate"] = vars(watches)["locate"] = stay
     time.sleep = interrupt
-    Host.wait = wait  # type: ignore[method-assign]  # on purpose: no guest shall wait
+    Host.wait = wait
     os.pipe2 = lambda flags: real_pipe2(flags | os.O_NONBLOCK)
 
 

@@ -56,8 +56,8 @@ def make_isa(abi: Abi) -> Isa:
     """What load_isa would give for it."""
     state = ModuleType("state")
     layout = make_layout(abi)
-    state.LAYOUT = layout  # type: ignore[attr-defined]
-    state.CPUState = StateView  # type: ignore[attr-defined]
+    state.LAYOUT = layout
+    state.CPUState = StateView
     return Isa(abi.isa, "nowhere", layout, state)
 
 

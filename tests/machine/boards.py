@@ -27,7 +27,7 @@ class Board:
 
     @property
     def vcpus(self) -> list[FakeVcpu]:
-        return self.machine.vcpus  # type: ignore[return-value]  # the fake accelerator's
+        return self.machine.vcpus
 
 
 @contextmanager

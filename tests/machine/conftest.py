@@ -25,7 +25,7 @@ def bench(tiny: Isa) -> Iterator[Callable[..., Bench]]:
     made: list[Bench] = []
 
     def make(*arguments: object, **named: object) -> Bench:
-        made.append(Bench(tiny, *arguments, **named))  # type: ignore[arg-type]  # whatever a test says
+        made.append(Bench(tiny, *arguments, **named))
         return made[-1]
 
     yield make

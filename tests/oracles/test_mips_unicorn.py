@@ -125,7 +125,7 @@ class Pair:
         after: dict[str, Any] = {name: [vcpu.get(name, number) for number in range(32)] for name in ("R", "F")}
         after |= {"HI": vcpu.get("HI"), "LO": vcpu.get("LO"), "memory": self.memory.read(WINDOW, len(state["memory"]))}
         # What the register looks like is known by reading it.
-        self.memory.write(CODE, FCSR_TO_V0.to_bytes(4, self.order))  # type: ignore[arg-type]  # "big" or "little"
+        self.memory.write(CODE, FCSR_TO_V0.to_bytes(4, self.order))
         vcpu.pc = CODE
         cpu_exec(vcpu, 1)
         return after | {"fcsr": vcpu.get("R", 2)}

@@ -91,7 +91,9 @@ def compare(guest: str, random: Random, count: int, folder: Path) -> tuple[list[
     cases = random_cases(random, syntax, guest, count)
     unexplained, alike = [], 0
     for case, (theirs, length) in zip(cases, objdump(cases, guest, folder), strict=True):
-        if guest == "i386" and 0x67 in _PREFIXES.match(case)[0]:  # type: ignore[index]  # it matches nothing, too
+        prefixes = _PREFIXES.match(case)
+        assert prefixes is not None  # it matches nothing, too
+        if guest == "i386" and 0x67 in prefixes[0]:
             continue  # 16-bit addressing, which the specification has not
         decoded = decoder.decode(case, 0x1000)
         if decoded is None and not theirs:

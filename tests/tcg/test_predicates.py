@@ -124,7 +124,7 @@ def run(isa: Isa, words: list[int], pieces: Iterator[int], registers: list[int])
         vcpu.set("X", value, number)
     try:
         for piece in pieces:
-            vcpu.reason = cpu_exec(vcpu, piece)  # type: ignore[attr-defined]  # for the test's own use
+            vcpu.reason = cpu_exec(vcpu, piece)
             yield vcpu
     finally:
         vcpu.close()
@@ -160,7 +160,7 @@ def test_random_programs(isa: Isa, seed: int) -> None:
             assert state == trace[done], (size, done)
     if fault:
         for vcpu in run(isa, words, iter([count + 5]), start):
-            assert vcpu.reason == Exit.EXCEPTION  # type: ignore[attr-defined]  # likewise
+            assert vcpu.reason == Exit.EXCEPTION
             assert (vcpu.pc, [vcpu.get("X", number) for number in range(8)]) == trace[count][:2]
 
 

@@ -108,13 +108,13 @@ def test_a_worker_that_dies_is_started_anew_once(emulator: Emulator, tmp_path: P
         os.kill(pid, signal.SIGSTOP)
         run_until(emulator, lambda: any(worker.orders for worker in pool._workers))
         os.kill(pid, signal.SIGKILL)
-        run_until(emulator, lambda pool=pool: not any(worker.orders for worker in pool._workers))  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+        run_until(emulator, lambda pool=pool: not any(worker.orders for worker in pool._workers))
         assert compiled(emulator) == before
         if pool.dead:
             break
         # The request it died of goes without; the next one gets a new worker.
         emulator.mem.write(CODE, emulator.mem.read(CODE, 4))
-        run_until(emulator, lambda before=before: compiled(emulator) > before)  # type: ignore[misc]  # the same
+        run_until(emulator, lambda before=before: compiled(emulator) > before)
     assert pool.dead
     emulator.mem.write(CODE, emulator.mem.read(CODE, 4))
     assert emulator.run(count=3_000_000).kind is StopKind.COUNT
