@@ -40,7 +40,8 @@ LEASE = """\
 exit 0
 """
 
-INIT = """\
+#: how each ramdisk begins
+START = """\
 #!/bin/sh
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
@@ -48,7 +49,9 @@ mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 echo 1 > /proc/sys/kernel/printk
 for module in MODULES; do insmod /modules/$module.ko; done
-echo 'the modules are in'
+"""
+INIT = f"""\
+{START}echo 'the modules are in'
 exec setsid cttyhack sh
 """
 

@@ -18,20 +18,11 @@ import pytest
 
 from tests.machine import debian_guest
 from tests.machine.session import Session
-from tests.machine.test_debian_devices import LEASE, MODULES, SIZE, Server, disk
+from tests.machine.test_debian_devices import LEASE, MODULES, SIZE, START, Server, disk
 from tests.tools import require_build, tool
 
 #: how long a whole session may take: QEMU's, too
 _PATIENCE = 400
-_START = """\
-#!/bin/sh
-/bin/busybox --install -s /bin
-mount -t proc proc /proc
-mount -t sysfs sys /sys
-mount -t devtmpfs dev /dev
-echo 1 > /proc/sys/kernel/printk
-for module in MODULES; do insmod /modules/$module.ko; done
-"""
 #: each line's outcome is compared; what differs from run to run is left out by the script itself
 _SESSION = """\
 echo 'the session begins'
@@ -74,7 +65,7 @@ def options(script: str, name: str) -> list[str]:
     for module in MODULES:
         (path,) = debian_guest.modules().glob(f"**/{module}.ko.xz")
         more[f"modules/{module}.ko"] = lzma.decompress(path.read_bytes())
-    ramdisk = debian_guest.initramfs(more, _START.replace("MODULES", " ".join(MODULES)) + script, name)
+    ramdisk = debian_guest.initramfs(more, START.replace("MODULES", " ".join(MODULES)) + script, name)
     words = ["-kernel", str(debian_guest.kernel()), "-initrd", str(ramdisk)]
     return ["-m", "256M", *words, "-append", "console=ttyS0 quiet", "-monitor", "none", "-serial", "stdio"]
 
