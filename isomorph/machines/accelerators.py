@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -80,8 +79,6 @@ def _tier(given: dict[str, str]) -> TierOptions:
         if texts["cache"] not in kept:
             raise UsageError(f"-accel tcg,cache={texts['cache']}: on or off")
         cache = kept[texts["cache"]]
-    if not ("threshold" in numbers or os.environ.get("ISOMORPH_TIER1_THRESHOLD")):
-        numbers["threshold"] = 0  # when asked only: a first session with compilation was seen to hang (docs/machine.md)
     return replace(options, cache=cache, **numbers)
 
 

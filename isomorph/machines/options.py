@@ -214,6 +214,9 @@ def parse(words: Sequence[str]) -> MachineOptions:
         else:
             setattr(result, attribute, words[at])
         at += 1
+    for option, given in (("-initrd", result.initrd), ("-append", result.append)):
+        if given and not result.kernel:
+            raise UsageError(f"{option} needs -kernel")
     return result
 
 

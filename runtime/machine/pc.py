@@ -219,8 +219,6 @@ class Pc:
         options, window = self.options, self.pci.windows[0]
         tables = pc_tables(options.count, options.kernel_devices, window)
         if options.kernel is None:
-            if options.initrd is not None:
-                raise MachineError("-initrd needs -kernel")
             for name, data in tables.files().items():
                 self.fw_cfg.add_file(name, data)
             return

@@ -265,8 +265,6 @@ class Virt:
     def boot(self) -> None:
         """Read firmware, kernel and ramdisk, decide where they go, and write the reset vector."""
         options = self.options
-        if options.initrd is not None and options.kernel is None:
-            raise MachineError("-initrd needs -kernel")
         root = self.tree()
         end = self._firmware()
         entry = 0

@@ -65,6 +65,7 @@ def test_listings(capsys: pytest.CaptureFixture[str]) -> None:
         ("virt -kernel /nowhere/Image -bios none", "-kernel /nowhere/Image: No such file or directory"),
         ("virt -bios /nowhere/fw", "-bios /nowhere/fw: No such file or directory"),
         ("virt -initrd x -bios none", "-initrd needs -kernel"),
+        ("pc -append quiet", "-append needs -kernel"),
         ("virt -dtb /nowhere/dtb -bios none", "-dtb /nowhere/dtb: No such file"),
         ("virt -dtb /etc/hostname -bios none", "device tree"),
         ("virt -rtc base=yesterday", "base is utc, or a date"),
@@ -118,7 +119,24 @@ def test_words_between_commas() -> None:
 
 def test_device_tree(tmp_path: Path) -> None:
     path = tmp_path / "virt.dtb"
-    assert main(["virt", "-M", f"dumpdtb={path},aclint=on", "-smp", "3", "-append", "quiet", "-serial", "null"]) == 0
+    assert (
+        main(
+            [
+                "virt",
+                "-M",
+                f"dumpdtb={path},aclint=on",
+                "-smp",
+                "3",
+                "-kernel",
+                "Image",
+                "-append",
+                "quiet",
+                "-serial",
+                "null",
+            ]
+        )
+        == 0
+    )
     root = read_tree(path.read_bytes())
     for node in ("cpus/cpu@2", "soc/plic", "soc/mswi", "soc/sswi", "soc/mtimer", "soc/serial@10000000", "poweroff"):
         assert root.get(node) is not None, node
