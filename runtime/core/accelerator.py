@@ -204,6 +204,9 @@ class Vm(Protocol):
     def set_line(self, line: int, level: int) -> None:
         """An input of the accelerator's own interrupt controller, if it has one."""
 
+    def send_message(self, address: int, data: int) -> None:
+        """A message-signalled interrupt for it: what a device stored, and where."""
+
     def memory_changed(self, address: int, size: int) -> None:
         """A device wrote RAM behind the vCPUs' back: translated code there is stale."""
 

@@ -102,6 +102,10 @@ class KvmVm:
         if self.controllers is not None:
             self.controllers.set_line(line, level)
 
+    def send_message(self, address: int, data: int) -> None:
+        if self.controllers is not None:
+            self.controllers.send_message(address, data)
+
     def set_breakpoints(self, addresses: Iterable[int]) -> None:
         """Have vCPUs stop before these linear addresses; KvmError if they are more than a processor's registers."""
         wanted = list(addresses)
@@ -128,6 +132,8 @@ class KvmVm:
         for vcpu in self.vcpus:
             vcpu.close()
         self.vcpus.clear()
+        if self.controllers is not None:
+            self.controllers.close()
         self.machine.close()
 
     # ------------------------------------------------------------ memory

@@ -93,6 +93,9 @@ class FakeVm:
     def set_line(self, line: int, level: int) -> None:
         raise AssertionError("it has no interrupt controller")
 
+    def send_message(self, address: int, data: int) -> None:
+        raise AssertionError("it has no interrupt controller")
+
     def memory_changed(self, address: int, size: int) -> None:
         self.changes.append((address, size))
 
