@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from runtime.hw.device import Device, DeviceError
+from runtime.hw.device import Device, DeviceError, Doorbell
 from runtime.hw.pci.function import VENDOR_CAPABILITY, Bar, PciFunction
 from runtime.hw.pci.msix import MessageTable
 from runtime.hw.registers import Field, Register, RegisterDevice
@@ -66,6 +66,8 @@ class Structures(RegisterDevice):
         self.device = function.device
         self.accepted = [0, 0]
         self.vectors = [NO_VECTOR] * len(self.device.queues)
+        # 4.1.5.2: a store of 16 bits, for what it says is where it goes to
+        self.doorbells = tuple(Doorbell(NOTIFY_AT + NOTIFY_STEP * index, 2) for index in range(len(self.vectors)))
 
     def reset(self) -> None:
         super().reset()
