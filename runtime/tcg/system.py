@@ -169,6 +169,7 @@ class TcgVm:
         if self.cache.tier is not None:
             self.cache.tier.close()
         self.cache.close()
+        self.code.close()
         self.ram.close()
         self._breakpoints.close()
 
