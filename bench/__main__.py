@@ -1,4 +1,4 @@
-"""`python -m bench`: build the workloads, run them natively, under qemu-user and under isomorph, print ratios.
+"""`python -m bench [--isa ISA]`: build the workloads, run them natively, under qemu-user and isomorph, print ratios.
 
 isomorph runs three times: tier 0 alone; both tiers with nothing on disk; both with what earlier runs compiled.
 """
@@ -23,12 +23,15 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 from rich.table import Table
 
+from tests.guests import GUESTS, guest_of
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 PROGRAMS = sorted((HERE / "programs").glob("*.c"))
 #: all that any contender gets: what the caller has set, for Python or the loader say, must not tell in the figures
 ENVIRONMENT = {"PATH": os.defpath, "HOME": "/", "LANG": "C.UTF-8"}
 COLUMNS = 120
+ISAS = tuple(dict.fromkeys(guest.isa for guest in GUESTS.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +145,9 @@ def processor_table(results: dict[str, dict[str, Times]]) -> Table:
     return made
 
 
-def table(results: dict[str, dict[str, Times]]) -> Table:
+def table(isa: str, results: dict[str, dict[str, Times]]) -> Table:
     """Least, median and most of each, and the medians' ratios."""
-    made = Table(title="whole processes: least / median / most seconds", title_justify="left")
+    made = Table(title=f"{isa}, whole processes: least / median / most seconds", title_justify="left")
     made.add_column("workload")
     for heading in (*WHO, "cold\n÷ native", "warm\n÷ native", "qemu\n÷ tier 0", "qemu\n÷ cold", "qemu\n÷ warm"):
         made.add_column(heading, justify="right")
@@ -180,6 +183,8 @@ def contenders(name: str, host: Path, guest: Path, qemu: str, scratch: str) -> d
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("workloads", nargs="*", help="names of bench/programs (default: all)")
+    parser.add_argument("--isa", choices=ISAS, default="riscv64", help="the guest (default %(default)s)")
+    parser.add_argument("--cflags", default="", metavar="FLAGS", help="the guest compiler's, too: --cflags=-marm")
     parser.add_argument("-n", "--runs", type=int, default=5, help="counted runs of each (default %(default)s)")
     parser.add_argument("--json", type=Path, help="write the raw figures here")
     options = parser.parse_args()
@@ -187,12 +192,16 @@ def main() -> int:
     unknown = set(options.workloads) - {p.stem for p in PROGRAMS}
     if unknown:
         parser.error(f"no workload {', '.join(sorted(unknown))}; there are {', '.join(p.stem for p in PROGRAMS)}")
-    cross, native, qemu = (shutil.which(name) for name in ("riscv64-linux-gnu-gcc", "gcc", "qemu-riscv64"))
-    if not (cross and native and qemu):
-        sys.exit("bench: needs gcc, gcc-riscv64-linux-gnu and qemu-user (Debian packages of these names)")
+    guest = guest_of(options.isa)
+    wanted = {guest.compiler: guest.compiler_package, "gcc": "gcc", guest.qemu: "qemu-user"}
+    if missing := {name: package for name, package in wanted.items() if shutil.which(name) is None}:
+        sys.exit(f"bench: needs {', '.join(missing)} (Debian packages {', '.join(missing.values())})")
+    if not (ROOT / "build" / options.isa / "native.blob").exists():
+        sys.exit(f"bench: {options.isa} is not generated (make gen ISA={options.isa})")
 
-    guests = compile_all(cross, ["-static"], ROOT / "build" / "bench" / "riscv64", sources)
-    hosts = compile_all(native, [], ROOT / "build" / "bench" / "native", sources)
+    folder = ROOT / "build" / "bench" / f"{options.isa}{options.cflags.replace(' ', '')}"
+    guests = compile_all(guest.compiler, ["-static", *options.cflags.split()], folder, sources)
+    hosts = compile_all("gcc", [], ROOT / "build" / "bench" / "native", sources)
     results: dict[str, dict[str, Times]] = {}
     peaks: dict[str, int] = {}
     console = Console(width=min(COLUMNS, Console().width) if sys.stdout.isatty() else COLUMNS, highlight=False)
@@ -200,7 +209,7 @@ def main() -> int:
         for source in sources:
             name = source.stem
             status.update(f"{name}: filling the cache")
-            running = contenders(name, hosts[name], guests[name], qemu, scratch)
+            running = contenders(name, hosts[name], guests[name], guest.qemu, scratch)
             runs: dict[str, list[tuple[float, float]]] = {who: [] for who in WHO}
             outputs = set()
             for count in range(options.runs + 1):  # the first round warms the host's caches and is not counted
@@ -217,7 +226,7 @@ def main() -> int:
             }
             peaks[name] = peak_memory(running["warm"])
 
-    console.print(table(results))
+    console.print(table(options.isa, results))
     console.print(processor_table(results))
     largest = max(peaks, key=peaks.__getitem__)
     console.print(f"isomorph's largest peak memory: {peaks[largest] / 1024:.0f} MiB ({largest})")

@@ -50,5 +50,5 @@ int main(void) {
                         /* 8: */ LOAD, 1,   PUSH,  3,       MUL,  LOAD,    0,     ADD, PUSH, 65535,
                         SWAP,          SUB, STORE, 1,       LOAD, 0,       PUSH,  1,   ADD,  DUP,
                         STORE,         0,   PUSH,  3000000, LESS, JUMP_IF, 8,     HALT};
-    printf("%ld\n", run(code));
+    printf("%x\n", (unsigned)run(code)); /* as wide as any guest's long */
 }

@@ -14,8 +14,8 @@ int main(void) {
             hash = hash * 31 + (unsigned long)(p - text);
         for (char *p = text; (p = strstr(p, "even")) != NULL; p += 4) {
             memcpy(line, p, 16), line[16] = 0;
-            hash ^= strlen(line) + (unsigned long)strcmp(line, "even,0") + strtoul(p + 5, NULL, 16);
+            hash ^= strlen(line) + (strcmp(line, "even,0") > 0) + strtoul(p + 5, NULL, 16);
         }
     }
-    printf("%lx\n", hash);
+    printf("%x\n", (unsigned)hash); /* as wide as any guest's long */
 }

@@ -22,8 +22,7 @@ from runtime.linux.loader import StartError, start
 from runtime.linux.loader import load as load_program
 from runtime.linux.process import Process, Thread, host_environment
 from runtime.linux.signals import GuestKilled
-from runtime.linux.syscalls.children import GuestReplaced
-from runtime.linux.syscalls.process import GuestExit
+from runtime.linux.syscalls.process import GuestExit, GuestReplaced
 from runtime.tcg.blobs import BlobError
 from runtime.tcg.code_cache import DEFAULT_BYTES
 from runtime.tcg.loop import Tcg, TcgVcpu, cpu_exec

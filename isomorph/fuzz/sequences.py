@@ -15,7 +15,8 @@ from random import Random
 from isomorph.errors import IsomorphError
 from isomorph.fuzz.case import Case
 from isomorph.fuzz.description import Difference, Oracle, oracle_of
-from isomorph.fuzz.engines import LIMIT, NativeEngine
+from isomorph.fuzz.engine import LIMIT
+from isomorph.fuzz.native_engine import NativeEngine
 from isomorph.fuzz.state import CODE, CODE_SIZE, WINDOW, State, random_state
 from isomorph.spec_tests import OneInstruction, bad_address
 from runtime.core.cpu import Isa
@@ -172,20 +173,15 @@ class Sequences:
         if self.kept is not None and case.state.registers[self.kept[0]][self.kept[1]] != self.kept[2]:
             return None
         growing = _Growing(self, Random(0), case.state)
-        words, at = {}, CODE
-        for word in case.code:
-            words[at] = word
-            at += len(word)
-        self.guide.load(case.bytes + self.guide.end, case.state)
+        code = case.bytes
+        self.guide.load(code + self.guide.end, case.state)
         vcpu = self.guide.vcpu
         for _ in range(LIMIT):
             growing.frontier = vcpu.pc
-            word = words.get(growing.frontier, b"")
+            word = code[growing.frontier - CODE :] if CODE <= growing.frontier < case.end else b""
             if not word:
                 if self.kept is not None and growing.frontier != case.end:
-                    return (
-                        None  # into the middle of an instruction, say: nobody knows what another emulator finds there
-                    )
+                    return None  # nobody knows what another emulator finds there
                 break
             decoded = self.decoder.decode(word, growing.frontier)
             if decoded is not None and (self._is_unstable(decoded) or not growing.allowed(word)):

@@ -83,8 +83,9 @@ class Tcg:
         code: Blob | None = None,
         tier: TierOptions = OFF,
     ) -> None:
-        if code is None:
-            code = map_native(isa.blob_path)
+        self._mapped = map_native(isa.blob_path) if code is None else None  # and unmapped by `close`
+        code = code or self._mapped
+        assert code is not None
         self.isa = isa
         self.memory = memory
         self.code = code
@@ -111,11 +112,13 @@ class Tcg:
         return made
 
     def close(self) -> None:
-        """Free the code cache; the memory is its maker's."""
+        """Free the code cache and the native code, when no vCPU is left; the memory is its maker's."""
         self.memory.on_code_change = None
         if self.cache.tier is not None:
             self.cache.tier.close()
         self.cache.close()
+        if self._mapped is not None:
+            self._mapped.close()
 
     def attend(self) -> None:
         """Look after the second tier: native code has been left anyway."""

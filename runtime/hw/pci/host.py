@@ -36,6 +36,7 @@ class PciHost(Device):
 
     lines    the interrupt wires; slot n's pin A is number n among them, counted round
     bridge   the function that the bridge itself is on its bus, slot 0
+    on_message   takes functions' messages, (address, data), where the machine has who understands them
     """
 
     kind = "pci-host-ecam-generic"
@@ -48,6 +49,7 @@ class PciHost(Device):
         windows: Sequence[Window],
         io: Window | None = None,
         bridge: PciFunction | None = None,
+        on_message: Callable[[int, int], None] | None = None,
     ) -> None:
         super().__init__(name, size)
         self.sizes = frozenset((1, 2, 4))
@@ -55,6 +57,7 @@ class PciHost(Device):
         self.windows = tuple(windows)
         self.io = io
         self.functions: dict[tuple[int, int], PciFunction] = {}
+        self.on_message = on_message
         self._wires = [AnyOf(line.set) for line in lines]
         if bridge is None:
             bridge = PciFunction(f"{name}.bridge", vendor=0x1B36, device=0x0008, class_code=0x060000)
@@ -79,6 +82,7 @@ class PciHost(Device):
             raise DeviceError(f"{function.name}: {self.functions[slot, number].name} is in PCI slot {slot} already")
         self.functions[slot, number] = function
         function.join(self.space, len(self.functions))
+        function.on_message = self.on_message
         if self._wires:
             # the pins of the slots are wired in turn, so that not all functions share one
             line = self._wires[slot % len(self._wires)].line(function.name)

@@ -55,7 +55,7 @@ class HostBridge(PciFunction):
     def __init__(self, name: str) -> None:
         super().__init__(name, vendor=INTEL, device=0x1237, class_code=0x060000, revision=2, subsystem=_SUBSYSTEM)
         for register in range(_ATTRIBUTES, _ATTRIBUTES + _COUNT):
-            self._allow(register, 0x33 if register > _ATTRIBUTES else 0x30, 1)
+            self.allow(register, 0x33 if register > _ATTRIBUTES else 0x30, 1)
         self._parts: list[tuple[Shadow, Region, Region]] = []
 
     def watch(self, space: AddressSpace, ram: Memory, firmware: Memory | None, nothing: Memory, priority: int) -> None:
@@ -110,7 +110,7 @@ class IsaBridge(PciFunction):
         super().__init__(name, vendor=INTEL, device=0x7000, class_code=0x060100, subsystem=_SUBSYSTEM)
         self.config[HEADER_TYPE] = _MULTI_FUNCTION
         for register in range(_ROUTES, _ROUTES + 4):
-            self._allow(register, 0x8F, 1)
+            self.allow(register, 0x8F, 1)
             self.config[register] = _ROUTE_OFF
         self._make_line = line
         self._lines: dict[int, Line] = {}
@@ -162,8 +162,8 @@ class DiskFunction(PciFunction):
 
     def __init__(self, name: str) -> None:
         super().__init__(name, vendor=INTEL, device=0x7010, class_code=0x010180, subsystem=_SUBSYSTEM)
-        self._allow(COMMAND, IO_ENABLE | MASTER_ENABLE, 2)
-        self._allow(0x40, 0xFFFFFFFF, 4)  # 2.3.9: timings and whether the channels are decoded, which they always are
+        self.allow(COMMAND, IO_ENABLE | MASTER_ENABLE, 2)
+        self.allow(0x40, 0xFFFFFFFF, 4)  # 2.3.9: timings and whether the channels are decoded, which they always are
 
 
 def slot_lines(bridge: IsaBridge, make: Callable[[str, Callable[[int], None]], Line]) -> Sequence[Line]:
