@@ -12,6 +12,7 @@ from ctypes import CFUNCTYPE, c_uint64, c_void_p
 from runtime.core.buffer import HostBuffer
 from runtime.core.env import PAGE_BITS
 from runtime.tcg.code_memory import CodeMemory
+from runtime.tcg.region_formation import LARGE
 from runtime.tcg.tb import CF_GUARD, GUARD, PAGE_LINK, REGION_PAGE, REGION_TABLE, TB
 
 TYPE_CHECKING = False
@@ -40,6 +41,7 @@ class Region:
     places  where the code of its blocks is: their addresses, or in a machine where in RAM
     points  address and place of each block
     spans   the places of the code it is made from, [start, end), none over a page boundary
+    instructions  of the guest's in it, once it is compiled
     heads   host addresses of the count records it is installed in
     table   host address of its REGION_TABLE, in a machine
     """
@@ -48,6 +50,7 @@ class Region:
         "function",
         "guards",
         "heads",
+        "instructions",
         "key",
         "memory",
         "places",
@@ -66,6 +69,7 @@ class Region:
         self.spans = tuple(_spans(request, places))
         self.memory: CodeMemory | None = None
         self.function = 0
+        self.instructions = 0
         self.table = 0
         self.heads: set[int] = set()
         self.guards: list[int] = []
@@ -236,6 +240,22 @@ class InstalledRegions:
             for region in self._pages.get(place >> PAGE_BITS, ())
         )
 
+    def first_large(self, pc: int, end: int, flags: int, place: int) -> int:
+        """The first pc of [pc, end), which is at this place, that a large region begins at; 0 if there is none."""
+        regions = {
+            region
+            for page in range(place >> PAGE_BITS, (place + end - 1 - pc >> PAGE_BITS) + 1)
+            for region in self._pages.get(page, ())
+        }
+        heads = [
+            region.key[0]
+            for region in regions
+            if region.instructions >= LARGE
+            and pc <= region.key[0] < end
+            and region.key[1:] == (flags, place + region.key[0] - pc)
+        ]
+        return min(heads, default=0)
+
     def dead(self) -> list[Region]:
         """Those whose code native code has changed."""
         tables = self._tables
@@ -255,6 +275,7 @@ class InstalledRegions:
         """Map a watched region's code and guard what it was made from."""
         region.memory = CodeMemory(answer.code, answer.table, answer.accesses)
         region.function = region.memory.address + answer.entry
+        region.instructions = answer.instructions
         self.bytes += region.memory.size
         if self._tables is not None:
             region.table = self._tables.make(region.pages())

@@ -107,7 +107,7 @@ class Tier:
             self._disk = RegionCache(isa_folder(options.cache, isa, code))
         self.regions = InstalledRegions(cache, code, options.memory, self._retire, vcpus)
         self._retired: list[CodeMemory] = []
-        self._former = Former(cache, memory, self._is_compiled, self._allowed, options.size)
+        self._former = Former(cache, memory, self._is_compiled, self._allowed, options.size, self.regions.first_large)
         self._compilers: Compilers | None = None
         self._generation = 0
         self._seen = 0
