@@ -195,6 +195,8 @@ class InstalledRegions:
         self._pages: dict[int, set[Region]] = {}
         self._heads: dict[int, Region] = {}
         self.bytes = 0
+        #: keys of the blocks that compiled regions have, and in how many they are
+        self._inside: dict[Key, int] = {}
 
     def close(self) -> None:
         """Take out and free everything; no vCPU may run."""
@@ -234,11 +236,7 @@ class InstalledRegions:
 
     def covers(self, key: Key) -> bool:
         """Whether a compiled region has a block with this key."""
-        pc, flags, place = key
-        return any(
-            (pc, place) in region.points and region.function and region.key[1] == flags
-            for region in self._pages.get(place >> PAGE_BITS, ())
-        )
+        return key in self._inside
 
     def first_large(self, pc: int, end: int, flags: int, place: int) -> int:
         """The first pc of [pc, end), which is at this place, that a large region begins at; 0 if there is none."""
@@ -276,6 +274,9 @@ class InstalledRegions:
         region.memory = CodeMemory(answer.code, answer.table, answer.accesses)
         region.function = region.memory.address + answer.entry
         region.instructions = answer.instructions
+        for pc, place in region.points:
+            key = pc, region.key[1], place
+            self._inside[key] = self._inside.get(key, 0) + 1
         self.bytes += region.memory.size
         if self._tables is not None:
             region.table = self._tables.make(region.pages())
@@ -310,6 +311,11 @@ class InstalledRegions:
         if self.ready.get(region.key) is region:
             del self.ready[region.key]
         if region.memory is not None:
+            for pc, place in region.points:
+                key = pc, region.key[1], place
+                self._inside[key] -= 1
+                if not self._inside[key]:
+                    del self._inside[key]
             self.bytes -= region.memory.size
             self._retire(region.memory)
             region.memory = None

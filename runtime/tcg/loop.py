@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from ctypes import CFUNCTYPE, c_void_p
-from time import perf_counter, thread_time
+from time import thread_time
 
 from runtime.core.buffer import HostBuffer
 from runtime.core.cpu import Isa, Vcpu
@@ -58,7 +58,9 @@ _FIND = CFUNCTYPE(c_void_p, c_void_p)
 
 
 class Pauses:
-    """How long the guest waited for its second tier: how often, in all, the longest, and how often below each bound."""
+    """How long the guest waited for its second tier: how often, in all, the longest, and how often below each bound.
+
+    What counts is the processor time of its thread: on a busy machine the host takes the processor away for longer."""
 
     __slots__ = ("counts", "longest", "total")
 
@@ -131,12 +133,12 @@ class Tcg:
         cache = self.cache
         if cache.tier is None and not cache.hot_count:
             return
-        began = perf_counter()
+        began = thread_time()
         if cache.tier is not None:
             cache.tier.attend()
         else:
             self._begin_tier()
-        self.pauses.add(perf_counter() - began)
+        self.pauses.add(thread_time() - began)
 
     def _begin_tier(self) -> None:
         """There is hot code.  What is to be done then comes in steps, for the guest waits meanwhile."""

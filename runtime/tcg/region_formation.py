@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from runtime.tcg.code_cache import CodeCache, CodeMemory
 
 #: blocks looked at to choose a region's from
-_MOST_EXPLORED = 4 * MOST_BLOCKS
+_MOST_EXPLORED = 3 * MOST_BLOCKS // 2
 #: a block belongs to a region if it is entered this part as often as the first
 _HOT_PART = 32
 #: instructions of other regions that one has, too, unless they are in loops with its first block
