@@ -11,7 +11,7 @@ import sys
 from enum import Enum
 from threading import RLock
 
-from runtime.core.accelerator import Breakpoint, Failed, Reset, Shutdown
+from runtime.core.accelerator import Breakpoint, Failed, Reset, Shutdown, Watchpoint
 from runtime.core.record import record
 from runtime.hw.bus import AddressSpace
 from runtime.hw.clock import Clock, InstructionClock
@@ -74,6 +74,7 @@ class Machine:
     prepare       what a board does to a processor after its reset (where it begins to execute)
     on_reset      called behind the devices' resets: images are loaded anew
     on_breakpoint called, on any thread, by a processor that has come to a breakpoint; it should `pause`
+    on_watchpoint the same, by one that has touched memory that is watched
     held          processors that stay where they are while others go on (a debugger's wish), set at rest
     on_change     called in the main thread when the state of running changes: (event, data), with QMP's names
     """
@@ -109,6 +110,7 @@ class Machine:
         self.on_reset: list[Callable[[], None]] = []
         self.on_change: list[Callable[[str, dict[str, object]], None]] = []
         self.on_breakpoint: Callable[[Vcpu], None] = lambda vcpu: None
+        self.on_watchpoint: Callable[[Vcpu, Watchpoint], None] = lambda vcpu, touched: None
         self.held: frozenset[int] = frozenset()
         self.journal: Journal | None = None
         self.no_reboot = False
@@ -329,6 +331,8 @@ class Machine:
             self.reset("guest-reset")
         elif isinstance(reason, Breakpoint):
             self.on_breakpoint(vcpu)
+        elif isinstance(reason, Watchpoint):
+            self.on_watchpoint(vcpu, reason)
 
     # ------------------------------------------------------------ the end
 
