@@ -85,15 +85,15 @@ class RegionBuilder(Builder):
         }
         self._left = self.function.local(64)  # the budget, less the bias
         self._by_pc = {block.pc: block for block in blocks}
+        self._ends = {block.end for block in blocks}
+        self._order = {block.pc: number for number, block in enumerate(blocks)}
         self._flows: dict[_Place, _Flow] = {}
         self._unbuilt: list[_Place] = []
         self._in_rule = False
         #: indirect jumps, by id, and where they are likely to lead
         self._likely: dict[int, list[_Place]] = {}
         self._copied = 0
-        for block in blocks:
-            self._new_flow((block.pc, ()))
-        self._flow = self._flows[blocks[0].pc, ()]
+        self._flow = self._new_flow((blocks[0].pc, ()))
         self._biased: Value = 0  # the budget as this block found it
         #: sums that the bias is still to be added to
         self._unbiased: list[Op] = []
@@ -101,19 +101,22 @@ class RegionBuilder(Builder):
 
     # ------------------------------------------------------------ places
 
-    def _new_flow(self, place: _Place) -> None:
+    def _new_flow(self, place: _Place) -> _Flow:
         block = self._by_pc[place[0]]
-        self._flows[place] = _Flow(self.function.label(f"{block.pc:x}"), place[1], seen=block.seen)
+        flow = self._flows[place] = _Flow(self.function.label(f"{block.pc:x}"), place[1], seen=block.seen)
         self._unbuilt.append(place)
+        return flow
 
     def _place(self, pc: int, calls: tuple[int, ...]) -> _Place:
         """The block at pc for these calls; if there is no room for it, the one for any."""
         place = pc, calls
-        if place not in self._flows:
+        if calls and place not in self._flows:
             size = len(self._by_pc[pc].code) // self.layout.unit_bytes
             if self._copied + size > _MOST_COPIED:
-                return pc, ()
-            self._copied += size
+                place = pc, ()
+            else:
+                self._copied += size
+        if place not in self._flows:
             self._new_flow(place)
         return place
 
@@ -121,9 +124,7 @@ class RegionBuilder(Builder):
         """The block at pc, to which control goes by a call that returns there, or by a jump."""
         calls = self._flow.calls
         if returns_to is not None:
-            if len(calls) == _DEEPEST:
-                return pc, ()
-            calls = (*calls, returns_to)
+            calls = () if len(calls) == _DEEPEST else (*calls, returns_to)
         return self._place(pc, calls)
 
     def _link(self) -> int | None:
@@ -277,7 +278,23 @@ class RegionBuilder(Builder):
 
     def build(self) -> Region:
         """The whole region."""
-        for place in self._unbuilt:  # which grows meanwhile
+        self._build_reached()
+        anywhere: list[_Place] = []
+        while any(flow.indirect and not flow.seen and not flow.calls for flow in self._flows.values()):
+            anywhere = self._candidates()
+            if self._flows.keys() >= set(anywhere):
+                break
+            for place in anywhere:
+                self._place(*place)
+            self._build_reached()
+        return self._assemble(anywhere)
+
+    def _build_reached(self) -> None:
+        """The blocks that control was found to come to, and those it comes to from them."""
+        while self._unbuilt:
+            # As they were asked for, hot ones first: copies are made as far as there is room.
+            place = min(self._unbuilt, key=self._rank)
+            self._unbuilt.remove(place)
             block = self._by_pc[place[0]]
             self._flow = self._flows[place]
             self.dead = True
@@ -287,7 +304,9 @@ class RegionBuilder(Builder):
             self._biased = self.emit1("ld_local", (), (), 64, local=self._left)
             self._flow.count = self._block(block)
             self._follow_indirect()
-        return self._assemble()
+
+    def _rank(self, place: _Place) -> tuple[bool, int]:
+        return bool(place[1]), self._order[place[0]]
 
     def _block(self, block: RegionBlock) -> int:
         """Instructions up to the first that certainly leaves, or that another block begins at; gives their number."""
@@ -328,7 +347,12 @@ class RegionBuilder(Builder):
             if flow.calls:
                 places.append(self._place(flow.calls[-1], flow.calls[:-1]))
             if not flow.calls or flow.calls[-1] not in flow.seen:  # where it returned to it is a return
-                places += [self._called(pc, returns_to) for pc in flow.seen if pc in self._by_pc]
+                for pc in flow.seen:
+                    if pc not in self._by_pc:
+                        continue
+                    # Behind a jump there is what another call returns to: these calls say nothing of that one's.
+                    other = bool(flow.calls) and returns_to is None and pc in self._ends
+                    places.append(self._place(pc, ()) if other else self._called(pc, returns_to))
             self._likely[id(op)] = places
             flow.edges += [(place, count) for place in places]
 
@@ -340,8 +364,7 @@ class RegionBuilder(Builder):
         places: list[_Place] = [(pc, ()) for pc in self._by_pc if pc in behind or (pc not in direct and pc != entry)]
         return places[:MOST_CANDIDATES]
 
-    def _assemble(self) -> Region:
-        anywhere = self._candidates()
+    def _assemble(self, anywhere: list[_Place]) -> Region:
         for flow in self._flows.values():
             if flow.seen or flow.calls:
                 continue

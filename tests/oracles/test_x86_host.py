@@ -36,14 +36,31 @@ from tests.tools import compile_c, require_build
 
 RUNNER = Path(__file__).parent / "x86_host.c"
 #: what the specification has beyond SSE2: what it says of the others is compared where they are
-NEEDED = frozenset(("pni", "ssse3", "sse4_1", "sse4_2", "popcnt", "movbe", "abm", "bmi1", "pclmulqdq", "cx16"))
+NEEDED = frozenset(
+    (
+        "pni",
+        "ssse3",
+        "sse4_1",
+        "sse4_2",
+        "popcnt",
+        "movbe",
+        "abm",
+        "bmi1",
+        "bmi2",
+        "adx",
+        "pclmulqdq",
+        "aes",
+        "sha_ni",
+        "cx16",
+    )
+)
 #: struct state of x86_host.c, and what goes before it in a result
 _STATE = struct.Struct(f"<17Q{16 * 16}s{8 * 16}s{2 * NEAR}s")
 _HEAD = struct.Struct("<5Q")
 _TRAP, _STACK = 5, 7
 #: exceptions of the specification -> the signals Linux makes of them
-_PAGE_FAULT = 14
-_SIGNALS = {0: 8, 6: 4, 13: 11, _PAGE_FAULT: 11}
+_PROTECTION, _PAGE_FAULT = 13, 14
+_SIGNALS = {0: 8, 6: 4, _PROTECTION: 11, _PAGE_FAULT: 11}
 #: where the runner itself lies
 _RUNNER_AT = range(0x400000, 0x600000)
 
@@ -59,6 +76,8 @@ LEFT_OUT = {
 AMD = frozenset(
     ("call_E", "call32", "ret", "ret_k", "jmp8", "jmp32", "jmp_E", "jcc8", "jcc32", "jcxz", "loop", "loope", "loopne")
 ) | {"leave", "enter"}
+#: operands of SHA's need not stand at multiples of 16 bytes on AMD's processors
+_LOOSE = "sha"
 #: results of shifts by more than the operand's width are undefined, so is a swapped half register
 SIXTEEN = frozenset(("shld", "shrd", "bswap"))
 
@@ -160,6 +179,8 @@ class Ours:
             signal = _SIGNALS[_PAGE_FAULT]  # addresses that are none are all one kind of fault here
         if not fault and signal == _SIGNALS[_PAGE_FAULT] and not _canonical(cpu.pc):
             return []  # a jump there has happened here, and not on the host: the fault is the next step
+        if fault and cpu.exception == _PROTECTION and signal == _TRAP and case.name.startswith(_LOOSE):
+            return []
         if ours != signal:
             return [f"signal {ours}, not {signal}"]
         return [] if fault else list(self._state(case, theirs[_HEAD.size :], pc, far, tags, mxcsr))
