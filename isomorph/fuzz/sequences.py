@@ -192,7 +192,20 @@ class Sequences:
                 return None
             if decoded is not None:
                 growing.note(decoded)
-        return None if growing.in_slot() else replace(case, masks=growing.masks)
+        if growing.in_slot() or (self.kept is not None and self._sees_its_end(case)):
+            return None
+        return replace(case, masks=growing.masks)
+
+    def _sees_its_end(self, case: Case) -> bool:
+        """Whether it loads what is behind its code, where another emulator has its own."""
+        found = []
+        for behind in (b"\0", b"\xa5"):
+            self.guide.load(case.bytes.ljust(CODE_SIZE, behind), case.state)
+            for _ in range(LIMIT):
+                if self.guide.vcpu.pc == case.end or cpu_exec(self.guide.vcpu, 1) != Exit.BUDGET:
+                    break
+            found.append(self.guide.state())
+        return found[0] != found[1]
 
 
 def _calls_the_kernel(isa: Isa, form: Form) -> bool:
@@ -378,6 +391,8 @@ class _Growing:
         for field in fields:
             if field in registers:
                 yield self.guide.vcpu.get(*_place(registers[field], decoded))
+            elif field in decoded.values:
+                yield decoded.values[field]
 
     def note(self, decoded: Decoded) -> None:
         """Of some results only some bits can be compared from here on."""

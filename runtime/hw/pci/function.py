@@ -28,14 +28,17 @@ CONFIG_SIZE = 4096
 class Bar:
     """What a function answers with, wherever the guest puts it: registers of a device, or memory of its own."""
 
-    def __init__(self, index: int, answer: Device | Memory, *, wide: bool, prefetch: bool) -> None:
+    def __init__(
+        self, index: int, answer: Device | Memory, *, wide: bool = False, prefetch: bool = False, ports: bool = False
+    ) -> None:
         if answer.size & (answer.size - 1) or answer.size < 16:
             raise ValueError("a base-address register's size is a power of two")
         self.index = index
         self.answer = answer
         self.size = answer.size
         self.wide = wide
-        self.kind = (4 if wide else 0) | (8 if prefetch else 0)
+        self.ports = ports  # among the I/O ports, not in memory
+        self.kind = 1 if ports else (4 if wide else 0) | (8 if prefetch else 0)
         self.region: Region | None = None
 
     @property
@@ -75,6 +78,7 @@ class PciFunction(Device):
         self.writable = bytearray(CONFIG_SIZE)  # the bits that a store changes
         self.bars: dict[int, Bar] = {}
         self.space: AddressSpace | None = None
+        self.ports: AddressSpace | None = None
         self.priority = 0
         self.level = 0
         self.on_interrupt: Callable[[int], None] = lambda level: None
@@ -113,6 +117,8 @@ class PciFunction(Device):
         """Another base-address register."""
         self.bars[bar.index] = bar
         bits = ~(bar.size - 1) & (1 << (64 if bar.wide else 32)) - 1
+        if bar.ports:
+            self.allow(COMMAND, self.writable[COMMAND] | IO_ENABLE, 1)
         self._put(bar.place, bar.kind, 4)
         self.allow(bar.place, bits, 8 if bar.wide else 4)
 
@@ -133,9 +139,9 @@ class PciFunction(Device):
         self._last_capability = place
         return place
 
-    def join(self, space: AddressSpace, priority: int) -> None:
-        """The memory of the bus; a function's own priority there, so that a guest may let them overlap."""
-        self.space, self.priority = space, priority
+    def join(self, space: AddressSpace, ports: AddressSpace | None, priority: int) -> None:
+        """The memory and ports of the bus; a function's own priority there, so that a guest may let them overlap."""
+        self.space, self.ports, self.priority = space, ports, priority
 
     # The configuration space
 
@@ -162,16 +168,17 @@ class PciFunction(Device):
 
     def _place_bars(self) -> None:
         """Show each where its register says, or nowhere."""
-        if self.space is None:
-            return
-        enabled = bool(self.word(COMMAND, 2) & MEMORY_ENABLE)
         for bar in self.bars.values():
+            space = self.ports if bar.ports else self.space
+            if space is None:
+                continue
             size = bar.size
+            enabled = bool(self.word(COMMAND, 2) & (IO_ENABLE if bar.ports else MEMORY_ENABLE))
             address = self.word(bar.place, 8 if bar.wide else 4) & -16
-            shown = enabled and 0 < address <= self.space.size - size
+            shown = enabled and 0 < address <= space.size - size
             if bar.region is None:
                 if shown:
-                    bar.region = bar.show(self.space, address, self.priority * 8 + bar.index)
+                    bar.region = bar.show(space, address, self.priority * 8 + bar.index)
                 continue
             if not shown:
                 bar.region.enable(False)

@@ -7,13 +7,17 @@ Sections are those of their data sheets (290549, 290550).  What firmware looks f
 from __future__ import annotations
 
 from runtime.core.record import record
-from runtime.hw.pci.function import COMMAND, HEADER_TYPE, IO_ENABLE, MASTER_ENABLE, PciFunction
+from runtime.hw.device import DeviceError
+from runtime.hw.ide_dma import BusMaster
+from runtime.hw.pci.function import COMMAND, HEADER_TYPE, IO_ENABLE, MASTER_ENABLE, Bar, PciFunction
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from runtime.hw.bus import AddressSpace, Memory, Region
+    from runtime.hw.dma import Dma
+    from runtime.hw.ide import IdeChannel
     from runtime.hw.irq import Line
 
 __all__ = ["HostBridge", "IsaBridge", "Shadow", "slot_lines"]
@@ -156,14 +160,33 @@ class IsaBridge(PciFunction):
 
 
 class DiskFunction(PciFunction):
-    """PIIX3's second function: the two channels at their old ports, programmed I/O (it has no bus-master registers)."""
+    """PIIX3's second function: the two channels at their old ports, with their bus master (2.3)."""
 
     kind = "PIIX3-ide"
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, memory: Dma, channels: Sequence[IdeChannel]) -> None:
         super().__init__(name, vendor=INTEL, device=0x7010, class_code=0x010180, subsystem=_SUBSYSTEM)
         self.allow(COMMAND, IO_ENABLE | MASTER_ENABLE, 2)
         self.allow(0x40, 0xFFFFFFFF, 4)  # 2.3.9: timings and whether the channels are decoded, which they always are
+        self.master = BusMaster(f"{name}.master", memory, channels, self._may_master)
+        self.add_bar(Bar(4, self.master, ports=True))
+
+    def _may_master(self) -> bool:
+        return bool(self.word(COMMAND, 2) & MASTER_ENABLE)
+
+    def reset(self) -> None:
+        super().reset()
+        self.master.reset()
+
+    def save(self) -> dict[str, object]:
+        return {**super().save(), "master": self.master.save()}
+
+    def load(self, state: dict[str, object]) -> None:
+        super().load(state)
+        master = state.get("master")
+        if not isinstance(master, dict):
+            raise DeviceError(f"{self.name}: the saved state has no bus master")
+        self.master.load(master)
 
 
 def slot_lines(bridge: IsaBridge, make: Callable[[str, Callable[[int], None]], Line]) -> Sequence[Line]:
