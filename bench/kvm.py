@@ -21,14 +21,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.__main__ import ENVIRONMENT, HERE, PROGRAMS, ROOT, geometric_mean, isomorph
+from runtime.core.accelerator import Vcpu
 from runtime.hw.bus import AddressSpace, Memory
+from runtime.hw.clock import HostClock
 from runtime.kvm.accelerator import KvmAccelerator, KvmOptions
 from runtime.kvm.system import unavailable
+from runtime.machine.machine import Machine
+from runtime.machine.processors import Threads
 
 #: workloads that have nothing to repeat
 _LEFT_OUT = {"startup"}
 _EXITS = re.compile(r"([\d,]+) exits \(([\d,]+) a second\)")
 _OUTS, _TURNS = 50_000, 1_000_000
+#: machines that are stopped: how often, and by how many processors
+_STOPS, _PROCESSORS = 60, (1, 2, 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +117,36 @@ def level_0() -> tuple[float, float]:
     return rates[0], rates[1]
 
 
+def stop_latency(count: int) -> list[float]:
+    """Milliseconds from the wish to stop a machine until all its processors, which never leave by themselves, stand."""
+    machine = Machine("stop", HostClock())
+    ram = Memory("ram", 0x10000)
+    ram.bytes[0x1000:0x1002] = b"\xeb\xfe"  # 1: jmp 1b
+    machine.space.add_ram(0, ram)
+
+    def begin(vcpu: Vcpu) -> None:
+        for name, value in (("cs", 0), ("cs.base", 0), ("rip", 0x1000)):
+            vcpu.set_register(name, value)
+
+    machine.prepare = begin
+    accelerator = KvmAccelerator(KvmOptions(controllers=False, timer=False))
+    machine.attach(accelerator, count)
+    machine.processors = Threads(machine)
+    machine.start()
+    found = []
+    for _ in range(_STOPS):
+        machine.resume()
+        machine.settle()
+        time.sleep(0.01)  # by then they run
+        before = time.perf_counter()
+        machine.pause()
+        machine.settle()
+        found.append((time.perf_counter() - before) * 1000)
+    machine.close()
+    accelerator.close()
+    return sorted(found)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.kvm", description=__doc__)
     parser.add_argument("workloads", nargs="*", help="names of bench/programs (default: all)")
@@ -142,9 +178,14 @@ def main() -> int:
     print(f"{'geometric mean':29} {mean:7.3f}")
     outs, turns = level_0()
     print(f"a machine at level 0: {outs:,.0f} exits (OUT) and {turns:,.0f} instructions a second of processor time")
+    stops = {}
+    for count in _PROCESSORS:
+        found = stop_latency(count)
+        stops[count] = {"median": found[len(found) // 2], "worst": found[-1]}
+        print(f"a machine of {count} stands {stops[count]['median']:.2f} ms after the wish (worst {found[-1]:.2f} ms)")
     if options.json:
         figures = {name: {"native": one.native, "kvm": one.kvm, "exits": one.exits} for name, one in results.items()}
-        whole = {"programs": figures, "exits_per_second": outs, "instructions_per_second": turns}
+        whole = {"programs": figures, "exits_per_second": outs, "instructions_per_second": turns, "stops": stops}
         options.json.write_text(json.dumps(whole, indent=1) + "\n")
     return 0
 

@@ -1,4 +1,4 @@
-/* Does a workload several times in one process: bench/kvm.py compiles it with -Dmain=workload beside this. */
+/* Does a workload several times in one process: bench/kvm.py and steady.py compile it with -Dmain=workload beside this. */
 
 #include <stdlib.h>
 

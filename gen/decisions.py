@@ -59,7 +59,8 @@ Node = Switch | Leaf | Illegal
 def build(space: Space, instructions: Sequence[Instruction], prefixes: Sequence[Prefix] = ()) -> Node:
     """The decision tree of a space whose encodings passed gen.encodings.check_space."""
     inside = [instruction for instruction in instructions if instruction.space == space.name]
-    return _build(by_priority([*prefixes, *inside]), 0)
+    before = [prefix for prefix in prefixes if prefix.space == space.name]
+    return _build(by_priority([*before, *inside]), 0)
 
 
 def by_priority(candidates: Sequence[Candidate]) -> list[Candidate]:

@@ -20,6 +20,7 @@ from gen.names import Declared, Module
 from gen.operands import Formats
 from gen.scope import Body, LazyEntity, Program, SysTableEntity, sized_local
 from gen.tree import Pos
+from gen.values import Failed
 from gen.walk import nodes
 
 __all__ = ["check", "check_module"]
@@ -71,7 +72,7 @@ class _Elaboration:
         maker = InstructionMaker(program, spaces, formats)
         for declared in module.instructions:
             maker.make(declared)
-        prefixes = tuple(self._prefixes(spaces, maker))
+        prefixes = tuple(self._prefixes(maker))
         reserved = tuple(self._reserved(spaces, maker))
         hooks = self._hooks()
         tests = tuple(self._tests())
@@ -313,33 +314,29 @@ class _Elaboration:
 
     # ------------------------------------------------ encodings
 
-    def _prefixes(self, spaces: Mapping[str, model.Space], maker: InstructionMaker) -> list[model.Prefix]:
+    def _prefixes(self, maker: InstructionMaker) -> list[model.Prefix]:
         made = []
         for declared in self.module.prefixes:
             decl = declared.decl
-            for space in self._byte_spaces(spaces, decl):
-                pattern = parse_pattern(decl.pattern, space, maker.widths, {}, self.program.diagnostics, declared.msb0)
-                if pattern is None:
-                    continue
-                scope = {layout.name: maker.field(layout, decl.pattern.pos) for layout in pattern.fields}
-                with self.program.outside_instructions("a prefix"):
-                    when = None
-                    if decl.when is not None:
-                        guard = Body(self.program, declared.msb0, "guard", {}, scope)
-                        when = expressions.condition(guard, decl.when, "a guard")
-                        require_translation_time(guard, when, decl.when, "a guard")
-                    body = Body(self.program, declared.msb0, "prefix", {}, scope)
-                    body.scopes.append({})
-                    statements.check_block(body, decl.body)
-                    made.append(model.Prefix(pattern, when, tuple(body.blocks[0]), decl.pos))
+            try:
+                space = maker.space_called(decl.space, decl.pos, "prefix")
+            except Failed:
+                continue
+            pattern = parse_pattern(decl.pattern, space, maker.widths, {}, self.program.diagnostics, declared.msb0)
+            if pattern is None:
+                continue
+            scope = {layout.name: maker.field(layout, decl.pattern.pos) for layout in pattern.fields}
+            with self.program.outside_instructions("a prefix"):
+                when = None
+                if decl.when is not None:
+                    guard = Body(self.program, declared.msb0, "guard", {}, scope)
+                    when = expressions.condition(guard, decl.when, "a guard")
+                    require_translation_time(guard, when, decl.when, "a guard")
+                body = Body(self.program, declared.msb0, "prefix", {}, scope)
+                body.scopes.append({})
+                statements.check_block(body, decl.body)
+                made.append(model.Prefix(space.name, pattern, when, tuple(body.blocks[0]), decl.pos))
         return made
-
-    def _byte_spaces(self, spaces: Mapping[str, model.Space], decl: tree.PrefixDecl) -> list[model.Space]:
-        found = list(spaces.values())
-        if len(found) != 1:
-            self.program.error(decl.pos, "prefixes are for a spec with one instruction space")
-            return []
-        return found
 
     def _reserved(
         self, spaces: Mapping[str, model.Space], maker: InstructionMaker

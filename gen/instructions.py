@@ -158,7 +158,7 @@ class InstructionMaker:
 
     def _encoding(self, source: _Source, encoding: _Encoding) -> None:
         declared = source.declared
-        space = self._space(declared, encoding)
+        space = self.space_called(encoding.space, encoding.pos, "instruction")
         diagnostics = self.program.diagnostics
         parsed = parse_instruction_pattern(
             encoding.pattern,
@@ -200,17 +200,18 @@ class InstructionMaker:
         known = self.program.module.fields.get(layout.name)
         return field_local(layout.name, layout.width, known is not None and is_signed(known.decl), pos)
 
-    def _space(self, declared: Declared[tree.Insn | tree.Insns], encoding: _Encoding) -> model.Space:
-        name = encoding.space
+    def space_called(self, name: tree.Name | None, pos: Pos, what: str) -> model.Space:
+        """The space that is named; without a name the only one, or the only one that is always there."""
         if name is None:
-            if len(self.spaces) == 1:
-                return next(iter(self.spaces.values()))
+            always = [space for space in self.spaces.values() if space.when is None]
+            if len(self.spaces) == 1 or len(always) == 1:
+                return next(iter(always or self.spaces.values()))
             if not self.spaces:
-                self.program.fail(encoding.pos, "no instruction space is declared", help="write `decode S : 32 little`")
+                self.program.fail(pos, "no instruction space is declared", help="write `decode S : 32 little`")
             spaces = ", ".join(self.spaces)
             self.program.fail(
-                encoding.pos,
-                f"the instruction's space is not given; there are {spaces}",
+                pos,
+                f"the {what}'s space is not given; there are {spaces}",
                 help=f"write `in {next(iter(self.spaces))}`",
             )
         if name.name not in self.spaces:

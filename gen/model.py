@@ -626,6 +626,7 @@ class Instruction:
 
 @dataclass(frozen=True, slots=True)
 class Prefix:
+    space: str  # where it stands; which space goes on behind it is found anew
     pattern: Pattern
     when: Expr | None
     body: tuple[Stmt, ...]

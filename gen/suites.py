@@ -69,6 +69,8 @@ class _Tables:
         for other in (*before, space):
             if other.when is not None:
                 read.update(variables_of(other.when, self.spec.functions)[1])
+        # What prefixes say is not set from outside: their own bytes would have to stand before.
+        read = {mode.name: read[mode.name] for mode in self.spec.modes if mode.name in read and not mode.prefix}
         if sum(read.values()) > _MOST_MODE_BITS:
             return None
         values = product(*(range(1 << width) for width in read.values()))

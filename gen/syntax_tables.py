@@ -269,7 +269,7 @@ class _SyntaxPrinter:
             mode = statement_.place.mode
             value = self.function(f"set_{mode}", statement_.value, prefix.pos)
             settings.append(tuple_of((quoted(mode_key(mode)), value)))
-        arguments: list[Doc] = [self.encoding(prefix.pattern), tuple_of(settings)]
+        arguments: list[Doc] = [quoted(prefix.space), self.encoding(prefix.pattern), tuple_of(settings)]
         if prefix.when is not None:
             arguments.append(Keyword("guard=", self.function("guard_prefix", prefix.when, prefix.pos)))
         return statement("", call("Prefix", *arguments), ",", 1)

@@ -642,6 +642,7 @@ class OperandDecl:
 @dataclass(frozen=True, slots=True)
 class PrefixDecl:
     pattern: Text
+    space: Name | None
     when: Expr | None
     body: tuple[Stmt, ...]
     pos: Pos

@@ -270,7 +270,8 @@ class TreeBuilder(BodyBuilder):
         return tree.Alt(self._text(c[0]), self._text(c[1]), c[3], c[5], c[7], self._whole(c))
 
     def prefix(self, c: Children) -> tree.PrefixDecl:
-        return tree.PrefixDecl(self._text(c[1]), c[3], c[4], self._whole(c[:-1]))
+        space = self._name(c[3]) if c[3] else None
+        return tree.PrefixDecl(self._text(c[1]), space, c[5], c[6], self._whole(c[:-1]))
 
     def insn(self, c: Children) -> tree.Insn:
         return tree.Insn(

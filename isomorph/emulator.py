@@ -12,6 +12,7 @@ from isomorph.errors import IsomorphError, ProgramError, RunError
 from isomorph.hooks import Hooks
 from isomorph.isa import Isa
 from isomorph.memory_view import Memory
+from isomorph.programs import load_segments
 from isomorph.registers import Registers
 from isomorph.running import Runner
 from isomorph.stop import StopReason
@@ -180,8 +181,6 @@ class Emulator:
 
         Only that: no stack, arguments or system calls; `Process` runs whole programs.
         """
-        from isomorph.process import load_segments
-
         entry = load_segments(self._guest, os.fspath(path), bias)
         if entry >> self._vcpu.layout.pc_width:
             raise ProgramError(f"{os.fspath(path)}: entry {entry:#x} is no address of {self.isa.name}")

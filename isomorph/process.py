@@ -1,4 +1,4 @@
-"""Programs: ELF segments into an emulator, and `Process`, a user-mode Linux process driven from Python."""
+"""`Process`: a user-mode Linux process driven from Python."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from isomorph.running import Runner
 from isomorph.stop import StopKind, StopReason
 from runtime.core.cpu import Vcpu
 from runtime.core.env import Exit
-from runtime.core.memory import GuestMemory
 from runtime.linux.crew import Crew
-from runtime.linux.elf import ElfError, identify, open_executable, read_image
-from runtime.linux.loader import StartError, load_segment, start
+from runtime.linux.elf import ElfError, identify, open_executable
+from runtime.linux.loader import StartError, start
 from runtime.linux.loader import load as load_program
 from runtime.linux.process import Process as LinuxProcess
 from runtime.linux.process import host_environment
@@ -31,21 +30,6 @@ if TYPE_CHECKING:
 
 #: for stdout and stderr of a Process: keep what is written, for `process.stdout` and `process.stderr`
 CAPTURE = object()
-
-
-def load_segments(memory: GuestMemory, path: str, bias: int) -> int:
-    """Map an executable's segments; the entry's address."""
-    try:
-        descriptor = open_executable(path)
-        try:
-            image = read_image(path, descriptor, memory.size)
-            for segment in image.segments:
-                load_segment(memory, segment, descriptor, bias, os.path.realpath(path))
-        finally:
-            os.close(descriptor)
-    except ElfError as error:
-        raise ProgramError(str(error)) from None
-    return image.entry + bias
 
 
 def _isa_of(path: str, wanted: str | None) -> str:

@@ -1,16 +1,20 @@
-"""Which instruction set a program is for, and how it calls Linux, as far as its ELF file and the user say it."""
+"""Which instruction set a program is for, how it calls Linux, and its segments into memory: what its ELF file says."""
 
 from __future__ import annotations
 
+import os
+
 from isomorph.builds import NotGenerated, find_build, generated
+from isomorph.errors import ProgramError
 from runtime.core.cpu import load_isa
 from runtime.linux.abi import EM_NONE, MACHINES, abi_of, load
-from runtime.linux.elf import ElfError, identify, read_image
-from runtime.linux.loader import StartError
+from runtime.linux.elf import ElfError, identify, open_executable, read_image
+from runtime.linux.loader import StartError, load_segment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runtime.core.cpu import Isa
+    from runtime.core.memory import GuestMemory
     from runtime.linux.abi.model import Abi
     from runtime.linux.elf import Image
 
@@ -61,3 +65,18 @@ def abi_for(image: Image, isa: Isa) -> Abi | None:
 
 def _table(image: Image) -> str | None:
     return MACHINES.get((image.machine, image.bits, image.big_endian))
+
+
+def load_segments(memory: GuestMemory, path: str, bias: int) -> int:
+    """Map an executable's segments; the entry's address."""
+    try:
+        descriptor = open_executable(path)
+        try:
+            image = read_image(path, descriptor, memory.size)
+            for segment in image.segments:
+                load_segment(memory, segment, descriptor, bias, os.path.realpath(path))
+        finally:
+            os.close(descriptor)
+    except ElfError as error:
+        raise ProgramError(str(error)) from None
+    return image.entry + bias

@@ -22,8 +22,7 @@ from runtime.linux.loader import StartError, start
 from runtime.linux.loader import load as load_program
 from runtime.linux.process import Process, Thread, host_environment
 from runtime.linux.signals import GuestKilled
-from runtime.linux.syscalls.children import GuestReplaced
-from runtime.linux.syscalls.process import GuestExit
+from runtime.linux.syscalls.process import GuestExit, GuestReplaced
 from runtime.tcg.blobs import BlobError
 from runtime.tcg.code_cache import DEFAULT_BYTES
 from runtime.tcg.loop import Tcg, TcgVcpu, cpu_exec
@@ -211,8 +210,10 @@ def main(words: Sequence[str]) -> int:
             raise UsageError("no program given")
         if options.record and options.gdb is None:
             raise UsageError("--record is for gdb: it needs -g")
-        if options.accel == "kvm" and (options.gdb is not None or options.log is not None):
-            raise UsageError("-g and -d look at each instruction: they need --accel tcg")
+        if options.accel == "kvm" and options.log is not None:
+            raise UsageError("-d looks at each instruction: it needs --accel tcg")
+        if options.accel == "kvm" and options.record:
+            raise UsageError("--record counts instructions, which KVM does not: it needs --accel tcg")
         return run(options, program)
     except UsageError as error:
         complain(f"run: {error}; `isomorph run --help` lists the options")
@@ -295,7 +296,7 @@ class _Guest:
         process.replace = self.successor
         if self.hardware is not None:
             self.hardware.machine.call = process.host.call
-            process.share(Crew(self.hardware.machine.world, self.hardware.recruit, self._adopt))
+            process.share(Crew(self.hardware.machine.world, self._recruit, self._adopt))
         elif self.tcg is not None:
             process.share(Crew(self.tcg.cache.world, self._recruit, self._adopt))
         self.bias = load_program(process, self.image, descriptor)
@@ -303,18 +304,22 @@ class _Guest:
 
     def debug(self, debugging: Debugging) -> None:
         """Have gdb run the guest code."""
-        assert isinstance(self.vcpu, TcgVcpu)
         self.debugging = debugging
         vcpu = self.vcpu
         self.execute = lambda: debugging.execute(vcpu)
 
     def _recruit(self, parent: Vcpu) -> tuple[Vcpu, Execute]:
         """A vCPU for another thread, which begins as a copy of its parent's."""
+        debugging = self.debugging
+        if self.hardware is not None:
+            made, execute = self.hardware.recruit(parent)
+            return made, execute if debugging is None else lambda: debugging.execute(made)
         assert isinstance(self.vcpu, TcgVcpu)
         vcpu = self.vcpu.tcg.sibling(parent)
         vcpu.tracer = self.vcpu.tracer
-        execute = cpu_exec if self.debugging is None else self.debugging.execute
-        return vcpu, lambda: execute(vcpu)
+        if debugging is None:
+            return vcpu, lambda: cpu_exec(vcpu)
+        return vcpu, lambda: debugging.execute(vcpu)
 
     def _adopt(self, thread: Thread, execute: Execute, reason: BaseException) -> None:
         """A thread that was not the first has forked: in the child it is, and has come to `reason`."""
@@ -432,8 +437,6 @@ def _wait_for_gdb(options: RunOptions, guest: _Guest, thread: Thread) -> Debuggi
     from runtime.debug.attach import Debugging
     from runtime.debug.stop import DebugError
 
-    assert isinstance(guest.vcpu, TcgVcpu)
-
     def announce(where: str) -> None:
         _write_error(f"isomorph: waiting for gdb: target remote {where}\n")
 
@@ -463,7 +466,6 @@ def _serve(guest: _Guest, thread: Thread, first: int, reason: BaseException | No
             before = guest
             guest, thread = _next(replaced)
             if before.debugging is not None:
-                assert isinstance(guest.vcpu, TcgVcpu)
                 before.debugging.replaced(thread, guest.vcpu)
                 guest.debug(before.debugging)
             before.close()

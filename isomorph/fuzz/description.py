@@ -15,9 +15,9 @@ __all__ = ["Difference", "Oracle", "Qemu", "Unicorn", "oracle_of"]
 class Difference:
     """Where another emulator cannot be compared with.
 
-    It holds for an instruction called as one of the patterns `instructions`, if the value of a register that one of
-    `fields` names has (value & equal[0]) == equal[1], and (value & unequal[0]) != unequal[1].  Then the instruction is
-    not tried; or, with `result`, only those bits of the register that a field names are compared.
+    It holds for an instruction called as one of the patterns `instructions`, if the value of one of `fields`, or of the
+    register it names, has (value & equal[0]) == equal[1], and (value & unequal[0]) != unequal[1].  Then the instruction
+    is not tried; or, with `result`, only those bits of the register that a field names are compared.
     """
 
     instructions: tuple[str, ...]

@@ -15,7 +15,8 @@ from random import Random
 from isomorph.errors import IsomorphError
 from isomorph.fuzz.case import Case
 from isomorph.fuzz.description import Difference, Oracle, oracle_of
-from isomorph.fuzz.engines import LIMIT, NativeEngine
+from isomorph.fuzz.engine import LIMIT
+from isomorph.fuzz.native_engine import NativeEngine
 from isomorph.fuzz.state import CODE, CODE_SIZE, WINDOW, State, random_state
 from isomorph.spec_tests import OneInstruction, bad_address
 from runtime.core.cpu import Isa
@@ -172,20 +173,15 @@ class Sequences:
         if self.kept is not None and case.state.registers[self.kept[0]][self.kept[1]] != self.kept[2]:
             return None
         growing = _Growing(self, Random(0), case.state)
-        words, at = {}, CODE
-        for word in case.code:
-            words[at] = word
-            at += len(word)
-        self.guide.load(case.bytes + self.guide.end, case.state)
+        code = case.bytes
+        self.guide.load(code + self.guide.end, case.state)
         vcpu = self.guide.vcpu
         for _ in range(LIMIT):
             growing.frontier = vcpu.pc
-            word = words.get(growing.frontier, b"")
+            word = code[growing.frontier - CODE :] if CODE <= growing.frontier < case.end else b""
             if not word:
                 if self.kept is not None and growing.frontier != case.end:
-                    return (
-                        None  # into the middle of an instruction, say: nobody knows what another emulator finds there
-                    )
+                    return None  # nobody knows what another emulator finds there
                 break
             decoded = self.decoder.decode(word, growing.frontier)
             if decoded is not None and (self._is_unstable(decoded) or not growing.allowed(word)):
@@ -196,7 +192,20 @@ class Sequences:
                 return None
             if decoded is not None:
                 growing.note(decoded)
-        return None if growing.in_slot() else replace(case, masks=growing.masks)
+        if growing.in_slot() or (self.kept is not None and self._sees_its_end(case)):
+            return None
+        return replace(case, masks=growing.masks)
+
+    def _sees_its_end(self, case: Case) -> bool:
+        """Whether it loads what is behind its code, where another emulator has its own."""
+        found = []
+        for behind in (b"\0", b"\xa5"):
+            self.guide.load(case.bytes.ljust(CODE_SIZE, behind), case.state)
+            for _ in range(LIMIT):
+                if self.guide.vcpu.pc == case.end or cpu_exec(self.guide.vcpu, 1) != Exit.BUDGET:
+                    break
+            found.append(self.guide.state())
+        return found[0] != found[1]
 
 
 def _calls_the_kernel(isa: Isa, form: Form) -> bool:
@@ -382,6 +391,8 @@ class _Growing:
         for field in fields:
             if field in registers:
                 yield self.guide.vcpu.get(*_place(registers[field], decoded))
+            elif field in decoded.values:
+                yield decoded.values[field]
 
     def note(self, decoded: Decoded) -> None:
         """Of some results only some bits can be compared from here on."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from isomorph.fuzz.case import Case
 from isomorph.fuzz.description import oracle_of
-from isomorph.fuzz.engines import ENDLESS, LIMIT, MissingEngine, Result, terminator
+from isomorph.fuzz.engine import ENDLESS, LIMIT, MissingEngine, Result, terminator
 from isomorph.fuzz.state import CODE, CODE_SIZE, WINDOW, WINDOW_SIZE, State
 from runtime.core.cpu import Isa
 

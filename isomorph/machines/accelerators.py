@@ -87,13 +87,16 @@ def _kvm(wanted: Execution) -> Accelerator:
 
     given = dict(wanted.options)
     inside = given.pop("kernel-irqchip", "off") == "on"
+    bells = given.pop("ioeventfd", "off")
+    if bells not in ("on", "off"):
+        raise UsageError(f"-accel kvm,ioeventfd={bells}: on or off")
     if given:
-        raise UsageError(f"-accel kvm: there is no option {min(given)}")
+        raise UsageError(f"-accel kvm: there is no option {min(given)}; there is ioeventfd")
     if wanted.isa != OF_KVM:
         raise UsageError(f"-accel kvm: this machine's processor is an x86-64 one, not {wanted.isa}; use -accel tcg")
     if wanted.icount is not None:
         raise UsageError("-icount counts instructions, which KVM does not; use -accel tcg")
-    return KvmAccelerator(KvmOptions(inside, inside, wanted.without))
+    return KvmAccelerator(KvmOptions(inside, inside, bells == "on", wanted.without))
 
 
 #: name -> what it is, and how it is made

@@ -204,6 +204,13 @@ class Vm(Protocol):
     def set_line(self, line: int, level: int) -> None:
         """An input of the accelerator's own interrupt controller, if it has one."""
 
+    def send_message(self, address: int, data: int) -> None:
+        """A message-signalled interrupt for it: what a device stored, and where."""
+
+    def watch_store(self, address: int, size: int, value: int | None, event: int, on: bool = True) -> bool:
+        """From now on have guests' stores of `size` bytes (of this value, if it is given) to a physical address add to
+        an eventfd, and never reach the bus; or, with `on` false, no more.  False where that cannot be."""
+
     def memory_changed(self, address: int, size: int) -> None:
         """A device wrote RAM behind the vCPUs' back: translated code there is stale."""
 

@@ -12,14 +12,20 @@ _NORESERVE: int = getattr(mmap, "MAP_NORESERVE", 0x4000)
 _PRIVATE_ANONYMOUS = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
 HOST_PAGE = mmap.PAGESIZE
 #: asm-generic/mman-common.h and linux/mman.h; Python's mmap does not name them
-_FIXED, _MAYMOVE, _MREMAP_FIXED = 0x10, 1, 2
+_FIXED, _MAYMOVE, _MREMAP_FIXED, _DONTUNMAP = 0x10, 1, 2, 4
 
 _libc = CDLL(None, use_errno=True)
 _libc.mmap.argtypes = (c_void_p, c_size_t, c_int, c_int, c_int, c_long)
 _libc.mmap.restype = _libc.mremap.restype = c_void_p
 _libc.mremap.argtypes = (c_void_p, c_size_t, c_size_t, c_int, c_void_p)
-_libc.munmap.argtypes = (c_void_p, c_size_t)
 _FAILED = c_void_p(-1).value
+
+
+def _mremap(address: int, size: int, new_size: int, flags: int, target: int | None = None) -> int:
+    found: int = _libc.mremap(address, size, new_size, flags, target)
+    if found == _FAILED:
+        raise OSError(get_errno(), "")
+    return found
 
 
 class HostBuffer:
@@ -86,27 +92,28 @@ class HostBuffer:
             raise OSError(get_errno(), "")
 
     def move(self, offset: int, size: int, target: int, new_size: int) -> None:
-        """Move pages elsewhere, perhaps growing, and leave fresh memory; OSError if they are not all alike.
-
-        After a failure the target's pages are fresh, too.
-        """
-        flags = _MAYMOVE | _MREMAP_FIXED
-        moved = _libc.mremap(self._at(offset, size), size, new_size, flags, self._at(target, new_size)) != _FAILED
-        error = get_errno()
-        if moved:
-            self.renew(offset, size)
-            return
-        self.renew(target, new_size)
-        raise OSError(error, "")
+        """Move pages elsewhere, perhaps growing, and leave fresh memory; OSError, nothing moved, if the host cannot."""
+        self._transfer(offset, size, target, new_size)
+        self.renew(offset, size)
 
     def grow(self, offset: int, size: int, new_size: int) -> None:
         """Let what `place` put at [offset, offset + size) go on up to `new_size` bytes; OSError on failure."""
-        at = self._at(offset, new_size)
-        _libc.munmap(at + size, new_size - size)
-        if _libc.mremap(at, size, new_size, 0, None) == _FAILED:
-            error = get_errno()
-            self.renew(offset + size, new_size - size)
-            raise OSError(error, "")
+        self._transfer(offset, size, offset, new_size)
+
+    def _transfer(self, offset: int, size: int, target: int, new_size: int) -> None:
+        """Replace the target by these pages, by way of a place outside of the buffer.
+
+        At no moment is there a hole in the buffer, where memory of another thread's would be mapped: so the pages'
+        old place stays mapped (MREMAP_DONTUNMAP: Linux 5.7, for files 5.13).
+        """
+        start, end = self._at(offset, size), self._at(target, new_size)
+        away, length = _mremap(start, size, size, _MAYMOVE | _DONTUNMAP), size
+        try:
+            away, length = _mremap(away, size, new_size, _MAYMOVE), new_size
+            _mremap(away, new_size, new_size, _MAYMOVE | _MREMAP_FIXED, end)
+        except OSError:
+            _mremap(away, length, size, _MAYMOVE | _MREMAP_FIXED, start)
+            raise
 
     def _at(self, offset: int, size: int) -> int:
         """The host's address of a part of the buffer: nothing else may ever be remapped."""

@@ -10,17 +10,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from runtime.core.cpu import Vcpu
     from runtime.core.env import Exit
     from runtime.linux.process import Thread
-    from runtime.tcg.loop import TcgVcpu
 
 
 class Debugging:
     """Waits for gdb at `place`, and lets it have the process of `thread`, which has not run yet."""
 
-    def __init__(
-        self, place: str, record: bool, thread: Thread, vcpu: TcgVcpu, announce: Callable[[str], None]
-    ) -> None:
+    def __init__(self, place: str, record: bool, thread: Thread, vcpu: Vcpu, announce: Callable[[str], None]) -> None:
         listener = Listener(place)
         announce(listener.where)
         connection = listener.accept()
@@ -28,11 +26,11 @@ class Debugging:
         self._server = Server(connection, self.target, HostFiles(thread.process))
         self._server.start()
 
-    def execute(self, vcpu: TcgVcpu) -> Exit:
+    def execute(self, vcpu: Vcpu) -> Exit:
         """What Process.run calls for guest code."""
         return self.target.execute(vcpu)
 
-    def replaced(self, thread: Thread, vcpu: TcgVcpu) -> None:
+    def replaced(self, thread: Thread, vcpu: Vcpu) -> None:
         """The guest has executed another program."""
         self.target.replaced(thread, vcpu)
 

@@ -1,21 +1,30 @@
 """Breakpoints and watchpoints: what gdb inserted, and the marks on the guest's memory that make them work.
 
-No code is patched: native code leaves at marked addresses (runtime/core/watch.py).
+Under TCG no code is patched: native code leaves at marked addresses (runtime/core/watch.py).
 """
 
 from __future__ import annotations
+
+from typing import Protocol
 
 from runtime.debug.stop import DebugError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from runtime.core.watch import Watch
+    Ranges = list[tuple[int, int]]
 
 #: Z packets' types
 SOFTWARE, HARDWARE, WRITE, READ, ACCESS = range(5)
 #: what stop replies call a watchpoint
 _WORDS = {WRITE: "watch", READ: "rwatch", ACCESS: "awatch"}
 _MOST, _LONGEST = 4096, 1 << 20
+
+
+class Marks(Protocol):
+    """Where in the guest's memory somebody wants to be shown what happens."""
+
+    def set_ranges(self, loads: Ranges, stores: Ranges, code: Ranges) -> None:
+        """Loads from these ranges, stores to these, instructions at these, and nothing else."""
 
 
 class Breakpoints:
@@ -55,18 +64,18 @@ class Breakpoints:
         """Whether any data is watched."""
         return bool(self._data)
 
-    def arm(self, watch: Watch) -> None:
+    def arm(self, watch: Marks) -> None:
         """Mark what is inserted, and nothing else."""
         loads = [(start, end) for kind, start, end in self._data if kind != WRITE]
         stores = [(start, end) for kind, start, end in self._data if kind != READ]
         self._mark(watch, loads, stores, [(address, address + 1) for address in sorted(self.code)])
 
-    def disarm(self, watch: Watch) -> None:
+    def disarm(self, watch: Marks) -> None:
         """Take all marks away for a while."""
         self._mark(watch, [], [], [])
 
     def _mark(
-        self, watch: Watch, loads: list[tuple[int, int]], stores: list[tuple[int, int]], code: list[tuple[int, int]]
+        self, watch: Marks, loads: list[tuple[int, int]], stores: list[tuple[int, int]], code: list[tuple[int, int]]
     ) -> None:
         wanted = (watch, sorted(loads), sorted(stores), code)
         if wanted != self._armed:
@@ -85,3 +94,19 @@ class Breakpoints:
         lines = [f"{address:#x} {'hardware ' * (kind == HARDWARE)}breakpoint" for kind, address in sorted(self._code)]
         lines += [f"{start:#x}..{end:#x} {_WORDS[kind]}" for kind, start, end in sorted(self._data)]
         return "\n".join(lines) or "none"
+
+
+class CodeBreakpoints(Breakpoints):
+    """Breakpoints alone: data is not watched, for a reason.  `most`: so many addresses, if there can be no more."""
+
+    def __init__(self, reason: str, most: int | None = None) -> None:
+        super().__init__()
+        self._reason = reason
+        self._addresses = most
+
+    def insert(self, kind: int, address: int, length: int) -> None:
+        if kind not in (SOFTWARE, HARDWARE):
+            raise DebugError(self._reason)
+        if self._addresses is not None and len(self.code | {address}) > self._addresses:
+            raise DebugError(f"this accelerator has {self._addresses} breakpoints")
+        super().insert(kind, address, length)

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 @record
 class Part:
-    """A piece of a register: a register, a mode or the entry of a file of the spec, "pc", or "": bits that are 0."""
+    """A piece of a register: a register, a mode or the entry of a file of the spec, or "pc".
+
+    Without a name: bits that never change, whose value is `index`.
+    """
 
     name: str
     index: int
@@ -68,7 +71,7 @@ def _read(vcpu: Registers, part: Part) -> int:
     if part.name == "pc":
         return vcpu.pc
     if not part.name:
-        return 0
+        return part.index
     if part.name in vcpu.layout.by_name:
         return vcpu.get(part.name, part.index)
     return vcpu.get_mode(part.name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from runtime.core.env import ENV, PASS_CODE, PASS_MEMORY, Exit, FaultKind
 from runtime.core.record import record
 from runtime.tcg import invalidate
@@ -28,6 +30,18 @@ class Hit:
 
     word: str = ""
     address: int = 0
+
+
+class Execution(Protocol):
+    """Runs one vCPU under a debugger's eyes; see Executor."""
+
+    passed: tuple[int, int]
+
+    @property
+    def place(self) -> tuple[int, int]: ...
+    def run(self, end: int | None = None) -> Exit | Hit: ...
+    def step(self) -> Exit | Hit: ...
+    def close(self) -> None: ...
 
 
 class Executor:

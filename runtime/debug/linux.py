@@ -14,14 +14,11 @@ from time import sleep
 from runtime.core.env import PAGE_WRITE, Exit
 from runtime.core.memory import GuestMemory
 from runtime.core.record import replace
-from runtime.core.watch import Watch
-from runtime.debug.breakpoints import Breakpoints
-from runtime.debug.description import Description, load_description
 from runtime.debug.execution import Hit
-from runtime.debug.history import History
 from runtime.debug.signal_numbers import from_gdb, to_gdb
 from runtime.debug.stop import SIGINT, DebugError, Plan, Stop, StopKind
 from runtime.debug.threads import DebuggedThread
+from runtime.debug.way import way_of
 from runtime.linux import signals
 from runtime.linux.attention import mirror
 from runtime.linux.debugger import Debugger
@@ -29,12 +26,15 @@ from runtime.linux.host import KICK
 from runtime.linux.own_files import maps
 from runtime.linux.paths import guest_name
 from runtime.linux.signals import CODES, GuestKilled, SignalInfo
-from runtime.tcg.loop import TcgVcpu, cpu_exec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from runtime.core.cpu import Vcpu
+    from runtime.debug.breakpoints import Breakpoints
+    from runtime.debug.description import Description
+    from runtime.debug.history import History
     from runtime.linux.process import Process, Thread
 
 
@@ -53,8 +53,7 @@ class LinuxTarget(Debugger):
 
     is_program = reversible = True
 
-    def __init__(self, thread: Thread, vcpu: TcgVcpu, record: bool) -> None:
-        self.breakpoints = Breakpoints()
+    def __init__(self, thread: Thread, vcpu: Vcpu, record: bool) -> None:
         self.lock = Condition()
         self.tell: Callable[[], None] = lambda: None
         self.hang_up: Callable[[], None] = lambda: None
@@ -69,21 +68,23 @@ class LinuxTarget(Debugger):
         self._killed = False
         self._backward: bool | None = None  # a way back is asked for: whether one step only
         self._exec = ""
+        self.breakpoints: Breakpoints
         self._threads: list[DebuggedThread] = []
         self._attach(thread, vcpu)
         if record:
             self.start_recording()
 
-    def _attach(self, thread: Thread, vcpu: TcgVcpu) -> None:
+    def _attach(self, thread: Thread, vcpu: Vcpu) -> None:
         process = self.process = thread.process
         process.debugger = self
         process.host.set_action(KICK, None)
         process.signals.open_mask = 1 << KICK - 1
         thread.host_blocked = -1
-        self.description: Description = load_description(vcpu.isa)
-        cache = vcpu.tcg.cache
-        self._watch = Watch(process.memory, cache.invalidate_range, cache.set_hooked)
-        self._threads = [DebuggedThread(thread, vcpu, self.breakpoints, self._watch)]
+        self.way = way_of(vcpu)
+        if not self._threads:
+            self.breakpoints = self.way.breakpoints()
+        self.description: Description = self.way.description
+        self._threads = [DebuggedThread(thread, vcpu, self.breakpoints, self.way)]
 
     @property
     def memory(self) -> GuestMemory:
@@ -99,17 +100,17 @@ class LinuxTarget(Debugger):
 
     # ------------------------------------------------------------ the guest's side: called by its threads
 
-    def execute(self, vcpu: TcgVcpu) -> Exit:
+    def execute(self, vcpu: Vcpu) -> Exit:
         """What Process.run calls to have a thread's guest code run on."""
         if self.detached:
-            return cpu_exec(vcpu)
+            return self.way.plain(vcpu)
         mine = self._join(vcpu)
         mine.in_kernel = False
         self._kernel_ended(mine)
         while True:
             self._gate(mine)
             if self.detached:
-                return cpu_exec(mine.vcpu)
+                return self.way.plain(mine.vcpu)
             if self._ends():
                 return self._kernel_begins(mine, Exit.BUDGET)
             if mine.plan is not None and mine.plan.signal:
@@ -253,7 +254,7 @@ class LinuxTarget(Debugger):
         self.hang_up()
         self._let_go(thread.process)
 
-    def replaced(self, thread: Thread, vcpu: TcgVcpu) -> None:
+    def replaced(self, thread: Thread, vcpu: Vcpu) -> None:
         """The guest has executed another program, whose first thread this is.  Its vCPU has not run yet."""
         if self.detached:
             return
@@ -264,8 +265,10 @@ class LinuxTarget(Debugger):
             self._close_executors()
             self._attach(thread, vcpu)
             self._threads[0].plan = plan
+            if self.way.native:
+                self.breakpoints.clear()  # instructions of the program before: gdb inserts those of this one
             if self._running:
-                self.breakpoints.arm(self._watch)
+                self._arm()
         if records:
             self.start_recording()
         if self.reports_exec:
@@ -353,7 +356,7 @@ class LinuxTarget(Debugger):
             if mine is caller:
                 continue
             mine.vcpu.stop_requested = True
-            if mine.in_kernel and not mine.parked:
+            if (mine.in_kernel or self.way.native) and not mine.parked:
                 self.process.host.kick(mine.thread.slot)
 
     def _travels(self, history: History) -> bool:
@@ -382,6 +385,8 @@ class LinuxTarget(Debugger):
             if self._stop is None or not all(mine.parked for mine in self._threads):
                 return None
             stop, self._stop = self._stop, None
+            if stop.kind not in (StopKind.EXITED, StopKind.KILLED):
+                self.way.stands()
             return stop
 
     def give_up_waiting(self) -> None:
@@ -406,7 +411,7 @@ class LinuxTarget(Debugger):
                 return (mine.thread.comm or self.process.comm).decode("utf-8", "replace")
         return ""
 
-    def vcpu(self, tid: int) -> TcgVcpu:
+    def vcpu(self, tid: int) -> Vcpu:
         """A thread's registers."""
         for mine in self._threads:
             if mine.tid == tid:
@@ -454,7 +459,7 @@ class LinuxTarget(Debugger):
         with self.lock:
             for mine in self._threads:
                 mine.plan = plans.get(mine.tid)
-            self.breakpoints.arm(self._watch)
+            self._arm()
             self._running = True
             self.lock.notify_all()
 
@@ -508,7 +513,7 @@ class LinuxTarget(Debugger):
         if any(region.shared and region.backing is not None for region in self.memory.regions()):
             raise DebugError("a program that shares memory with a file or another process cannot be recorded")
         if self.history is None:
-            self.history = History(self._threads[0].executor)
+            self.history = self.way.history(self._threads[0].executor)
 
     def stop_recording(self) -> None:
         """Forget the past, and go on from the present."""
@@ -543,16 +548,17 @@ class LinuxTarget(Debugger):
 
     # ------------------------------------------------------------ inside
 
+    def _arm(self) -> None:
+        self.breakpoints.arm(self.way.marks)
+        self.way.goes_on()
+
     def _close_executors(self) -> None:
         """Take all marks off the memory."""
-        watch = self._watch
-        watch.tracking = False
-        watch.set_ranges([], [], [])
+        self.way.close()
         for mine in self._threads:
             mine.executor.close()
-        watch.close()
 
-    def _join(self, vcpu: TcgVcpu) -> DebuggedThread:
+    def _join(self, vcpu: Vcpu) -> DebuggedThread:
         """The debugger's view of the thread that runs `vcpu`, made when it runs for the first time."""
         for mine in self._threads:
             if mine.vcpu is vcpu:
@@ -561,7 +567,7 @@ class LinuxTarget(Debugger):
         while self.history is not None:
             sleep(0.001)  # until the thread that made this one has come back from that call and stopped recording
         with self.lock:
-            mine = DebuggedThread(thread, vcpu, self.breakpoints, self._watch)
+            mine = DebuggedThread(thread, vcpu, self.breakpoints, self.way)
             # It does what its maker does; while the process is stopped, that is nothing.
             mine.plan = Plan()
             self._threads.append(mine)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runtime.core.accelerator import Idle
-from runtime.debug.breakpoints import HARDWARE, SOFTWARE, Breakpoints
+from runtime.debug.breakpoints import Breakpoints, CodeBreakpoints
 from runtime.debug.machine_history import MachineHistory
 from runtime.debug.server import Listener, Server
 from runtime.debug.stop import SIGINT, DebugError, Plan, Stop, StopKind
@@ -23,21 +23,6 @@ if TYPE_CHECKING:
 _MOST_STEPS = 100_000
 
 
-class CodeBreakpoints(Breakpoints):
-    """Breakpoints alone: data is not watched.  `most`: so many addresses, if the accelerator has no more."""
-
-    def __init__(self, most: int | None = None) -> None:
-        super().__init__()
-        self._addresses = most
-
-    def insert(self, kind: int, address: int, length: int) -> None:
-        if kind not in (SOFTWARE, HARDWARE):
-            raise DebugError("machines have no watchpoints")
-        if self._addresses is not None and len(self.code | {address}) > self._addresses:
-            raise DebugError(f"this accelerator has {self._addresses} breakpoints")
-        super().insert(kind, address, length)
-
-
 class MachineTarget:
     """Used by the debugger's thread; what runs the machine is done by the machine's main thread, at its rest."""
 
@@ -46,7 +31,8 @@ class MachineTarget:
     def __init__(self, machine: Machine, description: Description, execute: Callable[[str], str]) -> None:
         self.machine = machine
         self.description = description
-        self.breakpoints: Breakpoints = CodeBreakpoints(None if machine.vm is None else machine.vm.most_breakpoints)
+        most = None if machine.vm is None else machine.vm.most_breakpoints
+        self.breakpoints: Breakpoints = CodeBreakpoints("machines have no watchpoints", most)
         self.history: History | None = None
         self.tell: Callable[[], None] = lambda: None
         self.say: Callable[[str], None] = lambda text: None

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from runtime.debug.execution import Executor
-from runtime.debug.stop import Plan, Stop
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from runtime.core.watch import Watch
+    from runtime.core.cpu import Vcpu
     from runtime.debug.breakpoints import Breakpoints
+    from runtime.debug.execution import Execution
+    from runtime.debug.stop import Plan, Stop
+    from runtime.debug.way import Way
     from runtime.linux.process import Thread
     from runtime.linux.signals import SignalInfo
-    from runtime.tcg.loop import TcgVcpu
 
 
 class DebuggedThread:
@@ -26,10 +25,10 @@ class DebuggedThread:
     injected    the signal (the guest's number) that the debugger gave it: it is not stopped at
     """
 
-    def __init__(self, thread: Thread, vcpu: TcgVcpu, breakpoints: Breakpoints, watch: Watch | None = None) -> None:
+    def __init__(self, thread: Thread, vcpu: Vcpu, breakpoints: Breakpoints, way: Way) -> None:
         self.thread = thread
         self.vcpu = vcpu
-        self.executor = Executor(vcpu, breakpoints, watch)
+        self.executor: Execution = way.execution(vcpu, breakpoints)
         self.plan: Plan | None = None
         self.parked = False
         self.in_kernel = False

@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from runtime.hw.device import Device
+    from runtime.hw.device import Device, Doorbell
 
 
 class MapError(ValueError):
@@ -152,6 +152,7 @@ class AddressSpace:
         self._ram: tuple[Ram, ...] = ()
         self._listeners: list[Callable[[], None]] = []
         self._viewers: list[AddressSpace] = []
+        self._map_listeners: list[Callable[[], None]] = []
 
     # ------------------------------------------------------------ building the map
 
@@ -292,6 +293,8 @@ class AddressSpace:
             if self._ram != before:
                 for listener in tuple(self._listeners):
                     listener()
+            for listener in tuple(self._map_listeners):
+                listener()
 
     # ------------------------------------------------------------ the accelerator's side
 
@@ -302,6 +305,19 @@ class AddressSpace:
     def on_ram_change(self, listener: Callable[[], None]) -> None:
         """Call `listener` when `ram()` changes."""
         self._listeners.append(listener)
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call `listener` when anything is seen elsewhere than before."""
+        self._map_listeners.append(listener)
+
+    def doorbells(self) -> Iterator[tuple[int, Doorbell, Device]]:
+        """The doorbells that are seen now, each with its address and device."""
+        for piece in self._pieces:
+            device = piece.region.device
+            for bell in () if device is None else device.doorbells:
+                at = piece.start + bell.offset - piece.offset
+                if device is not None and piece.start <= at and at + bell.size <= piece.end:
+                    yield at, bell, device
 
     def read(self, address: int, size: int) -> int:
         """A load by a processor; BusError if nobody answers."""

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 _SECOND = 1_000_000_000
 _NEVER = (1 << 64) - 1
 MSWI_SIZE, MTIMER_SIZE, SSWI_SIZE = 0x4000, 0x8000, 0x4000
-#: chapter 4: at most so many harts a device
-MOST_HARTS = 4095
 
 
 class SoftwareInterrupts(RegisterDevice):

@@ -44,6 +44,18 @@ class Platform:
     log: Callable[[str, str], None]
 
 
+@record
+class Doorbell:
+    """A register whose stores say nothing but that there is work: they may be counted and told of a little later.
+
+    value   the one that is meant; None: any
+    """
+
+    offset: int
+    size: int
+    value: int | None = None
+
+
 class Device(ABC):
     """A device.  Subclasses give `kind`, and either `read` and `write`, or REGISTERS (registers.py).
 
@@ -51,6 +63,7 @@ class Device(ABC):
     STATE     names of the attributes that are saved with it: plain values (numbers, bytes, lists, dicts)
     size      bytes of address space its registers take
     sizes     access sizes it answers; others are a bus error
+    doorbells registers that an accelerator may watch for it, so that the processor need not wait for the answer
     log       where accesses and the guest's mistakes are told, once a machine has set it
     """
 
@@ -61,6 +74,7 @@ class Device(ABC):
         self.name = name
         self.size = size
         self.sizes = _ALL_SIZES
+        self.doorbells: tuple[Doorbell, ...] = ()
         self.log: Callable[[str, str], None] | None = None
 
     @abstractmethod

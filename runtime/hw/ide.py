@@ -1,4 +1,7 @@
-"""An ATA channel with up to two disks, programmed I/O only.  The sections are those of ATA/ATAPI-6 (T13 1410D)."""
+"""An ATA channel with up to two disks: programmed I/O, and DMA where there is a bus master (ide_dma.py).
+
+The sections are those of ATA/ATAPI-6 (T13 1410D).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from runtime.hw.device import Device, DeviceError, give_state, take_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runtime.hw.block.backend import BlockBackend
     from runtime.hw.irq import Line
 
@@ -30,13 +35,22 @@ _TRANSFERS = {
     0xC5: (True, False, True),
     0x39: (True, True, True),
 }
+#: those whose data a bus master moves: (to the device, with 48-bit addresses)
+_DMA = {
+    0xC8: (False, False),
+    0xC9: (False, False),
+    0x25: (False, True),
+    0xCA: (True, False),
+    0xCB: (True, False),
+    0x35: (True, True),
+}
 
 
 class Disk:
     """One device's own state: its task file, and what is being transferred."""
 
     STATE = ("error", "status", "features", "count", "low", "middle", "high", "multiple", "buffer", "at", "left",
-             "place", "writing", "block")  # fmt: skip
+             "place", "writing", "block", "waiting")  # fmt: skip
 
     def __init__(self, image: BlockBackend, serial: str) -> None:
         self.image = image
@@ -54,8 +68,9 @@ class Disk:
         self.left = self.place = 0
         self.writing = False
         self.block = 1
+        self.waiting = False  # for the bus master, to move `left` sectors
 
-    def identity(self) -> bytes:
+    def identity(self, dma: bool) -> bytes:
         """IDENTIFY DEVICE's 256 words (8.15)."""
         words = [0] * 256
         cylinders = min(self.sectors // (_HEADS * _SECTORS), 16383)
@@ -72,6 +87,11 @@ class Disk:
         short = min(self.sectors, (1 << 28) - 1)
         words[60], words[61] = short & 0xFFFF, short >> 16
         words[64], words[65], words[66], words[67], words[68] = 3, 120, 120, 120, 120
+        if dma:
+            words[49] |= 0x0100
+            words[53] |= 4
+            words[63], words[88] = 0x0007, 0x203F  # multiword modes 0 to 2; Ultra DMA 0 to 5, of which 5 is chosen
+            words[93] = 0x600B  # an 80-conductor cable
         words[80] = 0x7E
         words[82], words[83], words[84] = 0x4000, 0x7400, 0x4000  # FLUSH CACHE (EXT), 48-bit addresses
         words[85], words[86], words[87] = 0x4000, 0x3400, 0x4000
@@ -87,7 +107,10 @@ def _text(text: str, size: int) -> list[int]:
 
 
 class IdeChannel(Device):
-    """The command registers, 8 bytes; `control` is the other register, elsewhere among the ports."""
+    """The command registers, 8 bytes; `control` is the other register, elsewhere among the ports.
+
+    on_interrupt, on_transfer   what a bus master wants to hear: the interrupt rises, a disk is ready for DMA
+    """
 
     kind = "ide"
 
@@ -97,6 +120,8 @@ class IdeChannel(Device):
         self.select = 0
         self.control_bits = 0
         self.control = IdeControl(f"{name}.control", self)
+        self.on_interrupt: Callable[[], None] = lambda: None
+        self.on_transfer: Callable[[], None] | None = None
         self._line = line
         self._pending = False
 
@@ -128,6 +153,8 @@ class IdeChannel(Device):
         self._interrupt(self._pending)
 
     def _interrupt(self, pending: bool) -> None:
+        if pending and not self._pending:
+            self.on_interrupt()
         self._pending = pending
         self._line.set(pending and not self.control_bits & _NO_INTERRUPT)
 
@@ -186,11 +213,13 @@ class IdeChannel(Device):
             return
         if disk is None:
             return
-        disk.status, disk.error = _READY | _SEEKED, 0
-        if code in _TRANSFERS:
+        disk.status, disk.error, disk.waiting = _READY | _SEEKED, 0, False
+        if code in _DMA and self.on_transfer is not None:
+            self._await_master(disk, *_DMA[code])
+        elif code in _TRANSFERS:
             self._transfer(disk, *_TRANSFERS[code])
         elif code == 0xEC:
-            disk.buffer, disk.at, disk.left, disk.writing = disk.identity(), 0, 0, False
+            disk.buffer, disk.at, disk.left, disk.writing = disk.identity(self.on_transfer is not None), 0, 0, False
             disk.status |= _DATA
             self._interrupt(True)
         elif code == 0xC6:  # SET MULTIPLE MODE
@@ -238,20 +267,26 @@ class IdeChannel(Device):
         disk.low[0], disk.middle[0], disk.high[0] = sector & 0xFF, sector >> 8 & 0xFF, sector >> 16 & 0xFF
         self.select = self.select & ~0x0F | sector >> 24 & 0x0F
 
-    def _transfer(self, disk: Disk, writing: bool, wide: bool, several: bool) -> None:
+    def _place(self, disk: Disk, writing: bool, wide: bool) -> bool:
+        """Note what a command is to move; whether it can."""
         place = self._address(disk, wide)
         count = disk.count[0] | disk.count[1] << 8 if wide else disk.count[0]
         count = count or (65536 if wide else 256)
         if place is None or place + count > disk.sectors:
             self._fail(disk, _NOT_FOUND)
-            return
+            return False
         if writing and disk.image.read_only:
             self._fail(disk, _ABORTED)
-            return
+            return False
         disk.place, disk.left, disk.writing = place, count, writing
+        return True
+
+    def _transfer(self, disk: Disk, writing: bool, wide: bool, several: bool) -> None:
+        if not self._place(disk, writing, wide):
+            return
         disk.block = disk.multiple if several else 1
         if writing:
-            disk.buffer, disk.at = bytes(SECTOR * min(disk.block, count)), 0
+            disk.buffer, disk.at = bytes(SECTOR * min(disk.block, disk.left)), 0
             disk.status |= _DATA  # the first block without an interrupt (9.5)
         else:
             self._next_block(disk)
@@ -304,6 +339,59 @@ class IdeChannel(Device):
             disk.status &= ~_DATA
             disk.writing = False
         self._interrupt(True)
+
+    # ------------------------------------------------------------ DMA
+
+    def _await_master(self, disk: Disk, writing: bool, wide: bool) -> None:
+        """Be busy until the bus master moves the data."""
+        assert self.on_transfer is not None
+        if self._place(disk, writing, wide):
+            disk.waiting, disk.status = True, _BUSY
+            self.on_transfer()
+
+    @property
+    def transfer(self) -> tuple[bool, int] | None:
+        """What the selected disk waits for: whether it is written, and how many bytes."""
+        disk = self.disk
+        return None if disk is None or not disk.waiting else (disk.writing, disk.left * SECTOR)
+
+    def finish_read(self) -> bytes:
+        """What was read; zeros, and an error for the driver, if that failed."""
+        disk = self.disk
+        assert disk is not None
+        size = disk.left * SECTOR
+        try:
+            data = bytes(disk.image.read(disk.place * SECTOR, size))
+        except BlockError:
+            self._end_transfer(disk, _UNCORRECTABLE)
+            return bytes(size)
+        self._end_transfer(disk)
+        return data
+
+    def finish_write(self, data: bytes) -> None:
+        """Write it."""
+        disk = self.disk
+        assert disk is not None
+        try:
+            disk.image.write(disk.place * SECTOR, data)
+        except BlockError:
+            self._end_transfer(disk, _UNCORRECTABLE)
+        else:
+            self._end_transfer(disk)
+
+    def abort_transfer(self) -> None:
+        """The bus master cannot."""
+        if self.disk is not None:
+            self._end_transfer(self.disk, _ABORTED)
+
+    def _end_transfer(self, disk: Disk, error: int = 0) -> None:
+        disk.waiting = disk.writing = False
+        disk.left = 0
+        if error:
+            self._fail(disk, error)
+        else:
+            disk.status = _READY | _SEEKED
+            self._interrupt(True)
 
     # ------------------------------------------------------------ state
 

@@ -6,10 +6,10 @@ from runtime.core.accelerator import Bus, Clock
 from runtime.core.record import record
 from runtime.kvm import abi
 from runtime.kvm.features import WITHOUT_CONTROLLERS, check_features, describe_processor
-from runtime.kvm.interrupts import Controllers
+from runtime.kvm.interrupts import Controllers, watch_writes
 from runtime.kvm.machine import Machine
 from runtime.kvm.processor import Processor
-from runtime.kvm.system import System
+from runtime.kvm.system import KvmError, System
 from runtime.kvm.vcpu import KvmVcpu, install_kick
 
 TYPE_CHECKING = False
@@ -29,11 +29,13 @@ class KvmOptions:
 
     controllers   8259s, I/O APIC and local APICs are the kernel's; else the machine's own, with its INTR wire
     timer         and so is the 8254
+    doorbells     drivers' words to their devices are eventfds (ioeventfd), answered by another thread; else exits
     without       features that CPUID is not to tell of (features.py)
     """
 
     controllers: bool = True
     timer: bool = True
+    doorbells: bool = False
     without: tuple[str, ...] = ()
 
 
@@ -77,6 +79,7 @@ class KvmVm:
         self.most_breakpoints: int | None = 4
         self._mapped: dict[int, tuple[Ram, int]] = {}
         self._logging = False
+        self._doorbells = options.doorbells and bool(system.capability("IOEVENTFD"))
         self._remap()
         bus.on_ram_change(self._remap)
 
@@ -101,6 +104,19 @@ class KvmVm:
     def set_line(self, line: int, level: int) -> None:
         if self.controllers is not None:
             self.controllers.set_line(line, level)
+
+    def send_message(self, address: int, data: int) -> None:
+        if self.controllers is not None:
+            self.controllers.send_message(address, data)
+
+    def watch_store(self, address: int, size: int, value: int | None, event: int, on: bool = True) -> bool:
+        if not self._doorbells:
+            return False
+        try:
+            watch_writes(self.machine, event, address, size, value=value, on=on)
+        except KvmError:  # the kernel has no more of them, or does not know them: the store leaves the guest, as before
+            return False
+        return True
 
     def set_breakpoints(self, addresses: Iterable[int]) -> None:
         """Have vCPUs stop before these linear addresses; KvmError if they are more than a processor's registers."""
@@ -128,6 +144,8 @@ class KvmVm:
         for vcpu in self.vcpus:
             vcpu.close()
         self.vcpus.clear()
+        if self.controllers is not None:
+            self.controllers.close()
         self.machine.close()
 
     # ------------------------------------------------------------ memory

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ctypes
+import os
 
 from runtime.kvm import abi
 from runtime.kvm.machine import Machine
 from runtime.kvm.state import pack_sections, unpack_sections
-from runtime.kvm.system import control
+from runtime.kvm.system import KvmError, control
 
 _CHIPS = {"pic0": abi.IRQCHIP_PIC_MASTER, "pic1": abi.IRQCHIP_PIC_SLAVE, "ioapic": abi.IRQCHIP_IOAPIC}
 #: a line of the 8259s is a pin of the I/O APIC, too; the timer's, line 0, is pin 2 there
 _ISA_LINES, _TIMER_PIN = 16, 2
 _PINS = 24
+#: lines behind the pins that stand for messages; a guest that uses more has the oldest given to others
+_MESSAGE_LINES = range(_PINS, _PINS + 64)
 
 
 class Controllers:
@@ -28,6 +31,9 @@ class Controllers:
             # With port 0x61, where a PC has the third counter's gate and output.
             control(machine.descriptor, abi.KVM_CREATE_PIT2, abi.kvm_pit_config(abi.PIT_SPEAKER_DUMMY))
         self._routes: dict[int, list[tuple[int, ...]]] = {}
+        #: (address, data) -> the line that is routed to this message, and the eventfd that is its wire
+        self._messages: dict[tuple[int, int], tuple[int, int]] = {}
+        self._by_event = bool(machine.system.capability("IRQFD"))
         for line in range(_PINS):
             pin = _TIMER_PIN if line == 0 else line
             routes: list[tuple[int, ...]] = [(abi.IRQ_ROUTING_IRQCHIP, abi.IRQCHIP_IOAPIC, pin)]
@@ -56,7 +62,43 @@ class Controllers:
         control(self.machine.descriptor, abi.KVM_SET_GSI_ROUTING, table)
 
     def send_message(self, address: int, data: int) -> None:
-        """A message-signalled interrupt, now."""
+        """A message-signalled interrupt: by an eventfd of its own, which takes half the time that an ioctl does."""
+        known = self._messages.get((address, data))
+        if known is None and self._by_event:
+            try:
+                known = self._messages[address, data] = self._connect_message(address, data)
+            except KvmError:  # there are no eventfds, or no more lines: it works without
+                self._by_event = False
+        if known is None:
+            self.signal_message(address, data)
+        else:
+            os.eventfd_write(known[1], 1)
+
+    def _connect_message(self, address: int, data: int) -> tuple[int, int]:
+        """A line for this message: a new one, or that of the message that was used first."""
+        if len(self._messages) == len(_MESSAGE_LINES):
+            line, event = self._messages.pop(next(iter(self._messages)))
+            self.route_message(line, address, data)
+            return line, event
+        line = _MESSAGE_LINES[len(self._messages)]
+        self.route_message(line, address, data)
+        event = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        try:
+            self.connect_event(event, line)
+        except KvmError:
+            os.close(event)
+            raise
+        return line, event
+
+    def close(self) -> None:
+        """Give the eventfds back."""
+        for _, event in self._messages.values():
+            os.close(event)
+        self._messages.clear()
+        self._by_event = False
+
+    def signal_message(self, address: int, data: int) -> None:
+        """The same by an ioctl, without a line."""
         message = abi.kvm_msi(address & 0xFFFFFFFF, address >> 32, data)
         control(self.machine.descriptor, abi.KVM_SIGNAL_MSI, message)
 

@@ -40,7 +40,7 @@ _OF_ACCESSES = frozenset((int(host_signals.SIGSEGV), int(host_signals.SIGBUS)))
 _BLOCKABLE = _ALL & ~sum(1 << number - 1 for number in _OF_ACCESSES)
 _BUS_ADRERR = 2
 _MOST_LOST = 64
-_MREMAP_MAYMOVE, _MREMAP_FIXED = 1, 2
+_MREMAP_MAYMOVE, _MREMAP_FIXED, _MREMAP_DONTUNMAP = 1, 2, 4
 _POLLFD = struct.Struct("<ihh")
 _POLLIN, _POLLOUT = 1, 4
 #: what calls wait for on the descriptor that is their first argument
@@ -336,7 +336,7 @@ class Host:
         for index in range(self.lost[0]):
             page = self._lost_pages[index] & -HOST_PAGE
             kept, place = index * HOST_PAGE, self._mapped[0] + page
-            flags = _MREMAP_MAYMOVE | _MREMAP_FIXED
+            flags = _MREMAP_MAYMOVE | _MREMAP_FIXED | _MREMAP_DONTUNMAP  # a hole might be filled by another thread
             self.do("mremap", room.address + kept, HOST_PAGE, HOST_PAGE, flags, place)
             room.renew(kept, HOST_PAGE)
             on_lost(page)

@@ -135,7 +135,7 @@ fault:
         push    rdi
         mov     esi, 4096
         mov     edx, 4096
-        mov     r10d, 3                         # MREMAP_MAYMOVE | MREMAP_FIXED
+        mov     r10d, 7                         # MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP: no hole is left
         mov     eax, 25                         # mremap
         syscall
         pop     rdi

@@ -11,8 +11,7 @@ from runtime.linux.host import RESTARTS
 from runtime.linux.paths import AT_FDCWD
 from runtime.linux.signals import CODES, GuestKilled, SignalInfo
 from runtime.linux.strace_words import FLAGS, NAMES
-from runtime.linux.syscalls.children import GuestReplaced
-from runtime.linux.syscalls.process import GuestExit, ThreadExit
+from runtime.linux.syscalls.process import GuestExit, GuestReplaced, ThreadExit
 from runtime.linux.syscalls.table import Bound
 
 TYPE_CHECKING = False

@@ -19,8 +19,7 @@ from runtime.linux.errors import fail
 from runtime.linux.host import KICK
 from runtime.linux.signals import GuestKilled
 from runtime.linux.syscalls import futexes
-from runtime.linux.syscalls.children import GuestReplaced
-from runtime.linux.syscalls.process import GuestExit, ThreadExit
+from runtime.linux.syscalls.process import GuestExit, GuestReplaced, ThreadExit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

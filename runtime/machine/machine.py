@@ -19,6 +19,7 @@ from runtime.hw.device import Device, DeviceError, Platform
 from runtime.hw.dma import Dma
 from runtime.hw.events import EventLoop
 from runtime.hw.irq import Line
+from runtime.machine.doorbells import Doorbells
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class Machine:
         self.memories: dict[str, Memory] = {}
         self.lines: list[Line] = []
         self.vm: Vm | None = None
+        self.doorbells: Doorbells | None = None
         self.accelerator = ""
         self.acknowledge: Callable[[], int] | None = None  # as Vm.acknowledge
         self.vcpus: list[Vcpu] = []
@@ -149,6 +151,7 @@ class Machine:
         vm = self.vm = accelerator.make_vm(self.space, self.ports, self.clock)
         vm.acknowledge = self.acknowledge
         self.memory.on_write(vm.memory_changed)
+        self.doorbells = Doorbells(vm, self.space, self.events)
         for index in range(count):
             self.vcpus.append(vm.make_vcpu(index))
         if isinstance(self.clock, InstructionClock):
@@ -262,6 +265,8 @@ class Machine:
             self.processors.stop()
             self.clock.stop()
         with self.lock:
+            if self.doorbells is not None:
+                self.doorbells.answer()
             for _ in range(len(self._errands)):
                 self._errands.pop(0)()
         if self._ending is not None:
@@ -341,6 +346,8 @@ class Machine:
                 placed.device.close()
             except (OSError, DeviceError) as error:
                 print(f"isomorph: {placed.device.name}: {error}", file=sys.stderr)
+        if self.doorbells is not None:
+            self.doorbells.close()
         if self.vm is not None:
             self.vm.close()
         self.events.close()

@@ -50,6 +50,10 @@ _4G, _LOW_MOST = 1 << 32, 0xC0000000
 #: addresses of PCI's memory: from here, or the end of RAM, to the I/O APIC
 _PCI_LEAST, _PCI_END = 0x80000000, 0xFEC00000
 _BIOS_MOST = 0x40000
+#: ports of PCI functions, behind those that have been a PC's since 1984
+_PORTS = 0xC000
+#: the first twelve bits of the addresses that messages to local APICs go to
+_APICS = 0xFEE
 _PART = 0x10000
 _TIMER, _KEYBOARD, _SERIAL, _CLOCK, _SCI, _MOUSE, _DISK, _SECOND_DISK = 0, 1, 4, 8, 9, 12, 14, 15
 # fw_cfg's items by number.
@@ -141,15 +145,29 @@ class Pc:
         start = max(self.low, _PCI_LEAST)
         self.isa = IsaBridge("pci.0.isa", self.line)
         lines = slot_lines(self.isa, Line)
-        self.pci = PciHost("pci.0", BUS_SIZE, lines, (Window(start, _PCI_END - start),), bridge=self.bridge)
+        window = Window(start, _PCI_END - start)
+        # Messages are for local APICs, which come with the accelerator's controllers.
+        message = self._message if self.options.kernel_devices else None
+        self.pci = PciHost("pci.0", BUS_SIZE, lines, (window,), bridge=self.bridge, on_message=message)
+        self.pci.ports = self.ports
         self.pci.map_windows(machine.space)
         machine.add(self.pci)
         machine.add(self.bridge, bus="pci.0")
         self._plug(self.isa, 1, 0)
-        self._plug(DiskFunction("pci.0.ide"), 1, 1)
+        self.channels = [
+            IdeChannel(f"ide{number}", self.line(line)) for number, line in enumerate((_DISK, _SECOND_DISK))
+        ]
+        self._plug(DiskFunction("pci.0.ide", machine.memory, self.channels), 1, 1)
         reset = ResetControl("reset", machine.platform)
         machine.add(reset, bus="isa")
         self._port(ConfigPorts("pci.0.ports", self.pci, reset), 0xCF8)
+
+    def _message(self, address: int, data: int) -> None:
+        """A function's interrupt by message (Intel's manual, volume 3, 11.11): a store where local APICs listen."""
+        if address >> 20 == _APICS and self.machine.vm is not None:
+            self.machine.vm.send_message(address, data)
+        else:
+            self.pci.complain(f"a message to {address:#x}, where no local APIC listens")
 
     def _plug(self, function: PciFunction, slot: int | None = None, number: int = 0) -> None:
         self.pci.plug(function, slot, number)
@@ -157,7 +175,12 @@ class Pc:
 
     def plug_pci(self, name: str, device: VirtioDevice | PciFunction) -> None:
         """Put a function, or a virtio device as one, into the next PCI slot."""
-        function = device if isinstance(device, PciFunction) else VirtioPci(name, self.machine.memory, device)
+        messages = self.pci.on_message is not None
+        function = (
+            device
+            if isinstance(device, PciFunction)
+            else VirtioPci(name, self.machine.memory, device, messages=messages)
+        )
         self._plug(function)
         for memory in function.memories():
             self.machine.remember(memory)
@@ -196,10 +219,7 @@ class Pc:
         self._port(self.acpi, 0x600)
         self.fw_cfg = FwCfgPorts("fw_cfg", machine.platform)
         self._port(self.fw_cfg, 0x510)
-        self.channels: list[IdeChannel] = []
-        for number, (command, control, interrupt) in enumerate(((0x1F0, 0x3F6, _DISK), (0x170, 0x376, _SECOND_DISK))):
-            channel = IdeChannel(f"ide{number}", self.line(interrupt))
-            self.channels.append(channel)
+        for channel, command, control in zip(self.channels, (0x1F0, 0x170), (0x3F6, 0x376), strict=True):
             self._port(channel, command)
             self.ports.add_device(control, channel.control)
 
@@ -253,7 +273,7 @@ class Pc:
             self.ports.write(
                 0x4D0 + (interrupt >> 3), 1, self.ports.read(0x4D0 + (interrupt >> 3), 1) | 1 << (interrupt & 7)
             )
-        self.pci.place_all(lambda slot: PCI_INTERRUPTS[(slot - 1) % 4])
+        self.pci.place_all(lambda slot: PCI_INTERRUPTS[(slot - 1) % 4], _PORTS)
 
     def _enter(self, vcpu: Vcpu) -> None:
         """Begin at the code that goes to the kernel, not at the BIOS's first instruction."""

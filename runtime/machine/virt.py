@@ -174,7 +174,12 @@ class Virt:
 
     def plug_pci(self, name: str, device: VirtioDevice | PciFunction) -> None:
         """Put a function, or a virtio device as one, into the next PCI slot."""
-        function = device if isinstance(device, PciFunction) else VirtioPci(name, self.machine.memory, device)
+        messages = self.pci.on_message is not None
+        function = (
+            device
+            if isinstance(device, PciFunction)
+            else VirtioPci(name, self.machine.memory, device, messages=messages)
+        )
         self.pci.plug(function)
         self.machine.add(function, bus="pcie.0")
         for memory in function.memories():

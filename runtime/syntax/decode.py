@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from runtime.syntax.tables import NEXT_PC, PC, Encoding, Form, Operand, Row, Space, Syntax, Values
+from runtime.syntax.tables import NEXT_PC, PC, Encoding, Form, Operand, Prefix, Row, Space, Syntax, Values
 
 __all__ = ["BoundRow", "Decoded", "Decoder"]
 
@@ -88,21 +88,33 @@ class Decoder:
     def __init__(self, syntax: Syntax, modes: Mapping[str, int] | None = None) -> None:
         self.syntax = syntax
         self.modes = {**syntax.modes, **(modes or {})}
-        self.space: Space = next(
-            (space for space in syntax.spaces if space.when is None or space.when(self.modes)), syntax.spaces[0]
-        )
+        self.space = self.active(self.modes)
         forms = [form for form in syntax.forms if form.space == self.space.name]
-        self.buckets = _Bucket(forms)
         self.common = _common_bits(forms)
+        #: of the active space, and of those that prefixes lead to
+        self.buckets: dict[str, _Bucket] = {}
+        self.prefixes: dict[str, list[Prefix]] = {}
+
+    def active(self, modes: Values) -> Space:
+        """The space that instructions are taken from in these modes."""
+        spaces = self.syntax.spaces
+        return next((space for space in spaces if space.when is None or space.when(modes)), spaces[0])
+
+    def candidates(self, space: Space, fetch: int) -> Sequence[Form]:
+        """Forms of a space that a word may be."""
+        if space.name not in self.buckets:
+            self.buckets[space.name] = _Bucket([form for form in self.syntax.forms if form.space == space.name])
+        return self.buckets[space.name].candidates(fetch)
 
     def decode(self, data: bytes, pc: int) -> Decoded | None:
         """The instruction at the start of `data`, or None."""
         fetch = int.from_bytes(data[: self.space.max_bytes], "little")
         available = 8 * min(len(data), self.space.max_bytes)
         modes, before = self._after_prefixes(fetch, available)
+        space = self.active(modes) if before else self.space
         fetch >>= before
         available -= before
-        for form in self.buckets.candidates(fetch):
+        for form in self.candidates(space, fetch):
             encoding = form.encoding
             if fetch & encoding.mask == encoding.value and encoding.length <= available:
                 found = self.take(form, fetch, available, pc, modes, before)
@@ -113,9 +125,8 @@ class Decoder:
     def _after_prefixes(self, fetch: int, available: int) -> tuple[Mapping[str, int], int]:
         """The modes that the prefixes at the start leave, and how many bits these have."""
         modes, at = self.modes, 0
-        prefixes = self.syntax.prefixes
-        while prefixes and at < available:
-            for prefix in prefixes:
+        while self.syntax.prefixes and at < available:
+            for prefix in self._prefixes_in(self.active(modes) if at else self.space):
                 found = prefix.apply(fetch >> at, modes)
                 if found is not None:
                     modes = found
@@ -124,6 +135,11 @@ class Decoder:
             else:
                 break
         return modes, at
+
+    def _prefixes_in(self, space: Space) -> Sequence[Prefix]:
+        if space.name not in self.prefixes:
+            self.prefixes[space.name] = [prefix for prefix in self.syntax.prefixes if prefix.space == space.name]
+        return self.prefixes[space.name]
 
     def take(
         self,

@@ -140,7 +140,7 @@ class Disassembler:
             return self._read_behind_prefixes(data, pc)
         fetch = int.from_bytes(data[: decoder.space.max_bytes], "little")
         available = 8 * min(len(data), decoder.space.max_bytes)
-        for form in decoder.buckets.candidates(fetch):
+        for form in decoder.candidates(decoder.space, fetch):
             encoding = form.encoding
             if fetch & encoding.mask != encoding.value or encoding.length > available:
                 continue

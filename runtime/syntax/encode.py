@@ -83,13 +83,16 @@ class Encoder:
         self._shorter: dict[str, list[Shorter]] = {}
         self._read: dict[str, list[Candidate]] = {}
         self._fixed: dict[tuple[str, bool], bytes | None] = {}
+        self._fitting: dict[str, list[tuple[bytes, Mapping[str, int]]]] = {}
         self.functions = {
             function.name.lower(): (function.parameter, parse(function.expression, 0, slices=True)[0])
             for function in syntax.functions
         }
         for rule in syntax.shorter:
             self._shorter.setdefault(rule.long.form, []).append(rule)
-        forms = [form for form in syntax.forms if form.space == self.decoder.space.name]
+        # Prefixes may lead to other spaces.
+        spaces = {space.name for space in syntax.spaces} if syntax.prefixes else {self.decoder.space.name}
+        forms = [form for form in syntax.forms if form.space in spaces]
         # Short encodings are tried first, and real instructions before pseudo-instructions.
         for form in sorted(forms, key=lambda form: form.encoding.length):
             self._heads.setdefault(_head(form.pieces), []).append(form)
@@ -290,13 +293,26 @@ class Encoder:
             if code is not None:
                 return code
         failure: Rejected | None = None
-        for prefix, modes in self._states:
+        for prefix, modes in self._states_of(form):
             try:
                 return self._encode_behind(form, given, pc, environment, prefix, modes)
             except Rejected as error:
                 failure = failure or error
         assert failure is not None
         raise failure
+
+    def _states_of(self, form: Form) -> Sequence[tuple[bytes, Mapping[str, int]]]:
+        """Prefixes that lead to a form's space and may fit its guard."""
+        if len(self._states) == 1:
+            return self._states
+        if form.name not in self._fitting:
+            guard = form.guard is not None
+            self._fitting[form.name] = [
+                (code, modes)
+                for code, modes in self._states
+                if self.decoder.active(modes).name == form.space and (not guard or _may_hold(form, modes))
+            ]
+        return self._fitting[form.name]
 
     @cached_property
     def _states(self) -> list[tuple[bytes, Mapping[str, int]]]:
@@ -309,6 +325,8 @@ class Encoder:
                 if found.setdefault(tuple(modes.items()), (code, modes))[0] is not code:
                     continue
                 for prefix in self.syntax.prefixes:
+                    if prefix.space != self.decoder.active(modes).name:
+                        continue
                     for word in _words_of(prefix.encoding):
                         after = prefix.apply(word, modes)
                         if after is not None:

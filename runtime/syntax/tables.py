@@ -234,8 +234,10 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Prefix:
-    """Bytes before an instruction, and the state (mode_key) they set; `guard` is over modes and its own fields."""
+    """Bytes before an instruction in a space, and the state (mode_key) they set; `guard` is over modes and its own
+    fields."""
 
+    space: str
     encoding: Encoding
     settings: tuple[tuple[str, Evaluate], ...]
     guard: Evaluate | None = None

@@ -123,6 +123,7 @@ class CodeCache:
         self._set("jump_caches", self.address + jump_caches)
         self._set("vcpus", self.address + vcpus)
         self._hot_ring: HostBuffer | None = None
+        self._hot_taken = 0
         self.tier: Tier | None = None
         self._fill_segment(0)
         self.world = World(code, self.address)
@@ -207,6 +208,7 @@ class CodeCache:
         """
         if self._hot_ring is None:
             self._hot_ring = HostBuffer(HOT_RING * 8)
+            self._hot_taken = self.hot_count
             self._set("hot_ring", self._hot_ring.address)
         self._set("hot_exit", leave)
         self._set("hot_threshold", threshold)
@@ -220,12 +222,16 @@ class CodeCache:
         """The addresses of the blocks that became hot since this was last called."""
         if self._hot_ring is None:
             return []
+        first, end = self._hot_taken, self.hot_count
+        self._hot_taken = end
+        # A thread may be about to store what it has counted already: then one has to look everywhere, now and again.
+        everywhere = end - first >= HOT_RING or self.world.is_shared
         with memoryview(self._hot_ring.memory).cast("Q") as ring:
             found = []
-            for index, address in enumerate(ring):
-                if address:
+            for index in range(HOT_RING) if everywhere else range(first, end):
+                if address := ring[index % HOT_RING]:
                     found.append(address)
-                    ring[index] = 0
+                    ring[index % HOT_RING] = 0
         return found
 
     # ------------------------------------------------------------ looking

@@ -12,6 +12,7 @@ from ctypes import CFUNCTYPE, c_uint64, c_void_p
 from runtime.core.buffer import HostBuffer
 from runtime.core.env import PAGE_BITS
 from runtime.tcg.code_memory import CodeMemory
+from runtime.tcg.region_formation import LARGE
 from runtime.tcg.tb import CF_GUARD, GUARD, PAGE_LINK, REGION_PAGE, REGION_TABLE, TB
 
 TYPE_CHECKING = False
@@ -40,6 +41,7 @@ class Region:
     places  where the code of its blocks is: their addresses, or in a machine where in RAM
     points  address and place of each block
     spans   the places of the code it is made from, [start, end), none over a page boundary
+    instructions  of the guest's in it, once it is compiled
     heads   host addresses of the count records it is installed in
     table   host address of its REGION_TABLE, in a machine
     """
@@ -48,6 +50,7 @@ class Region:
         "function",
         "guards",
         "heads",
+        "instructions",
         "key",
         "memory",
         "places",
@@ -66,6 +69,7 @@ class Region:
         self.spans = tuple(_spans(request, places))
         self.memory: CodeMemory | None = None
         self.function = 0
+        self.instructions = 0
         self.table = 0
         self.heads: set[int] = set()
         self.guards: list[int] = []
@@ -191,6 +195,8 @@ class InstalledRegions:
         self._pages: dict[int, set[Region]] = {}
         self._heads: dict[int, Region] = {}
         self.bytes = 0
+        #: keys of the blocks that compiled regions have, and in how many they are
+        self._inside: dict[Key, int] = {}
 
     def close(self) -> None:
         """Take out and free everything; no vCPU may run."""
@@ -230,11 +236,23 @@ class InstalledRegions:
 
     def covers(self, key: Key) -> bool:
         """Whether a compiled region has a block with this key."""
-        pc, flags, place = key
-        return any(
-            (pc, place) in region.points and region.function and region.key[1] == flags
-            for region in self._pages.get(place >> PAGE_BITS, ())
-        )
+        return key in self._inside
+
+    def first_large(self, pc: int, end: int, flags: int, place: int) -> int:
+        """The first pc of [pc, end), which is at this place, that a large region begins at; 0 if there is none."""
+        regions = {
+            region
+            for page in range(place >> PAGE_BITS, (place + end - 1 - pc >> PAGE_BITS) + 1)
+            for region in self._pages.get(page, ())
+        }
+        heads = [
+            region.key[0]
+            for region in regions
+            if region.instructions >= LARGE
+            and pc <= region.key[0] < end
+            and region.key[1:] == (flags, place + region.key[0] - pc)
+        ]
+        return min(heads, default=0)
 
     def dead(self) -> list[Region]:
         """Those whose code native code has changed."""
@@ -255,6 +273,10 @@ class InstalledRegions:
         """Map a watched region's code and guard what it was made from."""
         region.memory = CodeMemory(answer.code, answer.table, answer.accesses)
         region.function = region.memory.address + answer.entry
+        region.instructions = answer.instructions
+        for pc, place in region.points:
+            key = pc, region.key[1], place
+            self._inside[key] = self._inside.get(key, 0) + 1
         self.bytes += region.memory.size
         if self._tables is not None:
             region.table = self._tables.make(region.pages())
@@ -289,6 +311,11 @@ class InstalledRegions:
         if self.ready.get(region.key) is region:
             del self.ready[region.key]
         if region.memory is not None:
+            for pc, place in region.points:
+                key = pc, region.key[1], place
+                self._inside[key] -= 1
+                if not self._inside[key]:
+                    del self._inside[key]
             self.bytes -= region.memory.size
             self._retire(region.memory)
             region.memory = None

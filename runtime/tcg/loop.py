@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from ctypes import CFUNCTYPE, c_void_p
-from time import perf_counter
+from time import thread_time
 
 from runtime.core.buffer import HostBuffer
 from runtime.core.cpu import Isa, Vcpu
@@ -30,8 +30,14 @@ if TYPE_CHECKING:
     from runtime.tcg.region import RegionRequest
     from runtime.tcg.trace import BlockTracer
 
-#: instructions between two looks at Python's signals and at stop_requested: a few milliseconds
+#: instructions between two looks at Python's signals and at stop_requested, at first
 SLICE = 1_000_000
+#: ... and at most: a look costs as much as thousands of compiled instructions do
+_LONGEST_SLICE = 16 * SLICE
+#: seconds of processor time that slices shall last, at least and at most
+_SHORT, _LONG = 0.001, 0.004
+#: ... and such a part of it while code is being compiled
+_BUSY = 4
 #: the same beside other vCPUs, who may want the world to stop
 SHARED_SLICE = 250_000
 
@@ -52,7 +58,9 @@ _FIND = CFUNCTYPE(c_void_p, c_void_p)
 
 
 class Pauses:
-    """How long the guest waited for its second tier: how often, in all, the longest, and how often below each bound."""
+    """How long the guest waited for its second tier: how often, in all, the longest, and how often below each bound.
+
+    What counts is the processor time of its thread: on a busy machine the host takes the processor away for longer."""
 
     __slots__ = ("counts", "longest", "total")
 
@@ -83,8 +91,9 @@ class Tcg:
         code: Blob | None = None,
         tier: TierOptions = OFF,
     ) -> None:
-        if code is None:
-            code = map_native(isa.blob_path)
+        self._mapped = map_native(isa.blob_path) if code is None else None  # and unmapped by `close`
+        code = code or self._mapped
+        assert code is not None
         self.isa = isa
         self.memory = memory
         self.code = code
@@ -111,23 +120,25 @@ class Tcg:
         return made
 
     def close(self) -> None:
-        """Free the code cache; the memory is its maker's."""
+        """Free the code cache and the native code, when no vCPU is left; the memory is its maker's."""
         self.memory.on_code_change = None
         if self.cache.tier is not None:
             self.cache.tier.close()
         self.cache.close()
+        if self._mapped is not None:
+            self._mapped.close()
 
     def attend(self) -> None:
         """Look after the second tier: native code has been left anyway."""
         cache = self.cache
         if cache.tier is None and not cache.hot_count:
             return
-        began = perf_counter()
+        began = thread_time()
         if cache.tier is not None:
             cache.tier.attend()
         else:
             self._begin_tier()
-        self.pauses.add(perf_counter() - began)
+        self.pauses.add(thread_time() - began)
 
     def _begin_tier(self) -> None:
         """There is hot code.  What is to be done then comes in steps, for the guest waits meanwhile."""
@@ -175,6 +186,8 @@ class TcgVcpu(Vcpu):
         self.tcg = tcg
         self.enter = tcg.enter
         self.tracer: BlockTracer | None = None
+        self._slice = SLICE
+        self._slice_began = 0.0
         self._jump_cache = HostBuffer(JUMP_CACHE_ENTRIES * JUMP_CACHE_ENTRY_BYTES)
         # Never filled: with it as the jump cache goto_ptr always comes to tb_find, which knows about stepping.
         self._no_jump_cache = HostBuffer(JUMP_CACHE_ENTRIES * JUMP_CACHE_ENTRY_BYTES)
@@ -196,6 +209,22 @@ class TcgVcpu(Vcpu):
         self._jump_cache.close()
         self._no_jump_cache.close()
         super().close()
+
+    def next_slice(self) -> None:
+        """Let native code run on for another slice: as long as the code is fast, unless somebody waits for its end."""
+        now = thread_time()
+        lasted, self._slice_began = now - self._slice_began, now
+        tier = self.tcg.cache.tier
+        if self.world.is_shared:
+            self.set_budget(SHARED_SLICE)
+            return
+        if tier is not None and tier.busy:
+            lasted *= _BUSY
+        if lasted > _LONG:
+            self._slice = max(self._slice // 2, SLICE)
+        elif lasted < _SHORT:
+            self._slice = min(2 * self._slice, _LONGEST_SLICE)
+        self.set_budget(self._slice)
 
     def set_single_step(self, on: bool) -> None:
         """Run blocks of one instruction each, apart from the others and not chained."""
@@ -230,8 +259,8 @@ def _go_on(vcpu: TcgVcpu, reason: int) -> Exit | None:
     if reason == Exit.BUDGET:
         if vcpu.stop_requested or vcpu.attention[0]:
             return Exit.BUDGET
-        vcpu.set_budget(SHARED_SLICE if vcpu.world.is_shared else SLICE)
         vcpu.tcg.attend()
+        vcpu.next_slice()
     elif reason == Exit.CACHE_FULL:
         vcpu.tcg.cache.evict()
     elif reason == Exit.HOT:

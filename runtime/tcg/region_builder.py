@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 
 from runtime.core.env import Exit
-from runtime.core.layout import Layout
+from runtime.core.layout import LAZY_ARGUMENTS, LAZY_SYMBOL, LAZY_SYNC, Layout, LazyLayout
 from runtime.tcg.builder import Builder
 from runtime.tcg.control import SELDOM
 from runtime.tcg.ir import Function, Label, Op, Temp, Value
@@ -85,14 +85,15 @@ class RegionBuilder(Builder):
         }
         self._left = self.function.local(64)  # the budget, less the bias
         self._by_pc = {block.pc: block for block in blocks}
+        self._ends = {block.end for block in blocks}
+        self._order = {block.pc: number for number, block in enumerate(blocks)}
         self._flows: dict[_Place, _Flow] = {}
         self._unbuilt: list[_Place] = []
+        self._in_rule = False
         #: indirect jumps, by id, and where they are likely to lead
         self._likely: dict[int, list[_Place]] = {}
         self._copied = 0
-        for block in blocks:
-            self._new_flow((block.pc, ()))
-        self._flow = self._flows[blocks[0].pc, ()]
+        self._flow = self._new_flow((blocks[0].pc, ()))
         self._biased: Value = 0  # the budget as this block found it
         #: sums that the bias is still to be added to
         self._unbiased: list[Op] = []
@@ -100,19 +101,22 @@ class RegionBuilder(Builder):
 
     # ------------------------------------------------------------ places
 
-    def _new_flow(self, place: _Place) -> None:
+    def _new_flow(self, place: _Place) -> _Flow:
         block = self._by_pc[place[0]]
-        self._flows[place] = _Flow(self.function.label(f"{block.pc:x}"), place[1], seen=block.seen)
+        flow = self._flows[place] = _Flow(self.function.label(f"{block.pc:x}"), place[1], seen=block.seen)
         self._unbuilt.append(place)
+        return flow
 
     def _place(self, pc: int, calls: tuple[int, ...]) -> _Place:
         """The block at pc for these calls; if there is no room for it, the one for any."""
         place = pc, calls
-        if place not in self._flows:
+        if calls and place not in self._flows:
             size = len(self._by_pc[pc].code) // self.layout.unit_bytes
             if self._copied + size > _MOST_COPIED:
-                return pc, ()
-            self._copied += size
+                place = pc, ()
+            else:
+                self._copied += size
+        if place not in self._flows:
             self._new_flow(place)
         return place
 
@@ -120,9 +124,7 @@ class RegionBuilder(Builder):
         """The block at pc, to which control goes by a call that returns there, or by a jump."""
         calls = self._flow.calls
         if returns_to is not None:
-            if len(calls) == _DEEPEST:
-                return pc, ()
-            calls = (*calls, returns_to)
+            calls = () if len(calls) == _DEEPEST else (*calls, returns_to)
         return self._place(pc, calls)
 
     def _link(self) -> int | None:
@@ -221,6 +223,36 @@ class RegionBuilder(Builder):
         else:
             self.emit("goto_ptr", (target, self._budget_after(count)), (self.layout.pc_width, 64))
 
+    # ------------------------------------------------------------ lazy groups
+
+    def lazy(self, rule: int, *arguments: tuple[Value, int]) -> bool:
+        """Run the rule, for whoever reads in the region, and note it for the ways out, which need then not have run it
+        (region_state.py)."""
+        owed = self.layout.owed
+        if owed is None or self._in_rule:
+            return False
+        body, _ = self._translate.LAZY[rule - 1]
+        self._in_rule = True
+        body(self, *(value for value, _ in arguments))
+        self._in_rule = False
+        wide = [self.zext(value, width, 64) for value, width in arguments]
+        self._note(owed, rule, *wide, *(0 for _ in range(LAZY_ARGUMENTS - len(wide))))
+        return True
+
+    def _note(self, owed: LazyLayout, *words: Value) -> None:
+        for number, value in enumerate(words):
+            self.emit("st_env", (value,), (64,), offset=owed.rule + 8 * number, symbol=LAZY_SYMBOL)
+
+    def set_reg(self, name: str, value: Value) -> None:
+        """Where one register of the group is written by itself, all of them hold their values from there on."""
+        owed = self.layout.owed
+        if owed is not None and not self._in_rule and name in owed.registers:
+            for other in owed.registers:
+                if other != name:
+                    super().set_reg(other, self.get_reg(other))
+            self._note(owed, 0)
+        super().set_reg(name, value)
+
     # ------------------------------------------------------------ what is left to tier 0
 
     def exit_here(self, reason: Exit) -> None:
@@ -246,7 +278,23 @@ class RegionBuilder(Builder):
 
     def build(self) -> Region:
         """The whole region."""
-        for place in self._unbuilt:  # which grows meanwhile
+        self._build_reached()
+        anywhere: list[_Place] = []
+        while any(flow.indirect and not flow.seen and not flow.calls for flow in self._flows.values()):
+            anywhere = self._candidates()
+            if self._flows.keys() >= set(anywhere):
+                break
+            for place in anywhere:
+                self._place(*place)
+            self._build_reached()
+        return self._assemble(anywhere)
+
+    def _build_reached(self) -> None:
+        """The blocks that control was found to come to, and those it comes to from them."""
+        while self._unbuilt:
+            # As they were asked for, hot ones first: copies are made as far as there is room.
+            place = min(self._unbuilt, key=self._rank)
+            self._unbuilt.remove(place)
             block = self._by_pc[place[0]]
             self._flow = self._flows[place]
             self.dead = True
@@ -256,7 +304,9 @@ class RegionBuilder(Builder):
             self._biased = self.emit1("ld_local", (), (), 64, local=self._left)
             self._flow.count = self._block(block)
             self._follow_indirect()
-        return self._assemble()
+
+    def _rank(self, place: _Place) -> tuple[bool, int]:
+        return bool(place[1]), self._order[place[0]]
 
     def _block(self, block: RegionBlock) -> int:
         """Instructions up to the first that certainly leaves, or that another block begins at; gives their number."""
@@ -297,7 +347,12 @@ class RegionBuilder(Builder):
             if flow.calls:
                 places.append(self._place(flow.calls[-1], flow.calls[:-1]))
             if not flow.calls or flow.calls[-1] not in flow.seen:  # where it returned to it is a return
-                places += [self._called(pc, returns_to) for pc in flow.seen if pc in self._by_pc]
+                for pc in flow.seen:
+                    if pc not in self._by_pc:
+                        continue
+                    # Behind a jump there is what another call returns to: these calls say nothing of that one's.
+                    other = bool(flow.calls) and returns_to is None and pc in self._ends
+                    places.append(self._place(pc, ()) if other else self._called(pc, returns_to))
             self._likely[id(op)] = places
             flow.edges += [(place, count) for place in places]
 
@@ -309,8 +364,7 @@ class RegionBuilder(Builder):
         places: list[_Place] = [(pc, ()) for pc in self._by_pc if pc in behind or (pc not in direct and pc != entry)]
         return places[:MOST_CANDIDATES]
 
-    def _assemble(self) -> Region:
-        anywhere = self._candidates()
+    def _assemble(self, anywhere: list[_Place]) -> Region:
         for flow in self._flows.values():
             if flow.seen or flow.calls:
                 continue
@@ -329,7 +383,7 @@ class RegionBuilder(Builder):
             op.args = (left, spent + bias & _ALL)
         heads = {self._flows[place].label: place[0] for place in headers}
         body, self.function.ops[:] = list(self.function.ops), []
-        start = self._prologue(bias)
+        start = self._prologue(bias, body)
         for op in body:
             if id(op) in self._likely:
                 self._compare(op, self._likely[id(op)])
@@ -370,7 +424,7 @@ class RegionBuilder(Builder):
             longest[place] = max([flow.count, *(count + longest.get(target, 0) for target, count in flow.edges)])
         return longest
 
-    def _prologue(self, bias: int) -> Label:
+    def _prologue(self, bias: int, body: Sequence[Op]) -> Label:
         leave, start = self.function.label(), self.function.label("start")
         self.dead = False
         budget = self.emit1("ld_budget", (), (), 64)
@@ -379,13 +433,28 @@ class RegionBuilder(Builder):
             current = self.function.label()
             self.branch(self.emit1("region_stale", (), (), 1), leave, current, SELDOM)
             self.bind(current)
-        self.branch(refused, leave, start, SELDOM)
+        owed = self._owed(body)
+        enough = self.function.label() if owed else start
+        self.branch(refused, leave, enough, SELDOM)
         self.bind(leave)
         self.emit("next", (budget,), (64,), size=COUNT_RECORD["bytes"])
+        if owed:
+            self.bind(enough)
+            pay = self.function.label()
+            pending = self.emit1("ld_env", (), (), 64, offset=owed.rule)
+            self.branch(self.ne(64, pending, 0), pay, start)
+            self.bind(pay)
+            self.call_env(LAZY_SYNC)
+            self.emit("br", labels=(start,))
         self.bind(start)
         self.emit("st_local", (self.sub(64, budget, bias),), (64,), local=self._left)
         self.emit("br", labels=(self._flows[self._blocks[0].pc, ()].label,))
         return start
+
+    def _owed(self, body: Sequence[Op]) -> LazyLayout | None:
+        """The lazy group, if the region has to do with its registers: here they hold their values."""
+        owed = self.layout.owed
+        return owed if owed and any(op.symbol in owed.registers for op in body) else None
 
     def _least(self) -> Value:
         """What the budget less the bias must not be less than."""

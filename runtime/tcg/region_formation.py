@@ -3,11 +3,16 @@
 The blocks of tier 0 know how often they were entered (count records) and, by the jump slots that are linked and by what
 indirect jumps leave behind them, where they went.  A region is built of the blocks from which control comes back to its
 first, for they are the loops around it, and then of what else is hot: calls, the code behind them, inner loops.
+
+What other regions have already is compiled again only where that pays: the loops through the first block, unless
+another region has that, too; otherwise a few instructions.  A region that begins inside another one is a way into those
+that are there: it ends where a large one begins.
 """
 
 from __future__ import annotations
 
 import struct
+from heapq import heappop, heappush
 
 from runtime.core.env import PAGE_BITS
 from runtime.tcg.region import MOST_BLOCKS, RegionBlock, RegionRequest
@@ -20,9 +25,17 @@ if TYPE_CHECKING:
     from runtime.tcg.code_cache import CodeCache, CodeMemory
 
 #: blocks looked at to choose a region's from
-_MOST_EXPLORED = 4 * MOST_BLOCKS
+_MOST_EXPLORED = 3 * MOST_BLOCKS // 2
 #: a block belongs to a region if it is entered this part as often as the first
 _HOT_PART = 32
+#: instructions of other regions that one has, too, unless they are in loops with its first block
+_MOST_AGAIN = 48
+#: ... and of a loop that another region has already
+_MOST_LOOP_AGAIN = 96
+#: blocks looked at for the end of what is called
+_MOST_CALLED = 24
+#: a region of so many instructions is entered rather than having its code in another one, too
+LARGE = 64
 #: heat of a block whose count says nothing any more, for a region does its work
 COMPILED = 1 << 62
 
@@ -46,6 +59,7 @@ class Node:
         "address",
         "alive",
         "cflags",
+        "compiled",
         "counted",
         "end",
         "flags",
@@ -67,6 +81,8 @@ class Node:
         self.size = size
         #: where its code is: its address, or in a machine its place in RAM
         self.place, self._seen_at, self.counted = _BEHIND.unpack_from(code, at + TB["place"])
+        #: whether it lies in a region already
+        self.compiled = False
         self.heat = 0
         if self.counted:
             remaining, base = _COUNTS.unpack_from(code, at + TB["bytes"] + COUNT_RECORD["remaining"])
@@ -103,6 +119,8 @@ class Former:
     compiled  whether a block lies in a region already, so that its count is no measure of its heat
     allowed   whether code in the places [start, end) may be compiled
     most      instructions in a region
+    heads     the first pc in a range of addresses, with these modes and from this place on, that a region of at least
+              LARGE instructions begins at, or 0
     """
 
     def __init__(
@@ -112,12 +130,14 @@ class Former:
         compiled: Callable[[Node], bool],
         allowed: Callable[[int, int], bool],
         most: int,
+        heads: Callable[[int, int, int, int], int],
     ) -> None:
         self._cache = cache
         self._memory = memory
         self._compiled = compiled
         self._allowed = allowed
         self._most = most
+        self._heads = heads
 
     def form(self, head: int) -> tuple[RegionRequest, tuple[int, ...]] | None:
         """The region that begins with the block at host address `head`, and its blocks' places; None when that cannot
@@ -135,27 +155,39 @@ class Former:
     def _explore(self, first: Node) -> tuple[dict[int, Node], dict[int, list[int]]]:
         """Hot blocks reached from the first, by address, nearest first, and the edges between them."""
         least = max(1, min(first.heat, COMPILED) // _HOT_PART)
+        first.compiled = self._compiled(first)
         nodes = {first.address: first}
         successors: dict[int, list[int]] = {}
+        calls: list[tuple[list[int], int]] = []  # what may be a call: where it leads to, and what is behind it
         queue = [first]
         pages = {first.pc >> PAGE_BITS: first.place >> PAGE_BITS}  # an address is in one place at a time
+
+        def reached(address: int, heat: int) -> bool:
+            if address in nodes:
+                return True
+            if len(nodes) == _MOST_EXPLORED:
+                return False
+            other = Node(self._cache, address)
+            page = other.pc >> PAGE_BITS
+            there = pages.get(page, other.place >> PAGE_BITS) == other.place >> PAGE_BITS
+            if not there or not self._takes(other, first, least, heat):
+                return False
+            pages[page] = other.place >> PAGE_BITS
+            nodes[address] = other
+            queue.append(other)
+            return True
+
         for node in queue:
-            following = successors[node.address] = []
             node.look(self._cache)
-            others = [self._find(pc, first.flags, pages) for pc in (*node.seen, node.end)]
-            for address in [*node.targets, *filter(None, others)]:
-                if address not in nodes:
-                    if len(nodes) == _MOST_EXPLORED:
-                        continue
-                    other = Node(self._cache, address)
-                    page = other.pc >> PAGE_BITS
-                    there = pages.get(page, other.place >> PAGE_BITS) == other.place >> PAGE_BITS
-                    if not there or not self._takes(other, first, least):
-                        continue
-                    pages[page] = other.place >> PAGE_BITS
-                    nodes[address] = other
-                    queue.append(other)
-                following.append(address)
+            if first.compiled:
+                self._cut(node)
+            known = [self._find(pc, first.flags, pages) for pc in node.seen]
+            following = [at for at in (*node.targets, *filter(None, known)) if reached(at, node.heat)]
+            successors[node.address] = following
+            behind = self._find(node.end, first.flags, pages)
+            if behind and behind not in following and reached(behind, node.heat):
+                calls.append((following, behind))
+        _add_returns(nodes, successors, calls)
         return nodes, successors
 
     def _find(self, pc: int, flags: int, pages: Mapping[int, int]) -> int:
@@ -163,20 +195,34 @@ class Former:
         page = pages.get(pc >> PAGE_BITS)
         return self._cache.find(pc, flags, None if page is None else page << PAGE_BITS | pc & (1 << PAGE_BITS) - 1)
 
-    def _takes(self, node: Node, first: Node, least: int) -> bool:
+    def _cut(self, node: Node) -> None:
+        """Let a block end where a large region begins."""
+        pc = self._heads(node.pc + 1, node.end, node.flags, node.place + 1)
+        if pc:
+            node.icount = max(1, node.icount * (pc - node.pc) // node.size)
+            node.size, node.end = pc - node.pc, pc
+            node.seen = ()
+            head = self._cache.find(pc, node.flags, node.place + node.size)
+            node.targets = [head] if head else []
+
+    def _takes(self, node: Node, first: Node, least: int, heat: int) -> bool:
+        """heat: of the block before it, which tells of one that is compiled already."""
         if not node.alive or node.cflags or node.flags != first.flags:
             return False
         if self._compiled(node):
-            node.heat = max(node.heat, least)
+            node.compiled = True
+            node.heat = max(min(first.heat, heat), least)
         return node.heat >= least and self._allowed(node.place, node.place + node.size)
 
     # ------------------------------------------------------------ choosing
 
     def _choose(self, first: Node, nodes: dict[int, Node], successors: dict[int, list[int]]) -> list[Node]:
-        """The region's blocks, the first one first."""
-        looping = _reaching(first.address, successors)
+        """The region's blocks, the first one first; control comes to each from one before it."""
+        looping = self._loops(first, nodes, successors)
+        # The region of a block that another one has is a way into others: it ends where one begins.
+        passing = set() if first.compiled else looping
         chosen: dict[int, Node] = {}
-        instructions = 0.0
+        instructions = again = 0.0
         order = {address: number for number, address in enumerate(nodes)}
         frontier = {first.address}
         while frontier and len(chosen) < MOST_BLOCKS:
@@ -187,10 +233,66 @@ class Former:
             more = node.icount * _new_part(node, chosen.values())
             if chosen and instructions + more > self._most:
                 continue
+            if chosen and best not in passing and self._heads(node.pc, node.pc + 1, node.flags, node.place):
+                continue
+            if node.compiled and best not in looping:
+                if again + more > _MOST_AGAIN:
+                    continue
+                again += more
             chosen[best] = node
             instructions += more
             frontier.update(address for address in successors.get(best, ()) if address not in chosen)
         return list(chosen.values())
+
+    def _loops(self, first: Node, nodes: dict[int, Node], successors: dict[int, list[int]]) -> set[int]:
+        """The blocks of loops through the first that a region has room for."""
+        before: dict[int, list[int]] = {}
+        for address, following in successors.items():
+            for other in following:
+                before.setdefault(other, []).append(address)
+        size = first.icount
+        # Who enters one that is compiled already comes back to it seldom, or to another part of the loop.
+        most = _MOST_LOOP_AGAIN if first.compiled else 2 * self._most  # blocks may overlap
+        there = _distances(first.address, successors, nodes, most)
+        back = _distances(first.address, before, nodes, most)
+        # Both ways count the first; each counts the block itself.
+        return {
+            address
+            for address, steps in there.items()
+            if address in back and steps + back[address] - nodes[address].icount - size <= most
+        }
+
+
+def _distances(start: int, edges: dict[int, list[int]], nodes: dict[int, Node], most: int) -> dict[int, int]:
+    """Least instructions on a way from one block to each of the others, both included; none further than `most`."""
+    found: dict[int, int] = {}
+    queue: list[tuple[int, int]] = [(nodes[start].icount, start)]
+    while queue:
+        steps, address = heappop(queue)
+        if address in found:
+            continue
+        found[address] = steps
+        for other in edges.get(address, ()):
+            if other not in found and steps + nodes[other].icount <= 2 * most:
+                heappush(queue, (steps + nodes[other].icount, other))
+    return found
+
+
+def _add_returns(nodes: dict[int, Node], successors: dict[int, list[int]], calls: list[tuple[list[int], int]]) -> None:
+    """Blocks whose last jump leads to nobody knows where may return to what is behind the calls that lead to them."""
+    leaving = {address for address, following in successors.items() if not following and not nodes[address].targets}
+    added: dict[int, list[int]] = {}
+    for called, behind in calls:
+        found, queue = set(called), list(called)
+        for address in queue:
+            if address in leaving:
+                added.setdefault(address, []).append(behind)
+            for other in successors[address]:
+                if other not in found and len(found) < _MOST_CALLED:
+                    found.add(other)
+                    queue.append(other)
+    for address, ways in added.items():
+        successors[address] = list(dict.fromkeys(ways))
 
 
 def _new_part(node: Node, others: Iterable[Node]) -> float:
@@ -201,18 +303,3 @@ def _new_part(node: Node, others: Iterable[Node]) -> float:
         shared += max(0, min(end, node.end) - max(start, at))
         at = max(at, end)
     return 1 - shared / size
-
-
-def _reaching(goal: int, successors: dict[int, list[int]]) -> set[int]:
-    """The blocks from which control comes to `goal`."""
-    before: dict[int, list[int]] = {}
-    for address, following in successors.items():
-        for other in following:
-            before.setdefault(other, []).append(address)
-    found, queue = {goal}, [goal]
-    for address in queue:
-        for other in before.get(address, ()):
-            if other not in found:
-                found.add(other)
-                queue.append(other)
-    return found

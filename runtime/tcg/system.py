@@ -138,6 +138,14 @@ class TcgVm:
         """There is no interrupt controller in here: boards bring theirs."""
         raise ValueError("TCG has no interrupt controller of its own")
 
+    def send_message(self, address: int, data: int) -> None:
+        """The same."""
+        raise ValueError("TCG has no interrupt controller of its own")
+
+    def watch_store(self, address: int, size: int, value: int | None, event: int, on: bool = True) -> bool:
+        """A store has left native code already when it could be noticed: nothing would be gained."""
+        return False
+
     def memory_changed(self, address: int, size: int) -> None:
         """A device wrote RAM behind the vCPUs' back: translated code there is stale."""
         for start, end in self.ram.places(address, size):
@@ -161,6 +169,7 @@ class TcgVm:
         if self.cache.tier is not None:
             self.cache.tier.close()
         self.cache.close()
+        self.code.close()
         self.ram.close()
         self._breakpoints.close()
 

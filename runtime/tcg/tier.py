@@ -57,7 +57,7 @@ _ALL_ONES = (1 << 64) - 1
 #: seconds between two looks at what the workers have answered
 _POLL = 0.002
 #: seconds spent on blocks that became hot before the guest goes on
-_MOST_PAUSE = 0.001
+_MOST_PAUSE = 0.0008
 #: regions taken out while others may run in them: more than these are worth stopping everybody for
 _MOST_RETIRED = 64
 
@@ -107,7 +107,7 @@ class Tier:
             self._disk = RegionCache(isa_folder(options.cache, isa, code))
         self.regions = InstalledRegions(cache, code, options.memory, self._retire, vcpus)
         self._retired: list[CodeMemory] = []
-        self._former = Former(cache, memory, self._is_compiled, self._allowed, options.size)
+        self._former = Former(cache, memory, self._is_compiled, self._allowed, options.size, self.regions.first_large)
         self._compilers: Compilers | None = None
         self._generation = 0
         self._seen = 0
@@ -156,7 +156,8 @@ class Tier:
         if self._cache.hot_count != self._seen:
             self._seen = self._cache.hot_count
             self._found += self._cache.take_hot()
-        self._look(self._found)
+        if self._look(self._found) and self.options.workers:
+            return  # the rest next time
         if self._pending and compilers is not None and perf_counter() >= self._next_poll:
             compilers.poll()
             self._next_poll = perf_counter() + _POLL
@@ -165,13 +166,15 @@ class Tier:
         if self._waiting:
             self._ask()
 
-    def _look(self, found: list[int]) -> None:
-        """See what is to be done about blocks that became hot, as many as there is time for."""
-        end = perf_counter() + _MOST_PAUSE
+    def _look(self, found: list[int]) -> bool:
+        """See what is to be done about blocks that became hot, as many as there is time for; whether it took long."""
+        began = now = perf_counter()
         while found:
             self._hot(found.pop(0))
-            if perf_counter() >= end and self.options.workers:
+            now = perf_counter()
+            if now >= began + _MOST_PAUSE and self.options.workers:
                 break
+        return now >= began + _MOST_PAUSE / 4
 
     def _give_up(self) -> None:
         """Nobody compiles any more: what is installed stays, new blocks are not counted."""
@@ -240,6 +243,8 @@ class Tier:
                 self._count_on(nodes[other], 16 * self.options.threshold)
                 del self._waiting[other]
             compilers.submit(request, self._receiver(region), self._listen is not None)
+            if self.options.workers:
+                break  # choosing a region takes a millisecond: another one next time
 
     def _make_compilers(self) -> Compilers:
         from runtime.tcg.compilers import InlineCompiler, worker_pool

@@ -22,7 +22,8 @@ from isomorph.cli.fuzz import main
 from isomorph.errors import IsomorphError
 from isomorph.fuzz.campaign import Campaign, Order, Tally, Worker, run_batch
 from isomorph.fuzz.case import Case, read_case
-from isomorph.fuzz.engines import CompiledEngine, MissingEngine
+from isomorph.fuzz.engine import MissingEngine
+from isomorph.fuzz.native_engine import CompiledEngine
 from isomorph.fuzz.sequences import mnemonic
 from isomorph.fuzz.shrink import shrink
 from isomorph.fuzz.state import WINDOW_SIZE, State, empty_state

@@ -8,7 +8,7 @@ import pytest
 
 from isomorph.errors import IsomorphError
 from isomorph.fuzz.case import isa_of, read_case, write_case
-from isomorph.fuzz.engines import MissingEngine
+from isomorph.fuzz.engine import MissingEngine
 from isomorph.fuzz.replay import replay
 from runtime.core.cpu import load_isa
 from tests.tools import require_build

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from random import Random
+
 import pytest
 
+from runtime.hw.block.images import open_image
 from runtime.hw.bus import AddressSpace, Memory
 from runtime.hw.device import Device, DeviceError
+from runtime.hw.dma import Dma
+from runtime.hw.ide import SECTOR, IdeChannel
 from runtime.hw.irq import Line
 from runtime.hw.pci.function import Bar, PciFunction
 from runtime.hw.pci.host import BUS_SIZE, ConfigPorts, PciHost, Window
@@ -43,7 +49,10 @@ class Chips:
         self.host = PciHost("pci", BUS_SIZE, slot_lines(self.isa, Line), [WINDOW], bridge=self.bridge)
         self.host.map_windows(self.memory)
         self.host.plug(self.isa, 1, 0)
-        self.host.plug(DiskFunction("disk"), 1, 1)
+        self.channels = [IdeChannel(f"ide{number}", self._line(14 + number)) for number in range(2)]
+        self.host.ports = self.ports
+        self.disk = DiskFunction("disk", Dma(self.memory), self.channels)
+        self.host.plug(self.disk, 1, 1)
         self.behind = Byte()
         self.ports.add_device(ADDRESS, ConfigPorts("ports", self.host, self.behind))
 
@@ -168,3 +177,115 @@ def test_places_for_all_memory() -> None:
         chips.host.plug(big)
     with pytest.raises(DeviceError, match=r"^big.: 0x1000000 bytes are more than PCI's memory has left$"):
         chips.host.place_all(lambda slot: 0)
+
+
+# ------------------------------------------------------------ the disk function's bus master
+
+MASTER = 0xC040
+TABLE, BUFFER = 0x1000, 0x8000
+
+
+class Disks:
+    """A disk on the first channel, and a driver that has found the bus master."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "disk"
+        self.path.write_bytes(b"".join(bytes([sector]) * SECTOR for sector in range(64)))
+        self.chips = Chips()
+        self.channel = self.chips.channels[0]
+        self.channel.plug(0, open_image(str(self.path), format="raw"))
+        self.chips.write(1, 1, 0x20, 0xFFFFFFFF)
+        assert self.chips.read(1, 1, 0x20) == 0xFFFFFFF1, "sixteen ports"
+        self.chips.write(1, 1, 0x20, MASTER)
+        assert self.port(2) == 0xFF, "not yet among the ports"
+        self.chips.write(1, 1, 4, 5, 2)
+
+    def port(self, offset: int, size: int = 1) -> int:
+        return self.chips.ports.read(MASTER + offset, size)
+
+    def table(self, *parts: tuple[int, int]) -> None:
+        """Regions of memory; the last is marked."""
+        for index, (address, size) in enumerate(parts):
+            last = 0x80000000 if index == len(parts) - 1 else 0
+            at = TABLE + 8 * index
+            self.chips.ram.bytes[at : at + 8] = address.to_bytes(4, "little") + (size | last).to_bytes(4, "little")
+        self.chips.ports.write(MASTER + 4, 4, TABLE)
+
+    def begin(self, code: int, sector: int, count: int, read: bool) -> None:
+        """Direction, the disk's command, and go; as drivers do."""
+        self.chips.ports.write(MASTER, 1, 8 if read else 0)
+        self.chips.ports.write(MASTER + 2, 1, self.port(2) | 6)
+        for offset, value in ((6, 0xE0), (2, count), (3, sector), (4, 0), (5, 0), (7, code)):
+            self.channel.write(offset, 1, value)
+        assert self.channel.control.read(0, 1) in (0x80, 0x51), "busy, or refused"
+        self.chips.ports.write(MASTER, 1, 9 if read else 1)
+
+    def end(self) -> tuple[int, int]:
+        """The bus master's status, and the disk's."""
+        found = self.port(2), self.channel.read(7, 1)
+        self.chips.ports.write(MASTER, 1, 0)
+        return found
+
+
+def test_a_disk_reads_and_writes_memory_itself(tmp_path: Path) -> None:
+    disks = Disks(tmp_path)
+    ram = disks.chips.ram.bytes
+    disks.channel.write(7, 1, 0xEC)
+    words = [disks.channel.read(0, 2) for _ in range(256)]
+    assert words[49] & 0x100
+    assert words[88] & 0x3F
+    disks.table((BUFFER, 700), (BUFFER + 0x1000, 3 * SECTOR - 700))  # regions end within a sector
+    disks.begin(0xC8, 9, 3, read=True)
+    assert disks.chips.levels[14] == 1
+    assert disks.end() == (4, 0x50)
+    assert bytes(ram[BUFFER : BUFFER + 700]) == b"\x09" * 512 + b"\x0a" * 188
+    assert bytes(ram[BUFFER + 0x1000 : BUFFER + 0x1000 + 836]) == b"\x0a" * 324 + b"\x0b" * 512
+    ram[BUFFER : BUFFER + 1024] = bytes(range(256)) * 4
+    disks.table((BUFFER, 1024))
+    disks.begin(0xCA, 20, 2, read=False)
+    assert disks.end() == (4, 0x50)
+    disks.channel.close()
+    assert disks.path.read_bytes()[20 * SECTOR : 22 * SECTOR] == bytes(range(256)) * 4
+
+
+@pytest.mark.parametrize(
+    ("parts", "enabled", "read", "status"),
+    [
+        (((0x80000000, 512),), True, True, (6, 0x51)),  # no memory
+        (((BUFFER, 256),), True, True, (6, 0x51)),  # too little of it
+        (((BUFFER, 512),), False, True, (6, 0x51)),  # the function may not
+        (((BUFFER, 512),), True, False, (6, 0x51)),  # the other way
+        (((BUFFER, 1024),), True, True, (5, 0x50)),  # more than the disk has: still active
+    ],
+)
+def test_transfers_that_fail(
+    tmp_path: Path, parts: tuple[tuple[int, int], ...], enabled: bool, read: bool, status: tuple[int, int]
+) -> None:
+    """Nothing is moved, and the driver is told; saving in the middle keeps what waits."""
+    disks = Disks(tmp_path)
+    disks.chips.write(1, 1, 4, 5 if enabled else 1, 2)
+    disks.table(*parts)
+    disks.begin(0xC8, 1, 1, read)
+    assert disks.end() == status
+    if status[1] == 0x51:
+        assert not any(disks.chips.ram.bytes[BUFFER : BUFFER + 512])
+    disks.begin(0xC8, 64, 1, read=True)
+    assert disks.end()[1] == 0x51, "no such sector"
+    state = disks.chips.disk.save()
+    disks.chips.disk.reset()
+    assert disks.port(2) == 0xFF
+    disks.chips.disk.load(state)
+    assert disks.chips.disk.save() == state
+
+
+def test_senseless_accesses_to_the_bus_master(tmp_path: Path) -> None:
+    disks = Disks(tmp_path)
+    chance = Random(5)
+    for _ in range(3000):
+        size = chance.choice((1, 2, 4))
+        value = chance.choice((1, 8, 9, TABLE, 0x7FFFFFFC, chance.getrandbits(32)))
+        disks.chips.ports.write(MASTER + chance.randrange(0, 16, size), size, value)
+        disks.chips.ram.bytes[TABLE : TABLE + 64] = chance.randbytes(64)
+        disks.channel.write(chance.randrange(1, 7), 1, chance.choice((0, 1, 0xE0, chance.randrange(256))))
+        disks.channel.write(7, 1, chance.choice((0xC8, 0xCA, 0x25, 0x35, 0x20, 0xE7)))
+        disks.channel.read(chance.randrange(8), 1)

@@ -28,8 +28,8 @@ def bench(name: str) -> SpecTests:
     return SpecTests(check(SPECS / f"{name}.isa", [SPECS]), load_isa(ROOT / "build" / name))
 
 
-#: a thousand encodings and more, each compared with unicorn (tests/oracles/test_arm_unicorn.py)
-SOME_LINES = {"arm"}
+#: a thousand encodings and more, each compared with unicorn (tests/oracles/test_{arm,x86}_unicorn.py)
+SOME_LINES = {"arm", "i386", "x86_64"}
 
 
 @pytest.fixture(params=GUESTS)

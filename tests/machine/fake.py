@@ -85,6 +85,8 @@ class FakeVm:
         self.breakpoints: list[int] = []
         self.acknowledge: Callable[[], int] | None = None
         self.most_breakpoints: int | None = None
+        #: (address, size, value) -> eventfd; None: it watches no stores
+        self.watches: dict[tuple[int, int, int | None], int] | None = None
 
     def make_vcpu(self, index: int) -> FakeVcpu:
         self.vcpus.append(FakeVcpu(self, index))
@@ -92,6 +94,18 @@ class FakeVm:
 
     def set_line(self, line: int, level: int) -> None:
         raise AssertionError("it has no interrupt controller")
+
+    def send_message(self, address: int, data: int) -> None:
+        raise AssertionError("it has no interrupt controller")
+
+    def watch_store(self, address: int, size: int, value: int | None, event: int, on: bool = True) -> bool:
+        if self.watches is None:
+            return False
+        if on:
+            self.watches[address, size, value] = event
+        else:
+            del self.watches[address, size, value]
+        return True
 
     def memory_changed(self, address: int, size: int) -> None:
         self.changes.append((address, size))

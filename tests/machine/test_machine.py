@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import threading
 from collections.abc import Iterator
 
@@ -12,11 +13,14 @@ from runtime.core.accelerator import Failed, Idle, Reset, Shutdown, VcpuExit
 from runtime.hw.clock import InstructionClock
 from runtime.machine.machine import MachineError, State
 from runtime.machine.state import load, read, save, write
-from runtime.machine.virt import CLINT, DRAM, PLIC, TEST, UART
+from runtime.machine.virt import CLINT, DRAM, PCI_LOW, PLIC, TEST, UART
+from tests.hw.virtio.test_queues_and_transport import Reverse
 from tests.machine.boards import board
-from tests.machine.fake import FakeVcpu, forever
+from tests.machine.fake import FakeVcpu, FakeVm, forever
 
 BOTH = pytest.mark.parametrize("threads", [False, True], ids=["in turn", "threads"])
+#: seconds after which what should happen at once has not
+PATIENCE = 60
 MTIMECMP, MTIME = CLINT + 0x4000, CLINT + 0xBFF8
 
 
@@ -306,3 +310,41 @@ def test_states_that_do_not_fit() -> None:
         damaged = whole[: whole.index(b"\n") + 3] + b"????" + whole[whole.index(b"\n") + 7 :]
         with pytest.raises(MachineError, match="damaged"):
             read(io.BytesIO(damaged), "test")
+
+
+@BOTH
+def test_doorbells_are_answered_in_the_main_loop(threads: bool) -> None:
+    """The accelerator counts stores to a doorbell, wherever it is shown; what was rung is answered before a rest.
+
+    A reset hides it, and then nobody watches.
+    """
+    with board(threads=threads) as made:
+        device = Reverse()
+        made.virt.plug_pci("reverse", device)
+        function = made.virt.pci.functions[1, 0]
+        vm = made.machine.vm
+        assert isinstance(vm, FakeVm)
+        vm.watches = {}
+        made.machine.start()
+        rung: list[int] = []
+        device.notify = rung.append  # type: ignore[method-assign]  # what it is told is all that is asked about
+        for address in (PCI_LOW, PCI_LOW + 0x10000):
+            function.set_base(4, address)
+            function.write(4, 2, 6)
+            assert list(vm.watches) == [(address + 0x3000, 2, None)]
+        os.eventfd_write(vm.watches[PCI_LOW + 0x13000, 2, None], 3)
+        made.machine.at_rest(lambda: made.machine.power_off(5 if rung == [0] else 6))
+        assert made.machine.run().status == 5
+        os.eventfd_write(vm.watches[PCI_LOW + 0x13000, 2, None], 1)
+        made.machine.events.run_once(PATIENCE)
+        assert rung == [0, 0]
+        made.machine.start()
+        assert vm.watches == {}
+
+
+def test_an_accelerator_that_watches_no_stores() -> None:
+    with board() as made:
+        made.virt.plug_pci("reverse", Reverse())
+        made.virt.pci.functions[1, 0].set_base(4, PCI_LOW)
+        made.virt.pci.functions[1, 0].write(4, 2, 6)
+        made.machine.space.write(PCI_LOW + 0x3000, 2, 0)

@@ -10,7 +10,7 @@ import pytest
 
 from isomorph.fuzz.case import Case
 from isomorph.fuzz.description import oracle_of
-from isomorph.fuzz.engines import NativeEngine
+from isomorph.fuzz.native_engine import NativeEngine
 from isomorph.fuzz.state import CODE, State, random_state
 from isomorph.fuzz.unicorn_engine import UnicornEngine
 from runtime.core.cpu import load_isa

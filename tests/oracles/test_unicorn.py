@@ -15,7 +15,8 @@ import pytest
 pytest.importorskip("unicorn", reason="unicorn is not installed (pip install unicorn)")
 
 from isomorph.fuzz.case import Case
-from isomorph.fuzz.engines import Engine, compare, make_engine
+from isomorph.fuzz.engine import Engine
+from isomorph.fuzz.engines import compare, make_engine
 from isomorph.fuzz.sequences import Sequences, mnemonic
 from isomorph.fuzz.state import State, empty_state, random_state
 from runtime.core.cpu import Isa, load_isa

@@ -15,6 +15,8 @@ REGISTERS = ("RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI", *(f"R{numbe
 FLAGS = {"CF": 0, "PF": 2, "AF": 4, "ZF": 6, "SF": 7, "OF": 11}
 DIRECTION = 10
 CORNERS = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF, (1 << 63) - 1)
+#: spaces of instructions behind VEX -> its number of the opcode map
+VEX_MAPS = {"V1": 1, "V2": 2, "V3": 3}
 REALS = (
     0.0,
     -0.0,
@@ -61,18 +63,30 @@ def random_lane(random: Random) -> int:
     return random.getrandbits(64)
 
 
+def vex(random: Random, number: int, long: bool) -> bytes:
+    """A VEX prefix for an opcode map; half of them name no register."""
+    high = random.getrandbits(8) if long else random.getrandbits(8) | 0xC0
+    register = random.choice((0, random.getrandbits(4) if long else random.getrandbits(3)))
+    low = (~register & 15) << 3 | random.getrandbits(1) << 2 | random.choice((0, 1, 1, 1, 2, 3))
+    if number == 1 and random.random() < 0.5:
+        return bytes((0xC5, high & 0x80 | low))
+    return bytes((0xC4, high & 0xE0 | number, random.choice((0, 0, 0x80)) | low))
+
+
 def instruction(random: Random, form: Form, long: bool) -> bytes:
     """An instruction of a form, with prefixes that are often right."""
     before = b""
-    if random.random() < 0.2:
+    if form.space in VEX_MAPS:
+        before = vex(random, VEX_MAPS[form.space], long)
+    elif random.random() < 0.2:
         before += b"\x66"
     elif random.random() < 0.3:
         before += random.choice((b"\xf3", b"\xf2"))
     if long and random.random() < 0.04:
-        before += b"\x67"
+        before = b"\x67" + before
     if may_lock(form) and random.random() < 0.3:
         before += b"\xf0"
-    if long and random.random() < 0.5:
+    if long and form.space not in VEX_MAPS and random.random() < 0.5:
         before += bytes([0x40 | random.getrandbits(4)])
     length = form.encoding.length
     word = form.encoding.value | random.getrandbits(length) & ~form.encoding.mask

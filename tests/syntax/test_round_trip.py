@@ -17,6 +17,10 @@ from runtime.syntax.tables import Form, Syntax, mode_key
 
 SPECS = Path(__file__).resolve().parent.parent.parent / "specs"
 GUESTS = [path.stem for path in guests(SPECS)]
+#: one text has several encodings there (prefixes, SIB bytes, either direction), and the assembler knows a few only;
+#: tests/oracles/test_x86_objdump.py has what holds of their bytes
+SEVERAL = {"i386", "x86_64"}
+ONE_TO_ONE = [name for name in GUESTS if name not in SEVERAL]
 TOYS = ["bytes", "words", "modes"]
 ADDRESS = 0x10000
 #: spaces that are not the one a processor begins in -> the modes that lead there
@@ -66,7 +70,7 @@ def by_space(syntax: Syntax) -> list[tuple[str, list[Form]]]:
 
 
 @pytest.mark.parametrize("aliases", [True, False])
-@pytest.mark.parametrize("guest", GUESTS)
+@pytest.mark.parametrize("guest", ONE_TO_ONE)
 def test_random_words_of_every_encoding(tables: Callable[[str], Syntax], guest: str, aliases: bool) -> None:
     syntax = tables(guest)
     for name, forms in by_space(syntax):
@@ -74,7 +78,7 @@ def test_random_words_of_every_encoding(tables: Callable[[str], Syntax], guest: 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("guest", GUESTS)
+@pytest.mark.parametrize("guest", ONE_TO_ONE)
 def test_many_random_words_of_every_encoding(tables: Callable[[str], Syntax], guest: str) -> None:
     syntax = tables(guest)
     for name, forms in by_space(syntax):
@@ -88,7 +92,7 @@ def test_random_words_of_toys(tables: Callable[[str], Syntax], toy: str) -> None
         assert check_round_trips(syntax, forms, 200, True, MODES.get(name)) > 80 * len(forms)
 
 
-@pytest.mark.parametrize("guest", GUESTS)
+@pytest.mark.parametrize("guest", ONE_TO_ONE)
 def test_every_encoding_can_be_written(tables: Callable[[str], Syntax], guest: str) -> None:
     syntax = tables(guest)
     disassemblers = {name: Disassembler(syntax, False, MODES.get(name)) for name, _ in by_space(syntax)}

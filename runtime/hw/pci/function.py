@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runtime.hw.bus import AddressSpace, Memory, Region
+    from runtime.hw.pci.msix import MessageTable
 
 __all__ = ["Bar", "PciFunction"]
 
@@ -27,14 +28,17 @@ CONFIG_SIZE = 4096
 class Bar:
     """What a function answers with, wherever the guest puts it: registers of a device, or memory of its own."""
 
-    def __init__(self, index: int, answer: Device | Memory, *, wide: bool, prefetch: bool) -> None:
+    def __init__(
+        self, index: int, answer: Device | Memory, *, wide: bool = False, prefetch: bool = False, ports: bool = False
+    ) -> None:
         if answer.size & (answer.size - 1) or answer.size < 16:
             raise ValueError("a base-address register's size is a power of two")
         self.index = index
         self.answer = answer
         self.size = answer.size
         self.wide = wide
-        self.kind = (4 if wide else 0) | (8 if prefetch else 0)
+        self.ports = ports  # among the I/O ports, not in memory
+        self.kind = 1 if ports else (4 if wide else 0) | (8 if prefetch else 0)
         self.region: Region | None = None
 
     @property
@@ -52,7 +56,9 @@ class Bar:
 class PciFunction(Device):
     """A function.  Loads and stores are those of its configuration space.
 
-    interrupt   its INTx wire, which a host bridge connects
+    on_interrupt   its INTx wire, which a host bridge connects
+    on_message     where its messages are stored, (address, data), if the host bridge has a way for them
+    messages       its MSI-X table (msix.py), if it has one
     """
 
     kind = "pci-function"
@@ -72,9 +78,12 @@ class PciFunction(Device):
         self.writable = bytearray(CONFIG_SIZE)  # the bits that a store changes
         self.bars: dict[int, Bar] = {}
         self.space: AddressSpace | None = None
+        self.ports: AddressSpace | None = None
         self.priority = 0
         self.level = 0
         self.on_interrupt: Callable[[int], None] = lambda level: None
+        self.on_message: Callable[[int, int], None] | None = None
+        self.messages: MessageTable | None = None
         self._next_capability = 0x40
         self._last_capability = CAPABILITIES
         self._put(VENDOR, vendor, 2)
@@ -83,16 +92,17 @@ class PciFunction(Device):
         self._put(CLASS, class_code, 3)
         self._put(SUBSYSTEM, subsystem[0], 2)
         self._put(SUBSYSTEM + 2, subsystem[1], 2)
-        self._allow(COMMAND, MEMORY_ENABLE | MASTER_ENABLE | INTERRUPT_DISABLE, 2)
-        self._allow(0x0C, 0xFF, 1)  # cache line size
-        self._allow(LINE, 0xFF, 1)
+        self.allow(COMMAND, MEMORY_ENABLE | MASTER_ENABLE | INTERRUPT_DISABLE, 2)
+        self.allow(0x0C, 0xFF, 1)  # cache line size
+        self.allow(LINE, 0xFF, 1)
 
     # Putting it together
 
     def _put(self, place: int, value: int, size: int) -> None:
         self.config[place : place + size] = value.to_bytes(size, "little")
 
-    def _allow(self, place: int, bits: int, size: int) -> None:
+    def allow(self, place: int, bits: int, size: int) -> None:
+        """Let a store change these bits."""
         self.writable[place : place + size] = bits.to_bytes(size, "little")
 
     def word(self, place: int, size: int = 4) -> int:
@@ -107,8 +117,10 @@ class PciFunction(Device):
         """Another base-address register."""
         self.bars[bar.index] = bar
         bits = ~(bar.size - 1) & (1 << (64 if bar.wide else 32)) - 1
+        if bar.ports:
+            self.allow(COMMAND, self.writable[COMMAND] | IO_ENABLE, 1)
         self._put(bar.place, bar.kind, 4)
-        self._allow(bar.place, bits, 8 if bar.wide else 4)
+        self.allow(bar.place, bits, 8 if bar.wide else 4)
 
     def memories(self) -> tuple[Memory, ...]:
         """Memory of its own, whose contents are part of a machine's state."""
@@ -127,9 +139,9 @@ class PciFunction(Device):
         self._last_capability = place
         return place
 
-    def join(self, space: AddressSpace, priority: int) -> None:
-        """The memory of the bus; a function's own priority there, so that a guest may let them overlap."""
-        self.space, self.priority = space, priority
+    def join(self, space: AddressSpace, ports: AddressSpace | None, priority: int) -> None:
+        """The memory and ports of the bus; a function's own priority there, so that a guest may let them overlap."""
+        self.space, self.ports, self.priority = space, ports, priority
 
     # The configuration space
 
@@ -145,6 +157,9 @@ class PciFunction(Device):
         for place, byte in enumerate(value.to_bytes(size, "little"), offset):
             mask = self.writable[place]
             self.config[place] = self.config[place] & ~mask | byte & mask
+        if self.messages is not None:  # their control may be among what was written
+            self._signal()
+            self.messages.send_pending()
         if offset < COMMAND + 2 and offset + size > COMMAND:
             self._place_bars()
             self._signal()
@@ -153,16 +168,17 @@ class PciFunction(Device):
 
     def _place_bars(self) -> None:
         """Show each where its register says, or nowhere."""
-        if self.space is None:
-            return
-        enabled = bool(self.word(COMMAND, 2) & MEMORY_ENABLE)
         for bar in self.bars.values():
+            space = self.ports if bar.ports else self.space
+            if space is None:
+                continue
             size = bar.size
+            enabled = bool(self.word(COMMAND, 2) & (IO_ENABLE if bar.ports else MEMORY_ENABLE))
             address = self.word(bar.place, 8 if bar.wide else 4) & -16
-            shown = enabled and 0 < address <= self.space.size - size
+            shown = enabled and 0 < address <= space.size - size
             if bar.region is None:
                 if shown:
-                    bar.region = bar.show(self.space, address, self.priority * 8 + bar.index)
+                    bar.region = bar.show(space, address, self.priority * 8 + bar.index)
                 continue
             if not shown:
                 bar.region.enable(False)
@@ -194,6 +210,8 @@ class PciFunction(Device):
     def _signal(self) -> None:
         self.config[STATUS] = self.config[STATUS] & ~INTERRUPT_STATUS | (INTERRUPT_STATUS if self.level else 0)
         allowed = not self.word(COMMAND, 2) & INTERRUPT_DISABLE
+        if self.messages is not None and self.messages.enabled:  # 6.8.2.3: it is not to use its wire
+            allowed = False
         self.on_interrupt(int(bool(self.level) and allowed))
 
     # State
@@ -202,11 +220,14 @@ class PciFunction(Device):
         for place, mask in enumerate(self.writable):
             self.config[place] &= ~mask & 0xFF
         self.level = 0
+        if self.messages is not None:
+            self.messages.reset()
         self._place_bars()
         self._signal()
 
     def save(self) -> dict[str, object]:
-        return {"config": bytes(self.config), "level": self.level}
+        messages = {} if self.messages is None else {"messages": self.messages.save()}
+        return {"config": bytes(self.config), "level": self.level, **messages}
 
     def load(self, state: dict[str, object]) -> None:
         config, level = state.get("config"), state.get("level")
@@ -214,6 +235,11 @@ class PciFunction(Device):
             raise DeviceError(f"{self.name}: the saved state is not a PCI function's")
         if config[:4] != self.config[:4]:
             raise DeviceError(f"{self.name}: the saved state is of another function")
+        if self.messages is not None:
+            messages = state.get("messages")
+            if not isinstance(messages, dict):
+                raise DeviceError(f"{self.name}: the saved state has no messages (MSI-X)")
+            self.messages.load(messages)
         self.config[:] = config
         self.level = level
         self._place_bars()

@@ -7,7 +7,7 @@ from runtime.hw.bus import AddressSpace
 from runtime.hw.device import Device, DeviceError
 from runtime.hw.device_tree import Node, wide
 from runtime.hw.irq import AnyOf
-from runtime.hw.pci.function import COMMAND, LINE, MEMORY_ENABLE, PIN, PciFunction
+from runtime.hw.pci.function import COMMAND, IO_ENABLE, LINE, MEMORY_ENABLE, PIN, PciFunction
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class PciHost(Device):
 
     lines    the interrupt wires; slot n's pin A is number n among them, counted round
     bridge   the function that the bridge itself is on its bus, slot 0
+    on_message   takes functions' messages, (address, data), where the machine has who understands them
     """
 
     kind = "pci-host-ecam-generic"
@@ -48,6 +49,7 @@ class PciHost(Device):
         windows: Sequence[Window],
         io: Window | None = None,
         bridge: PciFunction | None = None,
+        on_message: Callable[[int, int], None] | None = None,
     ) -> None:
         super().__init__(name, size)
         self.sizes = frozenset((1, 2, 4))
@@ -55,6 +57,8 @@ class PciHost(Device):
         self.windows = tuple(windows)
         self.io = io
         self.functions: dict[tuple[int, int], PciFunction] = {}
+        self.on_message = on_message
+        self.ports: AddressSpace | None = None  # of a machine with I/O ports, where functions show registers
         self._wires = [AnyOf(line.set) for line in lines]
         if bridge is None:
             bridge = PciFunction(f"{name}.bridge", vendor=0x1B36, device=0x0008, class_code=0x060000)
@@ -78,15 +82,18 @@ class PciHost(Device):
         if (slot, number) in self.functions:
             raise DeviceError(f"{function.name}: {self.functions[slot, number].name} is in PCI slot {slot} already")
         self.functions[slot, number] = function
-        function.join(self.space, len(self.functions))
+        function.join(self.space, self.ports, len(self.functions))
+        function.on_message = self.on_message
         if self._wires:
             # the pins of the slots are wired in turn, so that not all functions share one
             line = self._wires[slot % len(self._wires)].line(function.name)
             function.on_interrupt = line.set
         return slot, number
 
-    def place_all(self, interrupt: Callable[[int], int]) -> None:
+    def place_all(self, interrupt: Callable[[int], int], port: int = 0) -> None:
         """What firmware does: give every base-address register a place in the first window, the largest first.
+
+        Those of ports have theirs from `port` on.
 
         `interrupt(slot)` is what a driver is told of the slot's interrupt (the interrupt line register).
         """
@@ -95,7 +102,8 @@ class PciHost(Device):
         window = self.windows[0]
         at = window.address
         bars = [(bar.size, slot, function, bar.index)
-                for (slot, _), function in self.functions.items() for bar in function.bars.values()]  # fmt: skip
+                for (slot, _), function in self.functions.items() for bar in function.bars.values()
+                if not bar.ports]  # fmt: skip
         for size, _, function, index in sorted(bars, key=lambda each: -each[0]):
             at = -(-at // size) * size
             if at + size > window.address + window.size:
@@ -103,6 +111,12 @@ class PciHost(Device):
             function.set_base(index, at)
             at += size
         for (slot, _), function in self.functions.items():
+            for bar in function.bars.values():
+                if bar.ports:
+                    port = -(-port // bar.size) * bar.size
+                    function.set_base(bar.index, port)
+                    function.write(COMMAND, 2, function.word(COMMAND, 2) | IO_ENABLE)
+                    port += bar.size
             if function.config[PIN]:
                 function.write(LINE, 1, interrupt(slot))
             if function.bars:

@@ -7,13 +7,17 @@ Sections are those of their data sheets (290549, 290550).  What firmware looks f
 from __future__ import annotations
 
 from runtime.core.record import record
-from runtime.hw.pci.function import COMMAND, HEADER_TYPE, IO_ENABLE, MASTER_ENABLE, PciFunction
+from runtime.hw.device import DeviceError
+from runtime.hw.ide_dma import BusMaster
+from runtime.hw.pci.function import COMMAND, HEADER_TYPE, IO_ENABLE, MASTER_ENABLE, Bar, PciFunction
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from runtime.hw.bus import AddressSpace, Memory, Region
+    from runtime.hw.dma import Dma
+    from runtime.hw.ide import IdeChannel
     from runtime.hw.irq import Line
 
 __all__ = ["HostBridge", "IsaBridge", "Shadow", "slot_lines"]
@@ -55,7 +59,7 @@ class HostBridge(PciFunction):
     def __init__(self, name: str) -> None:
         super().__init__(name, vendor=INTEL, device=0x1237, class_code=0x060000, revision=2, subsystem=_SUBSYSTEM)
         for register in range(_ATTRIBUTES, _ATTRIBUTES + _COUNT):
-            self._allow(register, 0x33 if register > _ATTRIBUTES else 0x30, 1)
+            self.allow(register, 0x33 if register > _ATTRIBUTES else 0x30, 1)
         self._parts: list[tuple[Shadow, Region, Region]] = []
 
     def watch(self, space: AddressSpace, ram: Memory, firmware: Memory | None, nothing: Memory, priority: int) -> None:
@@ -110,7 +114,7 @@ class IsaBridge(PciFunction):
         super().__init__(name, vendor=INTEL, device=0x7000, class_code=0x060100, subsystem=_SUBSYSTEM)
         self.config[HEADER_TYPE] = _MULTI_FUNCTION
         for register in range(_ROUTES, _ROUTES + 4):
-            self._allow(register, 0x8F, 1)
+            self.allow(register, 0x8F, 1)
             self.config[register] = _ROUTE_OFF
         self._make_line = line
         self._lines: dict[int, Line] = {}
@@ -156,14 +160,33 @@ class IsaBridge(PciFunction):
 
 
 class DiskFunction(PciFunction):
-    """PIIX3's second function: the two channels at their old ports, programmed I/O (it has no bus-master registers)."""
+    """PIIX3's second function: the two channels at their old ports, with their bus master (2.3)."""
 
     kind = "PIIX3-ide"
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, memory: Dma, channels: Sequence[IdeChannel]) -> None:
         super().__init__(name, vendor=INTEL, device=0x7010, class_code=0x010180, subsystem=_SUBSYSTEM)
-        self._allow(COMMAND, IO_ENABLE | MASTER_ENABLE, 2)
-        self._allow(0x40, 0xFFFFFFFF, 4)  # 2.3.9: timings and whether the channels are decoded, which they always are
+        self.allow(COMMAND, IO_ENABLE | MASTER_ENABLE, 2)
+        self.allow(0x40, 0xFFFFFFFF, 4)  # 2.3.9: timings and whether the channels are decoded, which they always are
+        self.master = BusMaster(f"{name}.master", memory, channels, self._may_master)
+        self.add_bar(Bar(4, self.master, ports=True))
+
+    def _may_master(self) -> bool:
+        return bool(self.word(COMMAND, 2) & MASTER_ENABLE)
+
+    def reset(self) -> None:
+        super().reset()
+        self.master.reset()
+
+    def save(self) -> dict[str, object]:
+        return {**super().save(), "master": self.master.save()}
+
+    def load(self, state: dict[str, object]) -> None:
+        super().load(state)
+        master = state.get("master")
+        if not isinstance(master, dict):
+            raise DeviceError(f"{self.name}: the saved state has no bus master")
+        self.master.load(master)
 
 
 def slot_lines(bridge: IsaBridge, make: Callable[[str, Callable[[int], None]], Line]) -> Sequence[Line]:

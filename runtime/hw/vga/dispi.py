@@ -213,7 +213,7 @@ class Framebuffer(PciFunction):
         self.display.poll = self._look
         self._seen = b""
         self.registers = Dispi(self.memory, self.show)
-        self._allow(COMMAND, IO_ENABLE | MEMORY_ENABLE | MASTER_ENABLE, 2)
+        self.allow(COMMAND, IO_ENABLE | MEMORY_ENABLE | MASTER_ENABLE, 2)
         self.add_bar(Bar(0, self.memory, wide=False, prefetch=True))
         self.add_bar(Bar(2, Window(f"{name}.registers", self.registers, legacy), wide=False, prefetch=False))
 

@@ -1,11 +1,12 @@
-"""The virtio-pci transport, modern (virtio 1.2, section 4.1): all structures in one base-address register, INTx."""
+"""The virtio-pci transport, modern (virtio 1.2, section 4.1): all structures in one base-address register."""
 
 from __future__ import annotations
 
 import struct
 
-from runtime.hw.device import Device, DeviceError
+from runtime.hw.device import Device, DeviceError, Doorbell
 from runtime.hw.pci.function import VENDOR_CAPABILITY, Bar, PciFunction
+from runtime.hw.pci.msix import MessageTable
 from runtime.hw.registers import Field, Register, RegisterDevice
 from runtime.hw.virtio.device import VirtioDevice
 from runtime.hw.virtio.mmio import STATUS_FIELDS, high, low
@@ -21,7 +22,7 @@ VENDOR, FIRST_DEVICE = 0x1AF4, 0x1040
 
 #: which structure a capability tells of (4.1.4)
 COMMON, NOTIFY, ISR, DEVICE, WINDOW = 1, 2, 3, 4, 5
-BAR = 4
+BAR, MESSAGES_BAR = 4, 1
 #: where they are in the register's memory
 COMMON_AT, ISR_AT, DEVICE_AT, NOTIFY_AT, BAR_SIZE, PART = 0x0000, 0x1000, 0x2000, 0x3000, 0x4000, 0x1000
 NOTIFY_STEP = 4
@@ -42,13 +43,13 @@ class Structures(RegisterDevice):
         Register("device_feature", 0x04, access="ro"),
         Register("driver_feature_select", 0x08),
         Register("driver_feature", 0x0C),
-        Register("config_msix_vector", 0x10, width=2, access="ro", reset=NO_VECTOR),
+        Register("config_msix_vector", 0x10, width=2, reset=NO_VECTOR),
         Register("num_queues", 0x12, width=2, access="ro"),
         Register("device_status", 0x14, width=1, fields=STATUS_FIELDS),
         Register("config_generation", 0x15, width=1, access="ro"),
         Register("queue_select", 0x16, width=2),
         Register("queue_size", 0x18, width=2),
-        Register("queue_msix_vector", 0x1A, width=2, access="ro", reset=NO_VECTOR),
+        Register("queue_msix_vector", 0x1A, width=2),
         Register("queue_enable", 0x1C, width=2, fields=(Field("ENABLE", 0),)),
         Register("queue_notify_off", 0x1E, width=2, access="ro"),
         Register("queue_desc_low", 0x20),
@@ -64,10 +65,14 @@ class Structures(RegisterDevice):
         self.function = function
         self.device = function.device
         self.accepted = [0, 0]
+        self.vectors = [NO_VECTOR] * len(self.device.queues)
+        # 4.1.5.2: a store of 16 bits, for what it says is where it goes to
+        self.doorbells = tuple(Doorbell(NOTIFY_AT + NOTIFY_STEP * index, 2) for index in range(len(self.vectors)))
 
     def reset(self) -> None:
         super().reset()
         self.accepted = [0, 0]
+        self.vectors = [NO_VECTOR] * len(self.device.queues)
 
     def read(self, offset: int, size: int) -> int:
         part, within = offset // PART * PART, offset % PART
@@ -136,6 +141,23 @@ class Structures(RegisterDevice):
         if (queue := self._idle_queue()) is not None:
             queue.size = value
 
+    def message(self, wanted: int) -> int:
+        """4.1.5.1.2: a message that there is, or none, which tells the driver so."""
+        messages = self.function.messages
+        return wanted if messages is not None and wanted < len(messages.pending) else NO_VECTOR
+
+    def write_config_msix_vector(self, value: int) -> None:
+        self.value["config_msix_vector"] = self.message(value)
+
+    def read_queue_msix_vector(self) -> int:
+        index = self.value["queue_select"]
+        return self.vectors[index] if index < len(self.vectors) else NO_VECTOR
+
+    def write_queue_msix_vector(self, value: int) -> None:
+        index = self.value["queue_select"]
+        if index < len(self.vectors):
+            self.vectors[index] = self.message(value)
+
     def read_queue_enable(self) -> int:
         queue = self.queue()
         return 0 if queue is None else int(queue.ready)
@@ -198,11 +220,11 @@ class Structures(RegisterDevice):
 
 
 class VirtioPci(PciFunction):
-    """A virtio device as a PCI function."""
+    """A virtio device as a PCI function; with `messages`, it has one for each queue and one for the configuration."""
 
     kind = "virtio-pci"
 
-    def __init__(self, name: str, memory: Memory, device: VirtioDevice) -> None:
+    def __init__(self, name: str, memory: Memory, device: VirtioDevice, *, messages: bool = False) -> None:
         super().__init__(
             name,
             vendor=VENDOR,
@@ -227,9 +249,11 @@ class VirtioPci(PciFunction):
         ):
             more = struct.pack("<I", NOTIFY_STEP) if kind == NOTIFY else b""
             self._describe(kind, place, size, more)
+        if messages:
+            MessageTable(self, len(device.queues) + 1, MESSAGES_BAR)
         self._window = self._describe(WINDOW, 0, 0, bytes(4))
         for place, bits in ((4, 0xFF), (8, 0xFFFF_FFFF), (12, 0xFFFF_FFFF)):
-            self._allow(self._window + place, bits, 1 if place == 4 else 4)
+            self.allow(self._window + place, bits, 1 if place == 4 else 4)
 
     def _describe(self, kind: int, place: int, size: int, more: bytes) -> int:
         """4.1.4: a capability that says where a structure is."""
@@ -262,14 +286,25 @@ class VirtioPci(PciFunction):
     # Port
 
     def queue_interrupt(self, queue: Queue) -> None:
-        """The driver should look at a queue."""
+        """The driver should look at a queue (4.1.5.3): by the queue's message, or the wire and the cause."""
+        if self.messages is not None and self.messages.enabled:
+            self._send(self.messages, self.structures.vectors[queue.index])
+            return
         self.interrupts |= USED_BUFFER
         self.set_interrupt(1)
 
     def config_interrupt(self) -> None:
-        """The driver should look at the configuration."""
+        """The driver should look at the configuration (4.1.5.4): the cause is set in either way."""
         self.interrupts |= CONFIGURATION
+        if self.messages is not None and self.messages.enabled:
+            self._send(self.messages, self.structures.value["config_msix_vector"])
+            return
         self.set_interrupt(1)
+
+    @staticmethod
+    def _send(messages: MessageTable, vector: int) -> None:
+        if vector != NO_VECTOR:
+            messages.signal(vector)
 
     def take_interrupts(self) -> int:
         """4.1.4.5: reading the causes clears them."""
@@ -301,13 +336,14 @@ class VirtioPci(PciFunction):
             **super().save(),
             "interrupts": self.interrupts,
             "accepted": list(self.structures.accepted),
+            "vectors": list(self.structures.vectors),
             "structures": self.structures.save(),
             "device": self.device.save(),
         }
 
     def load(self, state: dict[str, object]) -> None:
         super().load(state)
-        interrupts, accepted = state.get("interrupts"), state.get("accepted")
+        interrupts, accepted, vectors = state.get("interrupts"), state.get("accepted"), state.get("vectors")
         structures, device = state.get("structures"), state.get("device")
         if not isinstance(interrupts, int) or not isinstance(accepted, list):
             raise DeviceError(f"{self.name}: the saved state is not a virtio-pci function's")
@@ -316,5 +352,8 @@ class VirtioPci(PciFunction):
         self.interrupts = interrupts
         self.structures.load(structures)
         self.structures.accepted = list(accepted)
+        if not isinstance(vectors, list) or len(vectors) != len(self.structures.vectors):
+            raise DeviceError(f"{self.name}: the saved state is of other queues")
+        self.structures.vectors = [self.structures.message(vector) for vector in vectors]
         self.device.load(device)
         self.set_interrupt(int(interrupts != 0))

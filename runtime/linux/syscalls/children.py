@@ -13,6 +13,7 @@ from runtime.linux.host import Bytes
 from runtime.linux.paths import AT_FDCWD, canonical, guest_name, locate, read_path
 from runtime.linux.siginfo import from_host
 from runtime.linux.signals import check
+from runtime.linux.syscalls.process import GuestReplaced
 from runtime.linux.syscalls.table import fail, system_call
 
 TYPE_CHECKING = False
@@ -46,14 +47,6 @@ AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH = 0x100, 0x1000
 _MOST_STRINGS, _LONGEST_STRING = 1 << 16, 131072
 _FIRST_LINE, _MOST_INTERPRETERS = 256, 4
 _ALL_SIGNALS = (1 << 64) - 1
-
-
-class GuestReplaced(Exception):
-    """The guest executed another program: `successor` is what Process.replace made."""
-
-    def __init__(self, successor: object) -> None:
-        super().__init__()
-        self.successor = successor
 
 
 # ------------------------------------------------------------ clone

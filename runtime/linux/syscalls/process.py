@@ -29,6 +29,14 @@ class GuestExit(Exception):
         self.status = status
 
 
+class GuestReplaced(Exception):
+    """The guest executed another program: `successor` is what Process.replace made."""
+
+    def __init__(self, successor: object) -> None:
+        super().__init__()
+        self.successor = successor
+
+
 class ThreadExit(Exception):
     """A thread asked to end, alone."""
 

@@ -28,12 +28,15 @@ PLACE = 0x4_0010_0000
 class Board:
     """A machine's memory with a host bridge in it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, messages: bool = False) -> None:
         self.space = AddressSpace("memory")
+        self.messages: list[tuple[int, int]] = []
         ram = Memory("ram", RAM_SIZE)
         self.space.add_ram(RAM, ram)
         self.lines = [Line(f"line{number}") for number in range(4)]
-        self.host = PciHost("pcie", 16 << 20, self.lines, [LOW, HIGH], Window(0x300_0000, 0x10000))
+        listen = (lambda address, data: self.messages.append((address, data))) if messages else None
+        io = Window(0x300_0000, 0x10000)
+        self.host = PciHost("pcie", 16 << 20, self.lines, [LOW, HIGH], io, on_message=listen)
         self.space.add_device(ECAM, self.host)
         self.host.map_windows(self.space)
         self.memory = Dma(self.space)
@@ -71,7 +74,7 @@ class PciDriver(Driver):
 
     def __init__(self, board: Board, device: VirtioDevice, features: int = 0) -> None:
         self.board = board
-        self.function = VirtioPci("dev", board.memory, device)
+        self.function = VirtioPci("dev", board.memory, device, messages=board.host.on_message is not None)
         self.number, _ = board.host.plug(self.function)
         self.structures: dict[int, int] = {}
         self.step = 0
@@ -99,6 +102,10 @@ class PciDriver(Driver):
         while place:
             identity, following, _, kind, bar = struct.unpack("<5B", board.config(slot, place, 4).to_bytes(4, "little")
                                                               + bytes([board.config(slot, place + 4, 1)]))  # fmt: skip
+            if identity == 0x11:
+                self.messages = place
+                place = following
+                continue
             assert identity == 9
             self.structures[kind] = PLACE + board.config(slot, place + 8)
             if kind == 2:
@@ -173,6 +180,68 @@ def test_the_window_in_the_configuration_space() -> None:
         board.config(slot, window + 16, 4)
 
 
+TABLE = 0x4000_0000
+PENDING = TABLE + 0x800
+
+
+def test_interrupts_by_message() -> None:
+    """MSI-X as a driver sets it up: each queue's message and the configuration's; none while its mask is on."""
+    board = Board(messages=True)
+    driver = PciDriver(board, Reverse())
+    slot, place, space = driver.number, driver.messages, board.space
+    control = place + 2
+    assert board.config(slot, control, 2) == 1, "two messages: one queue's, and the configuration's"
+    assert (board.config(slot, place + 4), board.config(slot, place + 8)) == (1, 0x801)
+    board.configure(slot, 0x14, TABLE)
+    common = driver.structures[1]
+
+    def vector(number: int) -> int:
+        space.write(common + 0x1A, 2, number)
+        return space.read(common + 0x1A, 2)
+
+    space.write(common + 0x16, 2, 0)
+    assert space.read(common + 0x1A, 2) == space.read(common + 0x10, 2) == 0xFFFF
+    assert (vector(2), vector(1)) == (0xFFFF, 1), "a message that is not there is refused by reading none"
+    space.write(common + 0x10, 2, 0)
+    for number in range(2):
+        assert space.read(TABLE + 16 * number + 12, 4) == 1, "all are masked at first"
+        space.write(TABLE + 16 * number, 8, 0x1_FEE0_1003)
+        space.write(TABLE + 16 * number + 8, 4, 0x40 + number)
+    board.configure(slot, control, 0xC001, 2)
+    assert board.config(slot, control, 2) == 0xC001
+
+    assert driver.ask(driver.rings[0], b"abc", 3) == b"cba"
+    assert (board.messages, driver.wire.level) == ([], 0)
+    assert space.read(PENDING, 8) == 2
+    space.write(TABLE + 16 + 12, 4, 0)
+    assert board.messages == [], "the function's mask is on"
+    board.configure(slot, control, 0x8001, 2)
+    assert (board.messages, space.read(PENDING, 8)) == ([(0x1_FEE0_1000, 0x41)], 0)
+    driver.ask(driver.rings[0], b"abc", 3)
+    assert len(board.messages) == 2
+    assert driver.acknowledge() == 0, "a message says by itself whose it is"
+
+    state = driver.function.save()
+    driver.device.config_changed()
+    assert space.read(PENDING, 4) == 1
+    assert driver.acknowledge() == 2
+    driver.function.load(state)
+    assert space.read(PENDING, 4) == 0
+    space.write(TABLE + 12, 4, 0)
+    board.configure(slot, 4, 2, 2)  # it may store no more
+    driver.device.config_changed()
+    assert len(board.messages) == 2
+    board.configure(slot, 4, 6, 2)
+    assert board.messages[2:] == [(0x1_FEE0_1000, 0x40)]
+    board.configure(slot, control, 1, 2)
+    driver.ask(driver.rings[0], b"abc", 3)
+    assert (driver.wire.level, len(board.messages)) == (1, 3), "without messages it has its wire"
+    board.configure(slot, control, 0x8001, 2)
+    assert driver.wire.level == 0
+    board.space.write(driver.structures[1] + 0x14, 1, 0)
+    assert space.read(common + 0x10, 2) == 0xFFFF, "a reset of the device forgets them"
+
+
 def test_empty_slots_and_full_ones() -> None:
     """Where nothing is, all ones are read; a second function cannot take a slot; there are 32."""
     board = Board()
@@ -219,8 +288,8 @@ def test_the_bridge_in_the_device_tree() -> None:
 def test_random_configuration() -> None:
     """Random stores to two functions' configuration and to wherever they show themselves: nothing is raised."""
     chance = random.Random(11)
-    board = Board()
-    functions = [VirtioPci(f"f{number}", board.memory, VirtioRng(seed=1)) for number in range(2)]
+    board = Board(messages=True)
+    functions = [VirtioPci(f"f{number}", board.memory, VirtioRng(seed=1), messages=bool(number)) for number in range(2)]
     for function in functions:
         board.host.plug(function)
     for _ in range(8000):
@@ -234,6 +303,9 @@ def test_random_configuration() -> None:
             board.config(slot, offset, size)
         function = chance.choice(functions)
         address = function.address_of(4)
+        table = function.address_of(1) if function.messages is not None else None
+        if table is not None:
+            board.space.write(table + chance.choice((0, 4, 8, 12, 28, 0x800)), 4, value)
         if address is not None:
             place = address + chance.choice((0, 0x1000, 0x2000, 0x3000)) + chance.randrange(0x40) // size * size
             try:
