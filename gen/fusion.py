@@ -7,7 +7,7 @@ first record and reads the second record's operands where they stand, so no reco
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gen.handlers import InstructionHandlers
@@ -23,7 +23,8 @@ _LEAVES = frozenset(("next", "goto_tb", "goto_ptr"))
 class Fusion:
     """The pairs of handlers to fuse, and a number (from 1) for each handler in one."""
 
-    pairs: tuple[tuple[Function, Function], ...]
+    #: with each, what the second does behind the first
+    pairs: tuple[tuple[Function, Function, Function], ...]
     numbers: dict[str, int]
 
     def modules(self, lowering: Lowering = FunctionLowering) -> Iterator[tuple[str, str]]:
@@ -37,7 +38,7 @@ class Fusion:
         side = len(self.numbers) + 1
         cells = ["i32 0"] * (side * side)
         declarations = []
-        for first, second in self.pairs:
+        for first, second, _ in self.pairs:
             name = fused_name(first, second)
             declarations.append(f"declare hidden void @{name}()")
             # Relative to the table, since a blob has no address of its own.
@@ -74,9 +75,14 @@ def _goes_on(function: Function) -> bool:
 
 
 def plan(
-    fused: Iterable[tuple[str, str]], built: Sequence[InstructionHandlers], functions: Iterable[Function]
+    fused: Iterable[tuple[str, str]],
+    built: Sequence[InstructionHandlers],
+    functions: Iterable[Function],
+    behind: Callable[[Function, Function], Function],
 ) -> Fusion:
-    """What to fuse for these pairs of mnemonics; instructions that share a handler share its fusions."""
+    """What to fuse for these pairs of mnemonics; instructions that share a handler share its fusions.
+
+    behind: (first, second) -> what the second does when the first was just done"""
     by_name = {function.name: function for function in functions}
     handlers: dict[str, dict[str, Function]] = {}
     for entry in built:
@@ -84,12 +90,13 @@ def plan(
             function = by_name[variant.handler]
             if _plain(function):
                 handlers.setdefault(entry.instruction.mnemonic, {})[function.name] = function
-    pairs: dict[tuple[str, str], tuple[Function, Function]] = {}
+    pairs: dict[tuple[str, str], tuple[Function, Function, Function]] = {}
     for one, other in fused:
         for first in handlers.get(one, {}).values():
             if _goes_on(first):
                 for second in handlers.get(other, {}).values():
-                    pairs[first.name, second.name] = first, second
+                    if (first.name, second.name) not in pairs:
+                        pairs[first.name, second.name] = first, second, behind(first, second)
     numbers: dict[str, int] = {}
     for pair in pairs:
         for name in pair:

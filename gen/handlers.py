@@ -14,10 +14,11 @@ from typing import Any
 from gen import model
 from gen.decode_values import FIELD, INDEX, MODE, NEXT_PC, PC, DecodeValue, Facts, Part, Pool
 from gen.guard_records import Guard, Predicate, emit_guard, fields_of, own_fields
+from gen.lazy import settle_first
 from gen.operand_choices import HEAD, Choice, Slots, all_choices, assume_row, row_fields, settle
 from gen.source import identifier
 from runtime.core.env import ENV
-from runtime.core.layout import Layout, RegisterLayout
+from runtime.core.layout import LAZY_SYMBOL, Layout, RegisterLayout
 from runtime.tcg.builder import NOT_TAKEN, Builder
 from runtime.tcg.instructions import Instruction
 from runtime.tcg.ir import Deferred, Function, InternalError, Operand, Temp, Value, format_op
@@ -94,8 +95,13 @@ class HandlerBuilder(Builder):
         most_decisions: int = MOST_VARIANTS,
         guard_records: bool = False,
         seldom: Sequence[DecodeValue] = (),
+        puts_off: bool = True,
     ) -> None:
         super().__init__(layout, function, bad_address)
+        #: whether rules of a lazy group are put off; whether one was, and whether its registers were wanted after that
+        self._puts_off = puts_off and layout.owed is not None
+        self._has_put_off = False
+        self.too_lazy = False
         self.pool = pool
         self.facts = facts
         self.decisions: list[Decision] = []
@@ -224,6 +230,32 @@ class HandlerBuilder(Builder):
     def can_be_passed_over(self) -> bool:
         """Whether it tells the decoder nothing that depends on its happening."""
         return self.waiting() is None and (self.ends_block or not self.new_modes())
+
+    # ------------------------------------------------------------ lazy groups
+
+    def lazy(self, rule: int, *arguments: tuple[Value, int]) -> bool:
+        """Note the rule and its arguments, for whoever reads."""
+        owed = self.layout.owed
+        if owed is None or not self._puts_off:
+            return False
+        self._has_put_off = True
+        self.emit("st_env", (rule,), (64,), offset=owed.rule, symbol=LAZY_SYMBOL)
+        for number, (value, width) in enumerate(arguments):
+            wide = self.zext(value, width, 64)
+            self.emit("st_env", (wide,), (64,), offset=owed.argument(number), symbol=LAZY_SYMBOL)
+        return True
+
+    def _wants(self, name: str) -> None:
+        if self._has_put_off and self.layout.owed is not None and name in self.layout.owed.registers:
+            self.too_lazy = True
+
+    def get_reg(self, name: str) -> Value:
+        self._wants(name)
+        return super().get_reg(name)
+
+    def set_reg(self, name: str, value: Value) -> None:
+        self._wants(name)
+        super().set_reg(name, value)
 
     # ------------------------------------------------------------ register files
 
@@ -553,6 +585,7 @@ class HandlerSet:
     ) -> list[tuple[HandlerBuilder, int]]:
         """Every way through an emitter; if they are too many, those that a few decisions tell apart."""
         seldom: list[DecodeValue] = []
+        puts_off = True
         for most in (MOST_VARIANTS, *FIRST_DECISIONS):
             pending: list[tuple[bool, ...]] = [()]
             built: list[tuple[HandlerBuilder, int]] = []
@@ -565,7 +598,16 @@ class HandlerSet:
                     break
                 function = Function(f"h_{name}_{len(built)}")
                 b = HandlerBuilder(
-                    self.layout, function, self.bad_address, pool, Facts(known), answers, most, guard_records, seldom
+                    self.layout,
+                    function,
+                    self.bad_address,
+                    pool,
+                    Facts(known),
+                    answers,
+                    most,
+                    guard_records,
+                    seldom,
+                    puts_off,
                 )
                 self.run(b, emit, length, f"{name} {source}", restartable)
                 if most and (new := [value for value in b.met_seldom if value not in seldom]):
@@ -573,7 +615,12 @@ class HandlerSet:
                     seldom += dict.fromkeys(new)
                     pending, built, ops = [()], [], 0
                     continue
+                if b.too_lazy:  # on one way, so on none: all are to ask the same questions
+                    puts_off = False
+                    pending, built, ops = [()], [], 0
+                    continue
                 optimize(function)
+                settle_first(function, self.layout)
                 ops += len(function.ops)
                 try:
                     built.append((b, b.lay_out()))
@@ -626,6 +673,7 @@ class HandlerSet:
         b = HandlerBuilder(self.layout, function, self.bad_address, pool, self.known(pool), most_decisions=0)
         self.run(b, emit, length, name)
         optimize(b.function)
+        settle_first(b.function, self.layout)
         return self._variant(b, b.lay_out())
 
 

@@ -16,11 +16,12 @@ from typing import Any
 from gen import model, native_decoder, operand_decoder
 from gen.fusion import plan
 from gen.handlers import HandlerBuilder, HandlerSet, InstructionHandlers, Variant, identifiers
+from gen.lazy import LazyRules
 from gen.native_hooks import hook_functions
 from gen.record_builder import ILLEGAL
 from gen.source import identifier
 from runtime import tcg
-from runtime.core.layout import Layout
+from runtime.core.layout import LAZY_SYNC, Layout
 from runtime.tcg.builder import Builder
 from runtime.tcg.engine import engine_ir
 from runtime.tcg.instructions import Helper, Instruction
@@ -77,10 +78,13 @@ def bad_address(layout: Layout, hook: Callable[[Builder, Value, Value], object] 
 
 
 def sync_state(layout: Layout) -> Function:
-    """`@sync_state(env)`: folds the host's accrued FP flags into the guest's."""
+    """`@sync_state(env)`: makes env what Python expects.  The host's accrued FP flags are folded into the guest's, and
+    registers that native code owes get their values."""
     function = plain_function("sync_state", (), (), ("env",))
     b = Builder(layout, function)
     b.sync_state()
+    if layout.owed:
+        b.call_env(LAZY_SYNC)
     b.ret(())
     return function
 
@@ -97,6 +101,7 @@ class _Native:
         self.handlers = HandlerSet(layout, self.bad_address, operand_decoder.has_prefixes(layout))
         self.entries: dict[str, Instruction] = module.INSTRUCTIONS
         self.names = identifiers(self.entries)
+        self.lazy = LazyRules(layout, module.LAZY)
 
     def _fields_class(self, entry: Instruction) -> Callable[..., Any]:
         """The dataclass an extraction function makes."""
@@ -166,7 +171,8 @@ class _Native:
         hooks: list[Function] = []
         if self.layout.machine:
             hooks = [bad_address(self.layout, self.bad_address), *hook_functions(self.layout, self.module)]
-        return [*helpers, fetch_fault(self.layout, self.bad_address), sync_state(self.layout), *hooks]
+        lazy = [self.lazy.sync()] if self.layout.owed else []
+        return [*helpers, fetch_fault(self.layout, self.bad_address), sync_state(self.layout), *lazy, *hooks]
 
 
 def is_machine(spec: model.Spec) -> bool:
@@ -199,7 +205,7 @@ def generate_ir(
     lowering: Lowering = partial(MachineLowering, layout) if layout.machine else FunctionLowering
     native = _Native(spec, layout, module)
     built = native.instructions()
-    fusion = plan(spec.fused, built, native.handlers.functions)
+    fusion = plan(spec.fused, built, native.handlers.functions, native.lazy.behind)
     decoders = native.decoders(built, fusion.numbers)
     support = native.support()
     handlers = native.handlers.functions

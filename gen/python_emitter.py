@@ -8,6 +8,7 @@ from pathlib import PurePath
 from gen import decisions, model
 from gen.bodies import BodyPrinter, Context
 from gen.effects import Effects
+from gen.lazy import lazy_rules
 from gen.operand_printer import Kind, OperandPrinter, variable
 from gen.python_decoder import DecoderPrinter, extraction_function
 from gen.source import WIDTH, Doc, Keyword, call, class_name, hexadecimal, identifier, quoted, statement, tuple_of
@@ -69,6 +70,7 @@ class ModulePrinter:
         self._operands = OperandPrinter(self.context, self._class, self._guard, source_line)
         self._spaces = {space.name: space for space in spec.spaces}
         self._predicates: dict[str, list[str]] = {}
+        self._lazy = lazy_rules(spec)
         #: the mode that says `in a delay slot` is the builder's business
         self._next_modes = [mode for mode in spec.modes if mode.next is not None and mode.name != spec.slot]
 
@@ -175,10 +177,36 @@ class ModulePrinter:
     def function(self, function: model.Function) -> list[str]:
         """A function to inline; for a helper, its body and the function that calls it."""
         doc = f"{function.source}  {source_line(function.pos)}"
+        if function.name in self._lazy:
+            return self._rule(function, doc)
         if not function.helper:
             return self._definition("fn", function, function.results, doc)
         body = self._definition("body", function, function.results, doc, function.modes)
         return [*body, "", "", *self._helper_call(function)]
+
+    def _rule(self, function: model.Function, doc: str) -> list[str]:
+        """A rule of a lazy group, which the builder may put off."""
+        printer = BodyPrinter(self.context, function.pos)
+        names = [printer.declare(name) for name, _ in function.params]
+        printer.function(function.body, function.results)
+        sized = [tuple_of((name, str(width))) for name, (_, width) in zip(names, function.params, strict=True)]
+        asked = call("b.lazy", str(self._lazy[function.name]), *sized)
+        return [
+            *self._head("fn", function.name, names, function.results),
+            *self._doc(doc),
+            *statement("if ", asked, ":", 1),
+            "        return",
+            *printer.lines,
+        ]
+
+    def _lazy_table(self) -> list[str]:
+        """LAZY: the rules that may be put off, in the order of their numbers, with their arguments' widths."""
+        rows = [
+            tuple_of((f"fn_{name}", tuple_of(str(width) for _, width in self.spec.functions[name].params)))
+            for name in self._lazy
+        ]
+        kind = "LAZY: tuple[tuple[Callable[..., None], tuple[int, ...]], ...] = "
+        return statement(kind, tuple_of(rows)) if rows else [f"{kind}()"]
 
     def _helper_call(self, function: model.Function) -> list[str]:
         """`def fn_f32_add(b: Builder, a: Value, c: Value) -> tuple[Value, ...]:` around `b.call`."""
@@ -189,9 +217,13 @@ class ModulePrinter:
         sized = tuple_of(tuple_of((value, str(w))) for value, w in given)
         value = call("b.call", quoted(function.name), sized, tuple_of(map(str, function.results)))
         wrapped = call("one" if len(function.results) == 1 else "several", value)
+        # A guard asks with numbers, and there is nothing compiled to call where instructions are decoded in Python.
+        folds = _folds(function)
         return [
             *self._head("fn", function.name, names, function.results),
             *self._doc(f"{function.source}: calls what body_{function.name} is compiled to"),
+            *(statement("if ", call("known", *names), ":", depth=1) if folds else []),
+            *(statement("return ", call(f"body_{function.name}", "b", *names), depth=2) if folds else []),
             *statement("return ", wrapped, depth=1),
         ]
 
@@ -362,6 +394,7 @@ class ModulePrinter:
                 [
                     *("Decoded", "Helper", "Hook", "Instruction", "Prefix"),
                     *(["behind"] if spec.prefixes else []),
+                    *(["known"] if any(map(_folds, helpers)) else []),
                     *sorted({"one" if len(f.results) == 1 else "several" for f in helpers}),
                     *(["with_operands"] if self._operands.tables else []),
                 ],
@@ -375,6 +408,7 @@ class ModulePrinter:
             emitters=[*self._predicates.values(), *emitters],
             prefixes=prefixes,
             prefix_table=self._prefix_table(),
+            lazy_table=self._lazy_table(),
             reset=reset,
             operand_functions=self._operands.functions,
             operand_tables=self._operands.tables,
@@ -420,6 +454,15 @@ class ModulePrinter:
             decoders=decoders,
             decode=self._decode(),
         )
+
+
+def _folds(function: model.Function) -> bool:
+    """Whether a helper given numbers is a number: loops of unknown length and modes are emitted as code."""
+    return (
+        not function.modes
+        and bool(function.results)
+        and not any(isinstance(n, model.While) for n in nodes(function.body))
+    )
 
 
 def _import(module: str, names: Sequence[str]) -> list[str]:

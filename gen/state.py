@@ -6,13 +6,16 @@ from collections import Counter
 
 from gen import model
 from gen.hooks import reads_of
+from gen.lazy import lazy_rules
 from gen.source import call, hexadecimal, identifier, literal, quoted, statement, tuple_of
 from gen.templates import render
 from gen.walk import nodes
 from runtime.core.env import ENV, GUEST_STATE
 from runtime.core.layout import (
+    LAZY_BYTES,
     FieldLayout,
     Layout,
+    LazyLayout,
     MemoryLayout,
     ModeLayout,
     RegisterLayout,
@@ -46,6 +49,9 @@ def layout_of(spec: model.Spec) -> Layout:
         at = _align(at, min(stride, 16))
         inputs.append((wire.name, wire.width, at))
         at += stride
+    put_off = lazy_rules(spec)
+    lazy = LazyLayout(spec.lazy[0].registers, _align(at, 8)) if put_off else None
+    at = lazy.rule + LAZY_BYTES if lazy else at
     translation = reads_of(spec, "translate")
     interrupt = reads_of(spec, "interrupt", "wake", "deadline")
     return Layout(
@@ -68,6 +74,7 @@ def layout_of(spec: model.Spec) -> Layout:
         translation_registers=tuple(sorted(translation.registers)),
         interrupt=tuple(sorted(interrupt.modes)),
         interrupt_registers=tuple(sorted(interrupt.registers)),
+        lazy=lazy,
     )
 
 
@@ -196,6 +203,8 @@ def source(layout: Layout) -> str:
         used.add("MemoryLayout")
     if layout.sticky:
         used.add("StickyLayout")
+    if layout.lazy:
+        used.add("LazyLayout")
     if any(register.fields for register in layout.registers):
         used.add("FieldLayout")
     views = {"Bits", "DebugRegister", "StateView"} | ({"File"} if any("File(" in a for a in attributes) else set())

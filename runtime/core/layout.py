@@ -74,6 +74,28 @@ class StickyLayout:
     width: int
 
 
+#: arguments that a rule of a lazy group may have for it to be put off
+LAZY_ARGUMENTS = 3
+LAZY_BYTES = 8 + 8 * LAZY_ARGUMENTS
+#: `symbol` of accesses to what stands there
+LAZY_SYMBOL = "%lazy"
+#: the native function that gives registers the values they are owed
+LAZY_SYNC = "lazy_sync"
+
+
+@record
+class LazyLayout:
+    """Registers that native code may owe: the number of the rule that sets them stands at `rule`, its arguments, of 64
+    bits each, behind it.  It is 0 where the registers hold their values, and always when Python looks."""
+
+    registers: tuple[str, ...]
+    rule: int
+
+    def argument(self, number: int) -> int:
+        """Where one of the arguments stands."""
+        return self.rule + 8 + 8 * number
+
+
 @record
 class Layout:
     """Everything the runtime knows of an ISA's state."""
@@ -98,10 +120,16 @@ class Layout:
     interrupt: tuple[str, ...] = ()  # modes that decide about interrupts: writing one polls
     interrupt_registers: tuple[str, ...] = ()  # registers that do
     machine: bool = False  # for code that runs whole machines: memory is reached through the TLB
+    lazy: LazyLayout | None = None  # code of machines puts nothing off
     by_name: dict[str, RegisterLayout] = computed()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "by_name", {register.name: register for register in self.registers})
+
+    @property
+    def owed(self) -> LazyLayout | None:
+        """The lazy group, if code for this layout may put it off."""
+        return None if self.machine else self.lazy
 
     def mode(self, name: str) -> ModeLayout:
         """The mode called `name`; KeyError if there is none."""

@@ -182,6 +182,10 @@ class Builder(MemoryBuilder):
         else:
             self.emit("st_envx", (at, value), (width_of(at, 64), file.width), symbol=name)
 
+    def lazy(self, rule: int, *arguments: tuple[Value, int]) -> bool:
+        """Before a rule of a lazy group: whether its work is put off, and need not be done now."""
+        return False
+
     def _wrote(self, name: str) -> None:
         if self.layout.machine and not self.dead:
             if name in self.layout.translation_registers:

@@ -52,6 +52,12 @@ define linkonce_odr hidden preserve_mostcc i64 @mem_slow_kept(ptr %env, i64 %a, 
   %status = call i64 @mem_slow(ptr %env, i64 %a, i64 %n, i64 %access)
   ret i64 %status
 }"""
+#: The same for @lazy_sync, which pays what registers are owed.
+_LAZY_SYNC = """declare hidden void @lazy_sync(ptr)
+define linkonce_odr hidden preserve_mostcc void @lazy_sync_kept(ptr %env) noinline nounwind {
+  call void @lazy_sync(ptr %env)
+  ret void
+}"""
 #: ops whose functions must be compiled with care for the FP environment
 _FLOATING = ("host_", "fpflags_")
 
@@ -157,6 +163,8 @@ class FunctionLowering:
         remove_unreachable(self.function)
         self._block = "entry"
         self._load_words()
+        if self.function.settles:
+            self._settle(self.function.settles)
         for op in self.function.ops:
             self.lower(op)
         for position, label in reversed(self._phis):
@@ -189,6 +197,17 @@ class FunctionLowering:
         for start in sorted(self._words):
             pointer = self.at("%op", start)
             self.line(f"%word{start} = load i64, ptr {pointer}, align 8, {_INVARIANT}")
+
+    def _settle(self, owed: int) -> None:
+        """Registers that the function reads get their values, if these were put off."""
+        self.declarations["lazy_sync"] = _LAZY_SYNC
+        rule = self.let(f"load i64, ptr {self.at('%env', owed)}, align 8")
+        pending = self.let(f"icmp ne i64 {rule}, 0")
+        self.line(f"br i1 {pending}, label %settle, label %settled")
+        self.start_block("settle")
+        self.line("call preserve_mostcc void @lazy_sync_kept(ptr %env) #0")
+        self.line("br label %settled")
+        self.start_block("settled")
 
     def _header(self) -> str:
         function = self.function
@@ -621,14 +640,15 @@ def fused_name(first: Function, second: Function) -> str:
     return f"{first.name}__{second.name}"
 
 
-def lower_fused(pairs: Iterable[tuple[Function, Function]], lowering: Lowering = FunctionLowering) -> str:
-    """An LLVM module of handlers that do the work of two records, the first one's and the next one's."""
+def lower_fused(pairs: Iterable[tuple[Function, Function, Function]], lowering: Lowering = FunctionLowering) -> str:
+    """An LLVM module of handlers that do the work of two records, the first one's and the next one's; the third of each
+    is what the second does behind the first."""
     seconds: dict[str, FunctionLowering] = {}
     fused = []
-    for first, second in pairs:
-        inlined = f"second_{second.name}"
+    for first, second, behind in pairs:
+        inlined = f"second_{behind.name}"
         if inlined not in seconds:
-            seconds[inlined] = lowering(verify(second), inlined, "", True)
+            seconds[inlined] = lowering(verify(behind), inlined, "", True)
         fused.append(lowering(verify(first), fused_name(first, second), f"@{inlined}", False))
     return module_text([*seconds.values(), *fused], "")
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 
 from runtime.core.env import Exit
-from runtime.core.layout import Layout
+from runtime.core.layout import LAZY_ARGUMENTS, LAZY_SYMBOL, LAZY_SYNC, Layout, LazyLayout
 from runtime.tcg.builder import Builder
 from runtime.tcg.control import SELDOM
 from runtime.tcg.ir import Function, Label, Op, Temp, Value
@@ -89,6 +89,7 @@ class RegionBuilder(Builder):
         self._order = {block.pc: number for number, block in enumerate(blocks)}
         self._flows: dict[_Place, _Flow] = {}
         self._unbuilt: list[_Place] = []
+        self._in_rule = False
         #: indirect jumps, by id, and where they are likely to lead
         self._likely: dict[int, list[_Place]] = {}
         self._copied = 0
@@ -222,6 +223,36 @@ class RegionBuilder(Builder):
         else:
             self.emit("goto_ptr", (target, self._budget_after(count)), (self.layout.pc_width, 64))
 
+    # ------------------------------------------------------------ lazy groups
+
+    def lazy(self, rule: int, *arguments: tuple[Value, int]) -> bool:
+        """Run the rule, for whoever reads in the region, and note it for the ways out, which need then not have run it
+        (region_state.py)."""
+        owed = self.layout.owed
+        if owed is None or self._in_rule:
+            return False
+        body, _ = self._translate.LAZY[rule - 1]
+        self._in_rule = True
+        body(self, *(value for value, _ in arguments))
+        self._in_rule = False
+        wide = [self.zext(value, width, 64) for value, width in arguments]
+        self._note(owed, rule, *wide, *(0 for _ in range(LAZY_ARGUMENTS - len(wide))))
+        return True
+
+    def _note(self, owed: LazyLayout, *words: Value) -> None:
+        for number, value in enumerate(words):
+            self.emit("st_env", (value,), (64,), offset=owed.rule + 8 * number, symbol=LAZY_SYMBOL)
+
+    def set_reg(self, name: str, value: Value) -> None:
+        """Where one register of the group is written by itself, all of them hold their values from there on."""
+        owed = self.layout.owed
+        if owed is not None and not self._in_rule and name in owed.registers:
+            for other in owed.registers:
+                if other != name:
+                    super().set_reg(other, self.get_reg(other))
+            self._note(owed, 0)
+        super().set_reg(name, value)
+
     # ------------------------------------------------------------ what is left to tier 0
 
     def exit_here(self, reason: Exit) -> None:
@@ -352,7 +383,7 @@ class RegionBuilder(Builder):
             op.args = (left, spent + bias & _ALL)
         heads = {self._flows[place].label: place[0] for place in headers}
         body, self.function.ops[:] = list(self.function.ops), []
-        start = self._prologue(bias)
+        start = self._prologue(bias, body)
         for op in body:
             if id(op) in self._likely:
                 self._compare(op, self._likely[id(op)])
@@ -393,7 +424,7 @@ class RegionBuilder(Builder):
             longest[place] = max([flow.count, *(count + longest.get(target, 0) for target, count in flow.edges)])
         return longest
 
-    def _prologue(self, bias: int) -> Label:
+    def _prologue(self, bias: int, body: Sequence[Op]) -> Label:
         leave, start = self.function.label(), self.function.label("start")
         self.dead = False
         budget = self.emit1("ld_budget", (), (), 64)
@@ -402,13 +433,28 @@ class RegionBuilder(Builder):
             current = self.function.label()
             self.branch(self.emit1("region_stale", (), (), 1), leave, current, SELDOM)
             self.bind(current)
-        self.branch(refused, leave, start, SELDOM)
+        owed = self._owed(body)
+        enough = self.function.label() if owed else start
+        self.branch(refused, leave, enough, SELDOM)
         self.bind(leave)
         self.emit("next", (budget,), (64,), size=COUNT_RECORD["bytes"])
+        if owed:
+            self.bind(enough)
+            pay = self.function.label()
+            pending = self.emit1("ld_env", (), (), 64, offset=owed.rule)
+            self.branch(self.ne(64, pending, 0), pay, start)
+            self.bind(pay)
+            self.call_env(LAZY_SYNC)
+            self.emit("br", labels=(start,))
         self.bind(start)
         self.emit("st_local", (self.sub(64, budget, bias),), (64,), local=self._left)
         self.emit("br", labels=(self._flows[self._blocks[0].pc, ()].label,))
         return start
+
+    def _owed(self, body: Sequence[Op]) -> LazyLayout | None:
+        """The lazy group, if the region has to do with its registers: here they hold their values."""
+        owed = self.layout.owed
+        return owed if owed and any(op.symbol in owed.registers for op in body) else None
 
     def _least(self) -> Value:
         """What the budget less the bias must not be less than."""

@@ -102,7 +102,7 @@ class RegionCompiler:
         mark("build")
         function = region.function
         straighten(function)
-        promote(function, region.start, layout.translation_registers if layout.machine else ())
+        promote(function, region.start, layout.translation_registers if layout.machine else (), layout.owed)
         mark("promote")
         propagate(function)
         apply_rules(function)

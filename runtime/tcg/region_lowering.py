@@ -120,6 +120,9 @@ class RegionLowering(FunctionLowering):
     def call(self, op: Op) -> None:
         self._call(op, self.native_function(op.symbol))
 
+    def call_env(self, op: Op) -> None:
+        self._call(op, self.native_function(op.symbol), "ptr %env")
+
     def brcond(self, op: Op) -> None:
         weights = self._weights.get(id(op))
         if weights is None or op.offset:

@@ -50,9 +50,6 @@ class MachineRegionLowering(RegionLowering, TlbLowering):
 
     # ------------------------------------------------------------ the engine
 
-    def call_env(self, op: Op) -> None:
-        self._call(op, self.native_function(op.symbol), "ptr %env")
-
     def clock(self, op: Op) -> None:
         self.define(op, f"call i64 {self.native_function('clock_read')}(ptr %env, i64 {self.value(op.args[0])})")
 

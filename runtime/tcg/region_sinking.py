@@ -16,7 +16,7 @@ from runtime.tcg.optimize import blocks_of
 _CHEAP = frozenset(
     (
         *("add", "sub", "and", "or", "xor", "not", "neg", "shl", "lshr", "ashr", "rotl", "rotr"),
-        *("sext", "zext", "slice", "cat", "eq", "ne", "ult", "ule", "slt", "sle"),
+        *("sext", "zext", "slice", "cat", "eq", "ne", "ult", "ule", "slt", "sle", "parity"),
     )
 )
 #: a value that more exits use stays where it is

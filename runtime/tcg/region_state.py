@@ -12,7 +12,7 @@ from collections.abc import Iterable, Set
 from itertools import pairwise
 
 from runtime.core.env import GUEST_STATE
-from runtime.core.layout import storage_bytes
+from runtime.core.layout import LAZY_SYNC, LazyLayout, storage_bytes
 from runtime.tcg.ir import Function, Label, Local, Op, Operand, Temp
 from runtime.tcg.ops import OPS, Effect
 from runtime.tcg.region_flow import Flow
@@ -22,10 +22,24 @@ _STATE = ("ld_env", "st_env")
 _LOCAL = ("ld_local", "st_local")
 
 
-def promote(function: Function, start: Label, fixed: Iterable[str] = ()) -> None:
+def promote(function: Function, start: Label, fixed: Iterable[str] = (), owed: LazyLayout | None = None) -> None:
     """Rewrite the function.  `start` is where its cells are loaded.  fixed: registers that stay in env, for what the
-    region calls reads them."""
-    _Promotion(function, start, frozenset(fixed)).run()
+    region calls reads them.  owed: registers that exits need not store where a rule's number says what they hold."""
+    _Promotion(function, start, frozenset(fixed), owed).run()
+    if owed and not any(op.name == "ld_env" and op.symbol in owed.registers for op in function.ops):
+        _keep_owing(function)
+
+
+def _keep_owing(function: Function) -> None:
+    """Nothing here reads what the registers of the lazy group held before: no need to ask for it."""
+    pay = {
+        one.labels[0]
+        for one, other in pairwise(function.ops)
+        if one.name == "label" and other.name == "call_env" and other.symbol == LAZY_SYNC
+    }
+    for op in function.ops:
+        if op.name == "brcond" and op.labels[0] in pay:
+            op.name, op.args, op.widths, op.labels, op.offset = "br", (), (), op.labels[1:], 0
 
 
 def _cells(function: Function, fixed: Set[str]) -> dict[_Key, tuple[int, str]]:
@@ -62,7 +76,7 @@ def _bits(mask: int) -> list[int]:
 
 
 class _Promotion:
-    def __init__(self, function: Function, start: Label, fixed: Set[str]) -> None:
+    def __init__(self, function: Function, start: Label, fixed: Set[str], owed: LazyLayout | None) -> None:
         self._function = function
         self._flow = Flow(function)
         self._start = self._flow.number[start]
@@ -72,10 +86,15 @@ class _Promotion:
         self._symbols = [symbol for _, symbol in cells.values()]
         self._number = {key: at for at, key in enumerate(self._keys)}
         self._state = sum(1 << at for at, key in enumerate(self._keys) if isinstance(key, int))
+        #: cells of the lazy group, and where the number of its rule stands
+        self._group = sum(1 << at for at, name in enumerate(self._symbols) if owed and name in owed.registers)
+        self._rule = owed.rule if owed else None
         count = len(self._flow.blocks)
+        self._kept = [0] * count  # what its exits are to store at its end, if they are to at its start
+        self._stored = [0] * count  # what they are to store anyway
         self._used = [0] * count  # read before the block writes them
         self._written = [0] * count
-        self._dirty = [0] * count  # at the block's end: perhaps written since the region was entered
+        self._dirty = [0] * count  # at the block's end: perhaps written since the region was entered, and not owed
         self._live = [0] * count  # at its start
         self._parameters: list[list[int]] = [[] for _ in range(count)]
         self._replace: dict[Temp, Operand] = {}
@@ -102,7 +121,8 @@ class _Promotion:
 
     def _scan(self) -> None:
         for at in self._flow.order:
-            used = written = 0
+            used = written = stored = 0
+            kept = -1
             for op in self._flow.blocks[at]:
                 cell = self._cell(op)
                 if cell is None:
@@ -111,16 +131,21 @@ class _Promotion:
                     used |= 1 << cell & ~written
                 else:
                     written |= 1 << cell
+                    stored |= 1 << cell
+                    if op.offset == self._rule and op.args[0] and isinstance(op.args[0], int) and op.name == "st_env":
+                        kept &= ~self._group
+                        stored &= kept
             self._used[at], self._written[at] = used, written
+            self._kept[at], self._stored[at] = kept, stored & self._state
 
     def _spread_dirt(self) -> None:
         changed = True
         while changed:
             changed = False
             for at in self._flow.order:
-                dirty = self._written[at] & self._state
+                dirty = self._stored[at]
                 for before in self._flow.predecessors[at]:
-                    dirty |= self._dirty[before]
+                    dirty |= self._dirty[before] & self._kept[at]
                 if dirty != self._dirty[at]:
                     self._dirty[at] = dirty
                     changed = True

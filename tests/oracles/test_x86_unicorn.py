@@ -24,6 +24,7 @@ from tests.oracles.x86_cases import (
     NEAR,
     REGISTERS,
     SIZE,
+    VEX_MAPS,
     instruction,
     may_lock,
     name_of,
@@ -191,18 +192,23 @@ def _of_floats(form: Form) -> bool:
     return "x87" in form.source or "mmx" in form.source
 
 
+def _is_new(form: Form) -> bool:
+    """Whether Unicorn does not know it, or knows it wrongly: blsi's carry, bzhi of many bits."""
+    return form.space in VEX_MAPS or "x86_bmi" in form.source or "x86_crypto" in form.source
+
+
 def _compare(pair: Pair, random: Random, rounds: int) -> tuple[Counter[str], list[str]]:
-    forms = [form for form in pair.syntax.forms if not _of_floats(form)]
+    forms = [form for form in pair.syntax.forms if not _of_floats(form) and not _is_new(form)]
     counted: Counter[str] = Counter()
     wrong: list[str] = []
     for _ in range(rounds):
         code = instruction(random, random.choice(forms), pair.long)
         decoded = pair.decoder.decode(code, CODE)
-        if decoded is None or name_of(decoded.form) in LEFT_OUT or _of_floats(decoded.form):
+        if decoded is None or name_of(decoded.form) in LEFT_OUT or _of_floats(decoded.form) or _is_new(decoded.form):
             continue
         name = name_of(decoded.form)
         sixteen = b"\x66" in code[:3]
-        if b"\x0f\x38" in code[:6] and not sixteen and name[0] == "p":
+        if (b"\x0f\x38" in code[:6] or b"\x0f\x3a" in code[:6]) and not sixteen and name[0] == "p":
             continue  # Unicorn's SSSE3 of MMX registers writes vector registers
         if sixteen and name in AMD | SIXTEEN:
             continue

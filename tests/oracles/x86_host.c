@@ -16,7 +16,7 @@ enum { CODE = 0x123000, DATA = 0x40000, SIZE = 0x10000, MIDDLE = DATA + SIZE / 2
 struct vector { uint64_t low, high; };
 struct state {
     uint64_t registers[16], flags;
-    struct vector xmm[16], st[8];
+    struct vector xmm[16], high[16], st[8];        /* high: the upper halves of YMM registers */
     uint8_t memory[2 * NEAR];
 };
 struct given { struct state state; uint8_t code[16]; };
@@ -25,6 +25,14 @@ struct result { uint64_t signal, pc, far, tags, mxcsr; struct state state; };
 /* RAX RCX RDX RBX RSP RBP RSI RDI R8 ... */
 static const int order[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
                               REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
+
+/* XSAVE's header and its upper halves in a signal frame; none if the frame ends with FXSAVE's area. */
+enum { MAGIC_AT = 464, MAGIC = 0x46505853, HEADER_AT = 512, HIGH_AT = 576 };
+static uint8_t *extended(fpregset_t floats) {
+    uint32_t magic;
+    memcpy(&magic, (uint8_t *)floats + MAGIC_AT, sizeof magic);
+    return magic == MAGIC ? (uint8_t *)floats : NULL;
+}
 
 static void all(int (*once)(void *, size_t), void *at, size_t size) {
     for (char *p = at; size;) {
@@ -50,6 +58,11 @@ static void next(ucontext_t *context) {
     fpregset_t floats = context->uc_mcontext.fpregs;
     memcpy(floats->_xmm, given.state.xmm, sizeof given.state.xmm);
     memcpy(floats->_st, given.state.st, sizeof given.state.st);
+    uint8_t *more = extended(floats);
+    if (more) {
+        more[HEADER_AT] |= 7;
+        memcpy(more + HIGH_AT, given.state.high, sizeof given.state.high);
+    }
     floats->mxcsr = 0x1f80, floats->cwd = 0x37f, floats->swd = 0, floats->ftw = 0xff;
 }
 static void came(int number, siginfo_t *info, void *arguments) {
@@ -65,6 +78,10 @@ static void came(int number, siginfo_t *info, void *arguments) {
         fpregset_t floats = context->uc_mcontext.fpregs;
         memcpy(result.state.xmm, floats->_xmm, sizeof result.state.xmm);
         memcpy(result.state.st, floats->_st, sizeof result.state.st);
+        uint8_t *more = extended(floats);
+        memset(result.state.high, 0, sizeof result.state.high);
+        if (more && more[HEADER_AT] & 4)
+            memcpy(result.state.high, more + HIGH_AT, sizeof result.state.high);
         result.tags = floats->ftw | (uint64_t)floats->swd << 16, result.mxcsr = floats->mxcsr;
         memcpy(result.state.memory, (void *)(MIDDLE - NEAR), sizeof result.state.memory);
         memset((void *)(MIDDLE - NEAR), 0, sizeof result.state.memory);

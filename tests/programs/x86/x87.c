@@ -45,6 +45,24 @@ static void show(const char *name, long double a, long double b, long double res
     __asm__ volatile(instruction : "=t"(r) : "0"(x)); \
     show(name, x, 0, r, more); }
 
+/* a result and another above it */
+#define TWO(name, instruction, a) { \
+    long double x = a, r, above; \
+    __asm__ volatile(instruction : "=t"(above), "=u"(r) : "0"(x)); \
+    show(name, x, above, r, 0); }
+#define TRIGONOMETRIC(a) { \
+    long double angle = a; \
+    ONE("fsin", "fsin", angle, 0) \
+    ONE("fcos", "fcos", angle, 0) \
+    TWO("fsincos", "fsincos", angle) \
+    TWO("fptan", "fptan", angle) }
+#define DECIMAL(a) { \
+    long double x = a, r; \
+    unsigned char digits[10]; \
+    __asm__ volatile("fbstp %0" : "=m"(digits) : "t"(x) : "st"); \
+    __asm__ volatile("fbld %1" : "=t"(r) : "m"(digits)); \
+    show("fbcd", x, 0, r, digits[9] << 8 | digits[0]); }
+
 int main(void) {
     for (int i = 0; i < 100; i++) {
         KEEP("fprem", "fprem", some(-3, 70), some(-3, 3), status & 0x4700)
@@ -57,6 +75,12 @@ int main(void) {
         POP("fyl2x", "fyl2x", positive(some(-1, 0)), some(-5, 5))
         POP("fyl2x", "fyl2x", 1 + some(-30, -3), some(-5, 5))
         POP("fyl2xp1", "fyl2xp1", some(-60, -3), some(-5, 5))
+        TRIGONOMETRIC(some(-5, 5))
+        TRIGONOMETRIC(some(-70, -5))
+        TRIGONOMETRIC(some(0, 62))
+        TRIGONOMETRIC(3.14159265358979323846L * (i + 1) / 4)
+        ONE("fsin", "fsin", some(63, 70), 0)
+        DECIMAL(some(-3, 62))
         POP("fpatan", "fpatan", some(-5, 5), some(-5, 5))
         POP("fpatan", "fpatan", some(-60, 60), some(-60, 60))
         for (int control = 0; control < 16; control++) {
