@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 _SECOND = 1_000_000_000
 
 
+#: what -watchdog-action can be
+WATCHDOG_ACTIONS = ("reset", "shutdown", "poweroff", "pause", "debug", "none")
+
+
 class MachineError(Exception):
     """A machine that cannot be made or started as asked; one line for the user."""
 
@@ -75,6 +79,7 @@ class Machine:
     on_reset      called behind the devices' resets: images are loaded anew
     on_breakpoint called, on any thread, by a processor that has come to a breakpoint; it should `pause`
     on_watchpoint the same, by one that has touched memory that is watched
+    watchdog_action   what a watchdog does that runs out: one of WATCHDOG_ACTIONS
     held          processors that stay where they are while others go on (a debugger's wish), set at rest
     on_change     called in the main thread when the state of running changes: (event, data), with QMP's names
     """
@@ -95,6 +100,7 @@ class Machine:
             lock=self.lock,
             power_off=self.power_off,
             reset=self.reset,
+            watchdog=self.bite,
             log=self.write_log,
         )
         self.devices: dict[str, Placed] = {}
@@ -115,6 +121,7 @@ class Machine:
         self.journal: Journal | None = None
         self.no_reboot = False
         self.no_shutdown = False
+        self.watchdog_action = "reset"
         self.state = State.PRELAUNCH
         self._wanted = State.PRELAUNCH
         self._ending: Ending | None = None
@@ -199,6 +206,19 @@ class Machine:
             self._end(Ending(0, cause))
         self._reset_wanted = cause
         self._interrupt()
+
+    def bite(self) -> None:
+        """A watchdog has run out (in the main thread, as all timers do)."""
+        action = self.watchdog_action
+        self.tell("WATCHDOG", {"action": action})
+        if action == "reset":
+            self.reset("guest-reset")
+        elif action in ("shutdown", "poweroff"):
+            self.power_off(0, "guest-shutdown")
+        elif action == "pause":
+            self.pause()
+        elif action == "debug":
+            print("isomorph: the watchdog has run out", file=sys.stderr)
 
     def pause(self, state: State = State.PAUSED) -> None:
         """Have the processors stand still; it is so when `state` says so."""
