@@ -28,6 +28,14 @@ LEFT_OUT = {
     "machine_code": "its instructions are RISC-V's",
     "leaving": "it is told in which way to leave",
 }
+#: what one qemu does otherwise, so that the program built for this machine is the oracle
+_MIPS = {
+    "directories": "it gives the host's positions in directories, which 32 bits do not hold",
+    "trees": "the same",
+    "futexes": "it does not end",
+    "mutexes": "its waits with priority inheritance time out",
+}
+ON_LINUX = {"mips": _MIPS, "mipsel": _MIPS}
 #: an older processor than qemu's newest: libm has other last bits for those with fused multiply-add
 OPTIONS = {"amd64": ["-cpu", "Nehalem"]}
 BUILDS = tuple(name for name in GUESTS if name != "riscv64")
@@ -81,10 +89,13 @@ def cases() -> list[object]:
 def test_as_under_qemu(source: Path, build: str, variant: str, tmp_path: Path) -> None:
     guest = GUESTS[build]
     require_build(guest.isa)
-    program = str(compile_one(source, *VARIANTS[variant], guest, ["-pthread", f"-I{HERE}"]))
-    command = ["-L", str(guest.libraries), program, *(["0"] if source.parent.name == "threads" else [])]
-    qemu = [tool(guest.qemu, "qemu-user"), *OPTIONS.get(build, [])]
-    expected = outcome(tmp_path / "work", [*qemu, *command])
+    flags, arguments = ["-pthread", f"-I{HERE}"], ["0"] if source.parent.name == "threads" else []
+    command = ["-L", str(guest.libraries), str(compile_one(source, *VARIANTS[variant], guest, flags)), *arguments]
+    if source.stem in ON_LINUX.get(build, {}):
+        oracle = [str(compile_one(source, *VARIANTS[variant], GUESTS["amd64"], flags)), *arguments]
+    else:
+        oracle = [tool(guest.qemu, "qemu-user"), *OPTIONS.get(build, []), *command]
+    expected = outcome(tmp_path / "work", oracle)
     assert expected[0] or expected[1], "a program that says nothing proves nothing"
     assert outcome(tmp_path / "work", isomorph("run", *command)) == expected
 

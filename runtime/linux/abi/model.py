@@ -121,6 +121,10 @@ class Abi:
     segments: SegmentTable | None = None
     #: arch_prctl's codes that set and get a register
     base_registers: Mapping[tuple[int, int], Register] = MappingProxyType({})
+    #: modes of a terminal (c_lflag) that have another bit than asm-generic's: that -> the guest's
+    terminal_modes: Mapping[int, int] = MappingProxyType({})
+    #: where c_cc has asm-generic's special characters, in their order; empty: where those are
+    terminal_characters: tuple[int, ...] = ()
     platform: str | None = None  # AT_PLATFORM
     hardware_capabilities: int = 0  # AT_HWCAP
     hardware_probe: Mapping[int, int] = MappingProxyType({})  # key -> value, where there is a call that asks for it
