@@ -32,10 +32,11 @@ LEFT_OUT = {
 _MIPS = {
     "directories": "it gives the host's positions in directories, which 32 bits do not hold",
     "trees": "the same",
-    "futexes": "it does not end",
     "mutexes": "its waits with priority inheritance time out",
 }
 ON_LINUX = {"mips": _MIPS, "mipsel": _MIPS}
+#: a big-endian guest has no FUTEX_WAKE_OP and no priority inheritance, for the host's kernel would count the other way
+MISSING = {("futexes", "mips")}
 #: an older processor than qemu's newest: libm has other last bits for those with fused multiply-add
 OPTIONS = {"amd64": ["-cpu", "Nehalem"]}
 BUILDS = tuple(name for name in GUESTS if name != "riscv64")
@@ -77,6 +78,8 @@ def cases() -> list[object]:
     for source in SOURCES:
         for build in BUILDS:
             for variant in VARIANTS:
+                if (source.stem, build) in MISSING:
+                    continue
                 if Directives.of(source).only in ("", variant.partition("-")[0]):
                     marks = [] if (named(source), build, variant) in OFTEN else [pytest.mark.slow]
                     found.append(

@@ -7,7 +7,7 @@ import struct
 
 from runtime.core.light import MappingProxyType
 from runtime.linux.abi import generic
-from runtime.linux.abi.model import Abi, Fault, FaultByCode, SignalFrame, SystemCall, numbered, table
+from runtime.linux.abi.model import Abi, Fault, FaultByCode, ProgramMode, SignalFrame, SystemCall, numbered, table
 
 #: arch/mips/kernel/traps.c: do_trap_or_bp, where the codes are those of break and trap instructions
 _TRAPS = FaultByCode(
@@ -269,6 +269,8 @@ def o32(name: str, big_endian: bool) -> Abi:
         name=name,
         isa=name,
         elf_machine=8,
+        # PT_MIPS_ABIFLAGS: fp_abi of Elf_MIPS_ABIFlags_v0 is Val_GNU_MIPS_ABI_FP_64 or _64A
+        program_mode=ProgramMode("FR", 0x70000003, 7, MappingProxyType({6: 1, 7: 1})),
         terminal_modes=TERMINAL_MODES,
         terminal_characters=TERMINAL_CHARACTERS,
         bits=32,
