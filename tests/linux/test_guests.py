@@ -29,12 +29,12 @@ LEFT_OUT = {
     "leaving": "it is told in which way to leave",
 }
 #: what one qemu does otherwise, so that the program built for this machine is the oracle
-_MIPS = {
+_32_BITS = {
     "directories": "it gives the host's positions in directories, which 32 bits do not hold",
     "trees": "the same",
-    "mutexes": "its waits with priority inheritance time out",
 }
-ON_LINUX = {"mips": _MIPS, "mipsel": _MIPS}
+_MIPS = {**_32_BITS, "mutexes": "its waits with priority inheritance time out"}
+ON_LINUX = {**dict.fromkeys(("armhf", "armel", "i386"), _32_BITS), "mips": _MIPS, "mipsel": _MIPS}
 #: a big-endian guest has no FUTEX_WAKE_OP and no priority inheritance, for the host's kernel would count the other way
 MISSING = {("futexes", "mips")}
 #: an older processor than qemu's newest: libm has other last bits for those with fused multiply-add
