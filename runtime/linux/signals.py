@@ -378,7 +378,11 @@ def pack_context(thread: Thread, frame: SignalFrame, address: int = 0) -> bytes:
         value = int.from_bytes(data[offset : offset + size], order)
         value |= (thread.get(register) & (1 << bits) - 1) << low
         data[offset : offset + size] = value.to_bytes(size, order)
-    for offset, value in (*frame.words.items(), *((at, address + to) for at, to in frame.pointers.items())):
+    words = dict(frame.words)
+    needed, more = frame.words_with
+    if needed in thread.vcpu.layout.by_name:
+        words |= more
+    for offset, value in (*words.items(), *((at, address + to) for at, to in frame.pointers.items())):
         data[offset : offset + process.abi.long_bytes] = value.to_bytes(process.abi.long_bytes, order)
     return bytes(data)
 

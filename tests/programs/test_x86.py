@@ -14,7 +14,12 @@ from tests.tools import compile_c, isomorph, require_build, run, tool
 
 #: glibc has a second libm for processors with FMA, whose last bits differ: the host is to use the first, too
 _SAME_LIBRARY = {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-FMA,-AVX2,-AVX,-FMA4"}
-SELF_MODIFYING, X87 = (Path(__file__).parent / "x86" / f"{name}.c" for name in ("self_modifying", "x87"))
+SELF_MODIFYING, X87, VECTORS = (
+    Path(__file__).parent / "x86" / f"{name}.c" for name in ("self_modifying", "x87", "vectors")
+)
+#: what `vectors.c` is compiled for, and what /proc/cpuinfo calls it
+_EXTENSIONS = ["-mavx2", "-mfma", "-mbmi", "-mbmi2", "-mlzcnt", "-maes", "-msha", "-mpclmul", "-mf16c", "-mxsave"]
+_CALLED = frozenset(["avx2", "fma", "bmi1", "bmi2", "abm", "aes", "sha_ni", "pclmulqdq", "f16c", "xsave"])
 #: what processors promise to one unit in the last place
 _TO_THE_LAST_PLACE = frozenset((b"f2xm1", b"fyl2x", b"fyl2xp1", b"fpatan", b"fsin", b"fcos", b"fsincos", b"fptan"))
 _OFTEN = frozenset(("atomics", "doubles", "integers", "strings"))
@@ -96,6 +101,20 @@ def test_self_modifying_code(guest: str, options: list[str]) -> None:
     expected = b"7 5050 9\n" * 50
     actual = run(isomorph("run", *options, program), timeout=300)
     assert (actual.status, actual.stdout, actual.stderr) == (0, expected, b"")
+
+
+@pytest.mark.parametrize("options", [[], pytest.param(_AT_ONCE, marks=pytest.mark.slow)], ids=["as usual", "compiled"])
+@pytest.mark.parametrize("level", ["-O1", pytest.param("-O3", marks=pytest.mark.slow)])
+def test_vectors(level: str, options: list[str]) -> None:
+    """What compilers make of AVX2, FMA, BMI2, AES and SHA; signal frames and XSAVE have all of a register."""
+    require_build("x86_64")
+    flags = Path("/proc/cpuinfo").read_text().partition("flags")[2].partition("\n")[0].split()
+    if not _CALLED.issubset(flags):
+        pytest.skip(f"the host's processor has no {', '.join(sorted(_CALLED.difference(flags)))}")
+    program = str(compile_c("gcc", "gcc", [VECTORS], ["-std=gnu17", "-w", level, *_EXTENSIONS, "-static"]))
+    expected, actual = run([program]), run(isomorph("run", *options, program), timeout=900)
+    assert (actual.status, actual.stdout, actual.stderr) == (0, expected.stdout, b"")
+    assert expected.stdout.count(b"\n") == 13
 
 
 @pytest.mark.parametrize("guest", COMPILERS)

@@ -80,6 +80,8 @@ class SignalFrame:
     #: offset in ucontext -> what always stands there, a word; and -> the offset of what it points to
     words: Mapping[int, int] = MappingProxyType({})
     pointers: Mapping[int, int] = MappingProxyType({})
+    #: words that stand there, instead of those, if the instruction set has a register of this name
+    words_with: tuple[str, Mapping[int, int]] = ("", MappingProxyType({}))
     #: offset of the mask's upper half, where it does not follow the lower one
     mask_high_offset: int | None = None
     #: the frame that handlers without SA_SIGINFO have, if it is another; they return by sigreturn

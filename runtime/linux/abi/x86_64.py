@@ -59,6 +59,11 @@ _INFO = 304
 _STATE = 448
 #: XSAVE's standard format with AVX-512, and the word that ends it
 _STATE_BYTES = 2696
+#: the same with AVX alone: what FXSAVE saves, a header of 64 bytes, the upper halves of the registers
+_HEADER, _UPPER, _AVX_BYTES = 512, 576, 832
+_COMPONENTS = 7
+#: FP_XSTATE_MAGIC1, and in FXSAVE's own area where it and the sizes stand (struct _fpx_sw_bytes); FP_XSTATE_MAGIC2
+_MAGIC, _SIZES, _END = 0x46505853, 464, 0x46505845
 _IN_ORDER = "r8 r9 r10 r11 r12 r13 r14 r15 rdi rsi rbp rbx rdx rax rcx rsp"
 _FLAGS = _CONTEXT + 136
 #: EFLAGS' bits, for a specification that has each as a register or mode of its own
@@ -88,6 +93,7 @@ _FRAME = SignalFrame(
         (("RC", 0), _STATE + 24, 4, 13, 2),
         *((("FPR", index), _STATE + 32 + 16 * index, 16, 0, 80) for index in range(8)),
         *((("XMM", index), _STATE + 160 + 16 * index, 16, 0, 128) for index in range(16)),
+        *((("YH", index), _STATE + _UPPER + 16 * index, 16, 0, 128) for index in range(16)),
     ),
     arguments=(_general("rdi"), _general("rsi"), _general("rdx")),
     return_address=None,
@@ -102,6 +108,19 @@ _FRAME = SignalFrame(
     # UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS; the selectors of user code and stack
     words=MappingProxyType({0: 6, _CONTEXT + 144: 0x002B_0000_0000_0033}),
     pointers=MappingProxyType({_CONTEXT + 184: _STATE}),
+    words_with=(
+        "YH",
+        MappingProxyType(
+            {
+                0: 7,  # UC_FP_XSTATE, too
+                _STATE + _SIZES: _MAGIC | (_AVX_BYTES + 4) << 32,
+                _STATE + _SIZES + 8: _COMPONENTS,
+                _STATE + _SIZES + 16: _AVX_BYTES,
+                _STATE + _HEADER: _COMPONENTS,
+                _STATE + _AVX_BYTES: _END,
+            }
+        ),
+    ),
 )
 
 ABI = Abi(
