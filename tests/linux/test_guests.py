@@ -28,6 +28,15 @@ LEFT_OUT = {
     "machine_code": "its instructions are RISC-V's",
     "leaving": "it is told in which way to leave",
 }
+#: what one qemu does otherwise, so that the program built for this machine is the oracle
+_32_BITS = {
+    "directories": "it gives the host's positions in directories, which 32 bits do not hold",
+    "trees": "the same",
+}
+_MIPS = {**_32_BITS, "mutexes": "its waits with priority inheritance time out"}
+ON_LINUX = {**dict.fromkeys(("armhf", "armel", "i386"), _32_BITS), "mips": _MIPS, "mipsel": _MIPS}
+#: a big-endian guest has no FUTEX_WAKE_OP and no priority inheritance, for the host's kernel would count the other way
+MISSING = {("futexes", "mips")}
 #: an older processor than qemu's newest: libm has other last bits for those with fused multiply-add
 OPTIONS = {"amd64": ["-cpu", "Nehalem"]}
 BUILDS = tuple(name for name in GUESTS if name != "riscv64")
@@ -69,6 +78,8 @@ def cases() -> list[object]:
     for source in SOURCES:
         for build in BUILDS:
             for variant in VARIANTS:
+                if (source.stem, build) in MISSING:
+                    continue
                 if Directives.of(source).only in ("", variant.partition("-")[0]):
                     marks = [] if (named(source), build, variant) in OFTEN else [pytest.mark.slow]
                     found.append(
@@ -81,10 +92,13 @@ def cases() -> list[object]:
 def test_as_under_qemu(source: Path, build: str, variant: str, tmp_path: Path) -> None:
     guest = GUESTS[build]
     require_build(guest.isa)
-    program = str(compile_one(source, *VARIANTS[variant], guest, ["-pthread", f"-I{HERE}"]))
-    command = ["-L", str(guest.libraries), program, *(["0"] if source.parent.name == "threads" else [])]
-    qemu = [tool(guest.qemu, "qemu-user"), *OPTIONS.get(build, [])]
-    expected = outcome(tmp_path / "work", [*qemu, *command])
+    flags, arguments = ["-pthread", f"-I{HERE}"], ["0"] if source.parent.name == "threads" else []
+    command = ["-L", str(guest.libraries), str(compile_one(source, *VARIANTS[variant], guest, flags)), *arguments]
+    if source.stem in ON_LINUX.get(build, {}):
+        oracle = [str(compile_one(source, *VARIANTS[variant], GUESTS["amd64"], flags)), *arguments]
+    else:
+        oracle = [tool(guest.qemu, "qemu-user"), *OPTIONS.get(build, []), *command]
+    expected = outcome(tmp_path / "work", oracle)
     assert expected[0] or expected[1], "a program that says nothing proves nothing"
     assert outcome(tmp_path / "work", isomorph("run", *command)) == expected
 
