@@ -29,7 +29,8 @@ class TapLink(Link):
         try:
             self._descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
-            raise NetError(f"{name}: /dev/net/tun: {error.strerror}") from error
+            mend = "taps need that device and the right to use it; -netdev user needs neither"
+            raise NetError(f"{name}: /dev/net/tun: {error.strerror}: {mend}") from error
         try:
             request = struct.pack("16sH22x", interface.encode(), IFF_TAP | IFF_NO_PI)
             answer = fcntl.ioctl(self._descriptor, TUNSETIFF, request)

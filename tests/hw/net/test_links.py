@@ -116,6 +116,24 @@ def test_a_tap() -> None:
         tap.close()
 
 
+@pytest.mark.parametrize(
+    ("call", "mend"), [("os.open", "-netdev user needs neither"), ("fcntl.ioctl", "ip tuntap add tap7 ")]
+)
+def test_a_tap_without_the_right_to_it(monkeypatch: pytest.MonkeyPatch, call: str, mend: str) -> None:
+    """One line that names the mend."""
+
+    def refuse(*arguments: object) -> int:
+        raise PermissionError(1, "Operation not permitted")
+
+    if call == "fcntl.ioctl":
+        monkeypatch.setattr("runtime.hw.net.tap.os.open", lambda *arguments: socket.socket().detach())
+    monkeypatch.setattr(f"runtime.hw.net.tap.{call}", refuse)
+    with pytest.raises(NetError, match="Operation not permitted") as error:
+        TapLink("tap", Loop(), "tap7")
+    assert mend in str(error.value)
+    assert "\n" not in str(error.value)
+
+
 def _up(interface: str) -> None:
     """What `ip link set up` does."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
