@@ -29,7 +29,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 PROGRAMS = sorted((HERE / "programs").glob("*.c"))
 #: all that any contender gets: what the caller has set, for Python or the loader say, must not tell in the figures
-ENVIRONMENT = {"PATH": os.defpath, "HOME": "/", "LANG": "C.UTF-8"}
+#: (but for where these sources are: an installed command may be of others)
+ENVIRONMENT = {"PATH": os.defpath, "HOME": "/", "LANG": "C.UTF-8", "PYTHONPATH": str(ROOT)}
 COLUMNS = 120
 ISAS = tuple(dict.fromkeys(guest.isa for guest in GUESTS.values()))
 

@@ -217,9 +217,13 @@ class ModulePrinter:
         sized = tuple_of(tuple_of((value, str(w))) for value, w in given)
         value = call("b.call", quoted(function.name), sized, tuple_of(map(str, function.results)))
         wrapped = call("one" if len(function.results) == 1 else "several", value)
+        # A guard asks with numbers, and there is nothing compiled to call where instructions are decoded in Python.
+        folds = _folds(function)
         return [
             *self._head("fn", function.name, names, function.results),
             *self._doc(f"{function.source}: calls what body_{function.name} is compiled to"),
+            *(statement("if ", call("known", *names), ":", depth=1) if folds else []),
+            *(statement("return ", call(f"body_{function.name}", "b", *names), depth=2) if folds else []),
             *statement("return ", wrapped, depth=1),
         ]
 
@@ -390,6 +394,7 @@ class ModulePrinter:
                 [
                     *("Decoded", "Helper", "Hook", "Instruction", "Prefix"),
                     *(["behind"] if spec.prefixes else []),
+                    *(["known"] if any(map(_folds, helpers)) else []),
                     *sorted({"one" if len(f.results) == 1 else "several" for f in helpers}),
                     *(["with_operands"] if self._operands.tables else []),
                 ],
@@ -449,6 +454,15 @@ class ModulePrinter:
             decoders=decoders,
             decode=self._decode(),
         )
+
+
+def _folds(function: model.Function) -> bool:
+    """Whether a helper given numbers is a number: loops of unknown length and modes are emitted as code."""
+    return (
+        not function.modes
+        and bool(function.results)
+        and not any(isinstance(n, model.While) for n in nodes(function.body))
+    )
 
 
 def _import(module: str, names: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What Debian has for each guest: its cross-compiler, its libraries, qemu's name for it, its packages' architecture."""
+"""What Debian has for each guest: its cross-compiler, its libraries, qemu's name for it, its packages."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Guest:
     #: what gcc's, the linker's and the libraries' names have before or in them; empty for this machine's own
     triple: str
     qemu: str
-    #: Debian's name of the architecture, or nothing where its archive has none
-    debian: str = ""
+    #: whether Debian's archive has packages for it
+    packaged: bool = True
 
     @property
     def compiler(self) -> str:
@@ -31,16 +31,18 @@ class Guest:
         return Path(f"/usr/{self.triple}") if self.triple else Path("/")
 
 
-#: the archive of bookworm has no big-endian mips, and riscv64 came with trixie
+#: by Debian's names of the architectures; the archive of bookworm has no big-endian mips, and riscv64 came with trixie
 GUESTS = {
-    "riscv64": Guest("riscv64", "riscv64-linux-gnu", "qemu-riscv64", "riscv64"),
-    "armhf": Guest("arm", "arm-linux-gnueabihf", "qemu-arm", "armhf"),
-    "armel": Guest("arm", "arm-linux-gnueabi", "qemu-arm", "armel"),
-    "mips": Guest("mips", "mips-linux-gnu", "qemu-mips"),
-    "mipsel": Guest("mipsel", "mipsel-linux-gnu", "qemu-mipsel", "mipsel"),
-    "i386": Guest("i386", "i686-linux-gnu", "qemu-i386", "i386"),
-    "amd64": Guest("x86_64", "", "qemu-x86_64", "amd64"),
+    "riscv64": Guest("riscv64", "riscv64-linux-gnu", "qemu-riscv64"),
+    "armhf": Guest("arm", "arm-linux-gnueabihf", "qemu-arm"),
+    "armel": Guest("arm", "arm-linux-gnueabi", "qemu-arm"),
+    "mips": Guest("mips", "mips-linux-gnu", "qemu-mips", packaged=False),
+    "mipsel": Guest("mipsel", "mipsel-linux-gnu", "qemu-mipsel"),
+    "i386": Guest("i386", "i686-linux-gnu", "qemu-i386"),
+    "amd64": Guest("x86_64", "", "qemu-x86_64"),
 }
+#: those that bookworm has packages of
+BOOKWORM = tuple(name for name, guest in GUESTS.items() if guest.packaged and name != "riscv64")
 
 
 def guest_of(isa: str) -> Guest:

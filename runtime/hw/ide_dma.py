@@ -5,6 +5,8 @@ The sections are those of "Programming Interface for Bus Master IDE Controller",
 
 from __future__ import annotations
 
+from functools import partial
+
 from runtime.hw.dma import DmaError
 from runtime.hw.registers import Field, Register, RegisterDevice
 
@@ -55,8 +57,8 @@ class BusMaster(RegisterDevice):
         self._channels = tuple(channels)
         self._allowed = allowed
         for number, channel in enumerate(channels):
-            channel.on_interrupt = lambda number=number: self._interrupted(number)
-            channel.on_transfer = lambda number=number: self.run(number)  # type: ignore[misc]  # a default
+            channel.on_interrupt = partial(self._interrupted, number)
+            channel.on_transfer = partial(self.run, number)
 
     def _interrupted(self, number: int) -> None:
         """The channel's interrupt has risen (2.2, bit 2), whatever for."""

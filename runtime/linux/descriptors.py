@@ -23,12 +23,13 @@ _FIRST_HOST = 3
 class Descriptor:
     """A guest descriptor: the host's number and close-on-exec."""
 
-    __slots__ = ("close_on_exec", "host", "path")
+    __slots__ = ("close_on_exec", "host", "path", "records")
 
     def __init__(self, host: int, close_on_exec: bool = False, path: bytes | None = None) -> None:
         self.host = host
         self.close_on_exec = close_on_exec
         self.path = path  # what /proc/self/fd says, where the host's own answer would be wrong
+        self.records: str | None = None  # runtime/linux/records.py: what reading it gives, once somebody asked
 
 
 class Positions:

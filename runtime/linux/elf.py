@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 ET_EXEC, ET_DYN = 2, 3
 PT_LOAD, PT_INTERP, PT_NOTE, PT_PHDR, PT_GNU_STACK = 1, 3, 4, 6, 0x6474E551
+#: types of headers that each processor's ABI gives a meaning
+PT_LOPROC, PT_HIPROC = 0x70000000, 0x7FFFFFFF
 PF_X, PF_W, PF_R = 1, 2, 4
 
 #: owner of the note in which `isomorph asm` says what a program was assembled for (runtime/syntax/elf_writer.py)
@@ -70,6 +72,7 @@ class Image:
         "machine",
         "path",
         "position_independent",
+        "processor",
         "segments",
     )
 
@@ -86,6 +89,7 @@ class Image:
         self.header_count = 0
         self.executable_stack = False
         self.interpreter: bytes | None = None  # the guest's path of its dynamic linker, if it needs one
+        self.processor: dict[int, int] = {}  # addresses of what the processor's own headers stand for, by their types
         self.isa = ""  # name of the instruction set, if the file has a note of it
 
     @property
@@ -199,6 +203,8 @@ def _read_segments(image: Image, entry: struct.Struct, table: bytes, file_bytes:
             kind, offset, address, _, in_file, in_memory, flags, _ = fields
         if kind == PT_GNU_STACK:
             image.executable_stack = bool(flags & PF_X)
+        if PT_LOPROC <= kind <= PT_HIPROC:
+            image.processor[kind] = address
         if kind != PT_LOAD or not in_memory:
             continue
         where = f"{path}: segment {index}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from runtime.core.env import PAGE_EXEC, PAGE_READ, PAGE_WRITE
-from runtime.core.memory import PAGE_SIZE, GuestMemory, page_down, page_up
+from runtime.core.memory import PAGE_SIZE, GuestFault, GuestMemory, page_down, page_up
 from runtime.linux.elf import PF_R, PF_W, PF_X, ElfError, Image, Segment, open_executable, read_image
 from runtime.linux.mm import LOWEST, STACK_GAP, file_name
 from runtime.linux.process import Process, Thread
@@ -14,6 +14,8 @@ from runtime.linux.signals import PLAIN_TRAMPOLINE
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from runtime.linux.abi.model import ProgramMode
 
 DEFAULT_STACK = 8 << 20
 #: a limit above this (ulimit -s unlimited) gives the default
@@ -124,7 +126,21 @@ def start(
     pointer = _fill_stack(process, image, bias, base, top)
     process.stack_start = pointer
     thread.set(abi.stack, pointer)
+    if abi.program_mode is not None:
+        thread.set((abi.program_mode.mode, 0), _mode_of(process, image, bias, abi.program_mode))
     thread.enter(entry)
+
+
+def _mode_of(process: Process, image: Image, bias: int, wanted: ProgramMode) -> int:
+    """The mode a program asks for in a header of its processor's."""
+    address = image.processor.get(wanted.header)
+    if address is None:
+        return 0
+    try:
+        (byte,) = process.memory.read(address + bias + wanted.offset, 1)
+    except GuestFault:
+        return 0
+    return wanted.values.get(byte, 0)
 
 
 def _load_interpreter(process: Process, image: Image) -> tuple[int, int]:

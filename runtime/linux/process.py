@@ -203,6 +203,8 @@ class Process:
         self.space = AddressSpace(memory, abi.address_top)
         self.space.on_file = self._watch_files
         self.signals = SignalTable(abi.constants)
+        #: whether records that the host's kernel makes are other ones here (runtime/linux/records.py)
+        self.translates_records = abi.big_endian or not self.signals.alike
         self.calls = SystemCalls(abi)
         self.limit_names = {number: name for name, number in abi.constants.items() if name.startswith("RLIMIT_")}
         self.limits = host_limits(self.limit_names)

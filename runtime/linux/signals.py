@@ -138,7 +138,7 @@ class SignalTable:
         for name, number in vars(host_signals).items():
             if name[:3] == "SIG" and name[3:4] != "_" and name in constants:
                 self._to_host[constants[name]] = number
-        self._alike = self._to_host[1:] == list(range(1, LAST_SIGNAL + 1))
+        self.alike = self._to_host[1:] == list(range(1, LAST_SIGNAL + 1))
         self.open_mask = 0  # the host's signals that it shall not block, whatever the guest does
 
     def host(self, number: int) -> int:
@@ -151,13 +151,13 @@ class SignalTable:
 
     def host_mask(self, mask: int) -> int:
         """A guest's sigset in the host's numbers."""
-        if not self._alike:
+        if not self.alike:
             mask = sum(1 << host - 1 for number, host in enumerate(self._to_host) if host and mask & bit(number))
         return mask & ~self.open_mask
 
     def guest_mask(self, mask: int) -> int:
         """A host's sigset in the guest's numbers."""
-        if self._alike:
+        if self.alike:
             return mask
         return sum(bit(number) for number, host in enumerate(self._to_host) if host and mask >> host - 1 & 1)
 

@@ -141,7 +141,9 @@ class Canonical:
             self._solver(form).solve(hole, value, known, style_of(hole))
         except Unsolvable:
             return False
-        return all(known[name] == values[name] for name in hole.fields)
+        # A field that this value does not depend on is read from another hole, or is 0.
+        elsewhere = {name for other in form.holes if other is not hole for name in (other.field, *other.fields)}
+        return all(known.get(name, values[name] if name in elsewhere else 0) == values[name] for name in hole.fields)
 
     def _solver(self, form: Form) -> Solver:
         fields = form.encoding.fields

@@ -161,7 +161,11 @@ class Solver:
                 rest = (rest - weight) % (1 << expression.width)
                 name, bit = affine.bits[index]
                 values[name] |= 1 << bit
-        return values if rest == 0 and expression.evaluate({**known, **values}) == target else None
+        if rest or expression.evaluate({**known, **values}) != target:
+            return None
+        # What does not count, the other fields being what they are, is left to whatever shows it.
+        telling = {name for (name, _), weight in zip(affine.bits, affine.weights, strict=True) if weight}
+        return {name: value for name, value in values.items() if name in telling}
 
     def one_to_one(self, expression: _Expression, known: Values, free: tuple[str, ...]) -> bool:
         """Whether different bits of these fields always give different values."""

@@ -85,6 +85,11 @@ class Helper:
     results: tuple[int, ...]
 
 
+def known(*values: Value) -> bool:
+    """Whether all of them are numbers."""
+    return all(isinstance(value, int) for value in values)
+
+
 def one(result: Value | tuple[Value, ...]) -> Value:
     """What a helper with one result gave."""
     assert not isinstance(result, tuple)

@@ -18,6 +18,7 @@ from gen.python_emitter import module_source
 from runtime.tcg.builder import Builder
 from runtime.tcg.ir import Function
 from tests.gen import toy
+from tests.gen.checking import spec
 
 W = toy.WIDTH
 R = model.Time.R
@@ -217,3 +218,21 @@ def test_a_predicate_wraps_every_body() -> None:
     text = module_source(dataclasses.replace(toy.SPEC, spaces=(space,), instructions=instructions))
     assert "    return b.ne(4, f.rd, 0xF)\n" in text
     assert "    for _ in b.guarded(predicate_T_Rd, Rd(f.rd)):\n        b.set_regfile" in text
+
+
+def test_a_guard_that_is_large_enough_to_be_compiled_folds(tmp_path: Path) -> None:
+    """A decoder in Python has nothing compiled to call: what the guard asks has to become a number."""
+    checked = spec("""
+        fn many(a : bits(5)) -> bits(5)
+            var n : bits(5) = 0
+            for i in 0 ..< 5: n = n + zext(a[i])
+            return n
+        insn probe "0000000 rs2 rs1 000 rd 0010011" "probe {rd}, {rs1}, {rs2}" where many(rs1) == 2 : X[rd] = X[rs2]
+    """)
+    (helper,) = (function for function in checked.functions.values() if function.helper)
+    assert helper.source == "many"
+    path = tmp_path / "translate.py"
+    path.write_text(module_source(checked))
+    translate, builder = load_source(path), Builder(state.layout_of(checked), Function("test"))
+    found = {rs1 for rs1 in range(32) if translate.decode(rs1 << 15 | 0x13, 4, builder) is not None}
+    assert found == {rs1 for rs1 in range(32) if rs1.bit_count() == 2}

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.guests import GUESTS, Guest
 from tests.linux.outcome import outcome
 from tests.tools import compile_c, isomorph, require_build, tool
 
@@ -51,14 +52,15 @@ class Directives:
         return cls(words.get("oracle", "qemu"), words.get("only", ""), words.get("with", ""), words.get("std", ""))
 
 
-def compile_one(source: Path, linking: str, level: str, native: bool = False, flags: list[str] | None = None) -> Path:
-    """A program of the corpus for the guest, or for this machine."""
+def compile_one(
+    source: Path, linking: str, level: str, guest: Guest = GUESTS["riscv64"], flags: list[str] | None = None
+) -> Path:
+    """A program of the corpus for a guest, or for this machine."""
     directives = Directives.of(source)
     cpp = source.suffix == ".cc"
-    prefix = "" if native else "riscv64-linux-gnu-"
-    compiler, package = f"{prefix}{'g++' if cpp else 'gcc'}", "g++" if cpp else "gcc"
-    if not native:
-        package += "-riscv64-linux-gnu"
+    compiler, package = guest.compiler, guest.compiler_package
+    if cpp:
+        compiler, package = f"{compiler.removesuffix('gcc')}g++", f"g++{package.removeprefix('gcc')}"
     options = [f"-std={directives.std or ('c++17' if cpp else 'gnu17')}", "-w", level, *(flags or [])]
     sources, libraries = [source], ["-lm", "-lrt", "-latomic"]
     if directives.part:
@@ -80,7 +82,7 @@ def compare(source: Path, variant: str, folder: Path, on_linux: bool = False, fl
         pytest.skip(f"no {SYSROOT}/lib (Debian package libc6-riscv64-cross)")
     program = str(compile_one(source, linking, level, flags=flags))
     if on_linux or Directives.of(source).oracle == "linux":
-        command = [str(compile_one(source, "-dynamic", level, True, flags))]
+        command = [str(compile_one(source, "-dynamic", level, GUESTS["amd64"], flags))]
     else:
         command = [tool("qemu-riscv64", "qemu-user"), "-L", str(SYSROOT), program]
     expected = outcome(folder / "work", command)

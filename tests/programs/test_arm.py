@@ -47,11 +47,12 @@ def test_static(source: Path, build: str, level: str) -> None:
 
 
 @pytest.mark.parametrize("build", ["thumb", "a32"])
-def test_neon(build: str) -> None:
-    """Intrinsics, and what the compiler makes of loops."""
+@pytest.mark.parametrize("name", ["neon", "estimates", "modes", "endian"])
+def test_what_is_arms_own(name: str, build: str) -> None:
+    """NEON's intrinsics and what the compiler makes of loops; its estimates; VFP in all modes; big-endian data."""
     require_build("arm")
-    source = Path(__file__).parent / "arm" / "neon.c"
-    program = str(_compiled(source, build, "-O3", ["-static", "-mfpu=neon"]))
+    source = Path(__file__).parent / "arm" / f"{name}.c"
+    program = str(_compiled(source, build, "-O3", ["-static", "-mfpu=neon-vfpv4"]))
     expected = run([tool("qemu-arm", "qemu-user"), program])
     actual = run(isomorph("run", program))
     assert (actual.status, actual.stdout, actual.stderr) == (expected.status, expected.stdout, expected.stderr)

@@ -24,11 +24,11 @@ KINDS = [
 ]
 
 
-def same_as_qemu(guest: str, source: Path, level: str, link: str) -> None:
+def same_as_qemu(guest: str, source: Path, level: str, link: str, *more: str) -> None:
     require_build(guest)
     qemu = tool(f"qemu-{guest}", "qemu-user")
     compiler = f"{guest}-linux-gnu-gcc"
-    flags = ["-std=gnu17", "-w", level, *(["-static"] if link == "-static" else [])]
+    flags = ["-std=gnu17", "-w", level, *(["-static"] if link == "-static" else []), *more]
     program = compile_c(compiler, f"gcc-{guest}-linux-gnu", [source], flags, ["-lm", "-latomic", "-pthread"])
     root = f"/usr/{guest}-linux-gnu"
     environment = dict(os.environ, ISOMORPH_TEST="from outside")
@@ -52,3 +52,22 @@ def test_hosted(source: Path, guest: str, level: str, link: str) -> None:
 @pytest.mark.parametrize("source", STANDING, ids=lambda path: path.stem)
 def test_processes(source: Path, guest: str) -> None:
     same_as_qemu(guest, source, "-O2", "-static")
+
+
+@pytest.mark.parametrize(
+    ("name", "guest", "link"),
+    [
+        pytest.param(name, guest, link, marks=[] if (name, link) == ("doubles", "-static") else [pytest.mark.slow])
+        for name in ("doubles", "mathlib", "rounding", "matrix")
+        for guest in GUESTS
+        for link in ("-static", "-dynamic")
+    ],
+)
+def test_64_bit_registers(name: str, guest: str, link: str) -> None:
+    """A program says in its header that floating-point registers shall have 64 bits (FR = 1)."""
+    same_as_qemu(guest, HERE / "c" / f"{name}.c", "-O2", link, "-mfp64")
+
+
+@pytest.mark.parametrize("guest", GUESTS)
+def test_signals_from_delay_slots(guest: str) -> None:
+    same_as_qemu(guest, HERE.parent / "linux" / "mips" / "slots.c", "-O2", "-static", "-mno-abicalls", "-fno-pic")

@@ -7,7 +7,7 @@ import struct
 
 from runtime.core.light import MappingProxyType
 from runtime.linux.abi import generic
-from runtime.linux.abi.model import Abi, Fault, FaultByCode, SignalFrame, SystemCall, numbered, table
+from runtime.linux.abi.model import Abi, Fault, FaultByCode, ProgramMode, SignalFrame, SystemCall, numbered, table
 
 #: arch/mips/kernel/traps.c: do_trap_or_bp, where the codes are those of break and trap instructions
 _TRAPS = FaultByCode(
@@ -238,6 +238,11 @@ STRUCTS = {
     "termios2": "iflag:u32 oflag:u32 cflag:u32 lflag:u32 line:u8 cc:char23 ispeed:u32 ospeed:u32",
 }
 
+#: arch/mips/include/uapi/asm/termbits.h: IEXTEN and TOSTOP have each other's bit of asm-generic, FLUSHO the next one
+TERMINAL_MODES = MappingProxyType({0x100: 0x8000, 0x8000: 0x100, 0x1000: 0x2000})
+#: of VINTR VQUIT VERASE VKILL VEOF VTIME VMIN VSWTC VSTART VSTOP VSUSP VEOL VREPRINT VDISCARD VWERASE VLNEXT VEOL2
+TERMINAL_CHARACTERS = (0, 1, 2, 3, 16, 5, 4, 7, 8, 9, 10, 17, 12, 13, 14, 15, 6)
+
 #: struct sigcontext in a struct ucontext of 24 bytes and a mask (arch/mips/include/uapi/asm/{sigcontext,ucontext}.h)
 _CONTEXT = 24
 _HI_LO = _CONTEXT + 552
@@ -264,6 +269,10 @@ def o32(name: str, big_endian: bool) -> Abi:
         name=name,
         isa=name,
         elf_machine=8,
+        # PT_MIPS_ABIFLAGS: fp_abi of Elf_MIPS_ABIFlags_v0 is Val_GNU_MIPS_ABI_FP_64 or _64A
+        program_mode=ProgramMode("FR", 0x70000003, 7, MappingProxyType({6: 1, 7: 1})),
+        terminal_modes=TERMINAL_MODES,
+        terminal_characters=TERMINAL_CHARACTERS,
         bits=32,
         big_endian=big_endian,
         uname_machine="mips",

@@ -89,6 +89,16 @@ class SignalFrame:
 
 
 @record
+class ProgramMode:
+    """A mode that a program is started in, as a byte of a program header's contents says."""
+
+    mode: str
+    header: int  # the header's type
+    offset: int  # of the byte in what the header stands for
+    values: Mapping[int, int]  # the byte -> the mode; 0 for others, and without such a header
+
+
+@record
 class SegmentTable:
     """Descriptors that a program has the kernel set for its thread-local storage (struct user_desc)."""
 
@@ -123,6 +133,11 @@ class Abi:
     segments: SegmentTable | None = None
     #: arch_prctl's codes that set and get a register
     base_registers: Mapping[tuple[int, int], Register] = MappingProxyType({})
+    program_mode: ProgramMode | None = None
+    #: modes of a terminal (c_lflag) that have another bit than asm-generic's: that -> the guest's
+    terminal_modes: Mapping[int, int] = MappingProxyType({})
+    #: where c_cc has asm-generic's special characters, in their order; empty: where those are
+    terminal_characters: tuple[int, ...] = ()
     platform: str | None = None  # AT_PLATFORM
     hardware_capabilities: int = 0  # AT_HWCAP
     hardware_probe: Mapping[int, int] = MappingProxyType({})  # key -> value, where there is a call that asks for it

@@ -11,6 +11,9 @@ from runtime.linux.syscalls.table import fail, system_call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from runtime.linux.abi.model import Abi
     from runtime.linux.process import Thread
     from runtime.linux.structs import Struct
 
@@ -40,6 +43,8 @@ _STRUCTURES: dict[str, tuple[str, bool]] = {
     "FIONREAD": ("int", False),
     "FIONBIO": ("int", True),
 }
+#: what c_cc holds in asm-generic's layout; the others have room for more and use no more
+_CHARACTERS = 19
 #: ioctls whose argument is a number, or that have none
 _NUMBERS = frozenset(
     ("TCSBRK", "TCSBRKP", "TCXONC", "TCFLSH", "TIOCEXCL", "TIOCNXCL", "TIOCSCTTY", "TIOCNOTTY", "TIOCSBRK", "TIOCCBRK")
@@ -67,20 +72,39 @@ def ioctl(thread: Thread, fd: int, request: int, address: int) -> int:
     guest = process.abi.struct(structure)
     host_layout = process.abi.host_struct(structure)  # its ioctls are asm-generic, too
     if reads:
-        argument = _translate(guest, host_layout, thread.memory.read(address, guest.size))
+        argument = _translate(process.abi, guest, host_layout, thread.memory.read(address, guest.size), False)
     else:
         argument = bytes(host_layout.size)
     answer = fcntl.ioctl(descriptor.host, generic.CONSTANTS[name], argument)
     if not reads:
-        thread.memory.write(address, _translate(host_layout, guest, answer))
+        thread.memory.write(address, _translate(process.abi, host_layout, guest, answer, True))
     return 0
 
 
-def _translate(source: Struct, target: Struct, data: bytes) -> bytes:
-    """A structure in another ABI's layout; its array of characters goes over as it is."""
-    if source.offsets == target.offsets and source.big_endian == target.big_endian:
+def _translate(abi: Abi, source: Struct, target: Struct, data: bytes, outward: bool) -> bytes:
+    """A structure of the host's as the guest has it (`outward`), or the other way round."""
+    terminal = "cc" in source.offsets
+    if source.offsets == target.offsets and source.big_endian == target.big_endian and not terminal:
         return data
-    values: dict[str, int | bytes] = dict(source.unpack(data))
-    if "cc" in source.offsets:
-        values["cc"] = data[source.offsets["cc"] :][:19]
+    fields = source.unpack(data)
+    values: dict[str, int | bytes] = dict(fields)
+    if terminal:
+        values["lflag"] = _modes(fields["lflag"], abi.terminal_modes, outward)
+        values["cc"] = _characters(data[source.offsets["cc"] :][:_CHARACTERS], abi.terminal_characters, outward)
     return target.pack(values)
+
+
+def _modes(value: int, bits: Mapping[int, int], outward: bool) -> int:
+    """Local modes of a terminal: those that have another bit elsewhere get it."""
+    pairs = [pair if outward else pair[::-1] for pair in bits.items()]
+    moved = value & ~sum({bit for pair in pairs for bit in pair})
+    return moved | sum(target for source, target in pairs if value & source)
+
+
+def _characters(data: bytes, places: Sequence[int], outward: bool) -> bytes:
+    """Special characters of a terminal, each in its place."""
+    found = bytearray(data)
+    for generic_place, place in enumerate(places):
+        source, target = (generic_place, place) if outward else (place, generic_place)
+        found[target] = data[source]
+    return bytes(found)

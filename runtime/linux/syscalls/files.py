@@ -8,6 +8,7 @@ import os
 
 from runtime.core.env import PAGE_READ, PAGE_WRITE
 from runtime.core.memory import GuestFault
+from runtime.linux import records
 from runtime.linux.host import Bytes
 from runtime.linux.syscalls.table import fail, system_call
 
@@ -109,15 +110,23 @@ def _offset(value: int) -> int:
 @system_call("fd output size")
 def read(thread: Thread, fd: int, address: int, count: int) -> int:
     process = thread.process
+    descriptor = process.descriptors.get(fd)
     count = len(output_of(thread, address, count))
-    return process.host.wait("read", process.descriptors.host(fd), process.memory.base + address, count)
+    done = process.host.wait("read", descriptor.host, process.memory.base + address, count)
+    if process.translates_records and (kind := records.kind_of(descriptor)):
+        process.memory.write(address, records.translated(process, kind, process.memory.read(address, done)))
+    return done
 
 
 @system_call("fd input size")
 def write(thread: Thread, fd: int, address: int, count: int) -> int:
     process = thread.process
+    descriptor = process.descriptors.get(fd)
     count = reachable(thread, address, count, PAGE_READ)
-    return process.host.wait("write", process.descriptors.host(fd), process.memory.base + address, count)
+    if process.translates_records and (kind := records.kind_of(descriptor)):
+        data = Bytes(records.translated(process, kind, process.memory.read(address, count)))
+        return process.host.wait("write", descriptor.host, data.address, count)
+    return process.host.wait("write", descriptor.host, process.memory.base + address, count)
 
 
 @system_call("fd output size offset")
@@ -132,7 +141,15 @@ def pwrite64(thread: Thread, fd: int, address: int, count: int, offset: int) -> 
 
 @system_call("fd pointer int")
 def readv(thread: Thread, fd: int, address: int, count: int) -> int:
-    return _transfer(thread, "readv", fd, host_vector(thread, address, count, True))
+    process = thread.process
+    done = _transfer(thread, "readv", fd, host_vector(thread, address, count, True))
+    if process.translates_records and (kind := records.kind_of(process.descriptors.get(fd))):
+        buffers = vector(thread, address, count, True)
+        told = records.translated(process, kind, b"".join(buffers)[:done])
+        for buffer in buffers:
+            part, told = told[: len(buffer)], told[len(buffer) :]
+            buffer[: len(part)] = part
+    return done
 
 
 @system_call("fd pointer int")

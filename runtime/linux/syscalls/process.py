@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from runtime.linux.process import Thread
 
 PR_GET_DUMPABLE, PR_SET_DUMPABLE, PR_SET_NAME, PR_GET_NAME = 3, 4, 15, 16
+PR_SET_FP_MODE, PR_GET_FP_MODE = 45, 46
 RLIM_INFINITY = (1 << 64) - 1
 #: bytes of a set of processors that are looked at
 _MOST_CPU_BYTES = 1024
@@ -315,6 +316,11 @@ def prctl(thread: Thread, option: int, first: int, second: int, third: int, four
         return 0
     if option in (PR_GET_DUMPABLE, PR_SET_DUMPABLE):
         return 1 if option == PR_GET_DUMPABLE else 0
+    if option in (PR_GET_FP_MODE, PR_SET_FP_MODE) and process.abi.program_mode is not None:
+        mode = thread.vcpu.get_mode(process.abi.program_mode.mode)
+        if option == PR_SET_FP_MODE and first != mode:
+            raise fail(errno.EOPNOTSUPP)  # it is the program's, from its start
+        return mode if option == PR_GET_FP_MODE else 0
     raise fail(errno.EINVAL)
 
 

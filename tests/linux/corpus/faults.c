@@ -57,7 +57,7 @@ int main(void) {
     SAY("%d faults\n", faults);
     handle(SIGSEGV, nested, SA_NODEFER);
     SAY("out of %d\n", sigsetjmp(out, 1) ? depth : (*(volatile int *)0 = 1));
-    stack_t stack = {malloc(65536), 0, 65536};
+    stack_t stack = {.ss_sp = malloc(65536), .ss_size = 65536};
     WORKS(sigaltstack(&stack, 0));
     struct rlimit limit = {256 << 10, 256 << 10};
     handle(SIGSEGV, overflow, SA_ONSTACK);
@@ -70,7 +70,7 @@ int main(void) {
         _exit(42);
     }
     reap("overflowed twice", child);
-    TRY(sigaltstack(&(stack_t){stack.ss_sp, 0, 100}, 0));
+    TRY(sigaltstack(&(stack_t){.ss_sp = stack.ss_sp, .ss_size = 100}, 0));
     handle(SIGSEGV, once, SA_RESETHAND);
     mprotect(area, 4096, PROT_NONE);
     if (!(child = fork())) {

@@ -25,7 +25,7 @@ static void handler(int number, siginfo_t *info, void *context) {
 int main(void) {
     struct rlimit limit = {1 << 20, RLIM_INFINITY};
     static char stack[65536];
-    stack_t other = {stack, 0, sizeof stack};
+    stack_t other = {.ss_sp = stack, .ss_size = sizeof stack};
     sigaltstack(&other, 0);
     on(SIGSEGV, handler, SA_ONSTACK);
     for (int round = 0; round < 3; round++)
@@ -36,7 +36,7 @@ int main(void) {
     if (!child) {
         if (!sigsetjmp(out, 1))
             deeper(0);
-        stack_t none = {0, SS_DISABLE, 0};
+        stack_t none = {.ss_flags = SS_DISABLE};
         TRY(sigaltstack(&none, 0));
         deeper(0);
     }

@@ -88,7 +88,7 @@ int main(void) {
 
     CALL(signal(SIGUSR2, SIG_IGN) == SIG_DFL);
     CALL(raise(SIGUSR2));
-    stack_t stack = {malloc(65536), 0, 65536};
+    stack_t stack = {.ss_sp = malloc(65536), .ss_size = 65536};
     CALL(sigaltstack(&stack, 0));
     struct sigaction action = {0};
     action.sa_handler = on_stack;
