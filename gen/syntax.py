@@ -119,12 +119,14 @@ def parse_template(
             )
             word = part.expression.value.strip()
             if named:
-                if named[1] not in (None, "."):
+                if named[1] not in (None, ".", "_"):
                     diagnostics.error(
-                        part.format_pos, f"'{named[1]}' is no format of a name", help="write {name} or {name:.}"
+                        part.format_pos,
+                        f"'{named[1]}' is no format of a name",
+                        help="write {name}, {name:.} or {name:_}",
                     )
                     failed = True
-                literal(name.replace("_", ".") if named[1] else name)
+                literal(_shown_name(name, named[1]))
             elif substitutions and word in substitutions and part.format is None and part.optional is None:
                 literal(str(substitutions[word]))
             else:
@@ -137,6 +139,13 @@ def parse_template(
         diagnostics.error(text.pos, "the syntax is empty")
         failed = True
     return None if failed else tuple(pieces)
+
+
+def _shown_name(name: str, form: str | None) -> str:
+    """A row's name; with `.` for `_`; without what follows the first `_`."""
+    if form == "_":
+        return name.partition("_")[0]
+    return name.replace("_", ".") if form else name
 
 
 def _slot(

@@ -17,6 +17,7 @@ from runtime.syntax.printing import (
     Printer,
     Printers,
     by_short_form,
+    least_hidden,
     plain_address,
     show_value,
     style_of,
@@ -258,7 +259,10 @@ class _Operands:
         """The text of each hole; None if one of them cannot be written."""
         form = decoded.form
         hidden = self._hidden_fields(form.name, form.fields, form.pieces, form.operands)
-        if any(decoded.values[name] for name in hidden):
+        values = decoded.values
+        if any(values[name] for name in hidden) and any(
+            values[name] != number for name, number in least_hidden(form, hidden, values).items()
+        ):
             return None
         return self._pieces(form.pieces, decoded.values, decoded.operands, form.fields)
 

@@ -27,7 +27,7 @@ from runtime.syntax.expressions import (
     symbols,
 )
 from runtime.syntax.matching import Given, Matcher, RowGiven, Wildcard
-from runtime.syntax.printing import limits_of, style_of
+from runtime.syntax.printing import least_hidden, limits_of, style_of
 from runtime.syntax.solve import Solver, Unsolvable, fits
 from runtime.syntax.tables import (
     NEXT_PC,
@@ -41,6 +41,7 @@ from runtime.syntax.tables import (
     Names,
     Operand,
     Piece,
+    Prefix,
     Shorter,
     Step,
     Syntax,
@@ -51,6 +52,10 @@ __all__ = ["Candidate", "Encoder", "Rejected"]
 
 #: the assembler tries at most so many before one instruction
 _MOST_PREFIXES = 3
+
+
+#: the bytes of prefixes, and the modes they leave
+_State = tuple[bytes, Mapping[str, int]]
 
 
 class Rejected(Exception):
@@ -83,7 +88,7 @@ class Encoder:
         self._shorter: dict[str, list[Shorter]] = {}
         self._read: dict[str, list[Candidate]] = {}
         self._fixed: dict[tuple[str, bool], bytes | None] = {}
-        self._fitting: dict[str, list[tuple[bytes, Mapping[str, int]]]] = {}
+        self._fitting: dict[str, list[_State]] = {}
         self.functions = {
             function.name.lower(): (function.parameter, parse(function.expression, 0, slices=True)[0])
             for function in syntax.functions
@@ -301,31 +306,43 @@ class Encoder:
         assert failure is not None
         raise failure
 
-    def _states_of(self, form: Form) -> Sequence[tuple[bytes, Mapping[str, int]]]:
-        """Prefixes that lead to a form's space and may fit its guard."""
-        if len(self._states) == 1:
-            return self._states
+    def _states_of(self, form: Form) -> Sequence[_State]:
+        """Prefixes that lead to a form's space and may fit its guard, shortest first, and the modes they leave."""
         if form.name not in self._fitting:
-            guard = form.guard is not None
-            self._fitting[form.name] = [
-                (code, modes)
-                for code, modes in self._states
-                if self.decoder.active(modes).name == form.space and (not guard or _may_hold(form, modes))
-            ]
+            home = form.space == self.decoder.space.name
+            states = self._states if home else self._states_elsewhere.get(form.space, [])
+            guarded = form.guard is not None and bool(self.syntax.prefixes)
+            fitting = [(code, modes) for code, modes in states if not guarded or _may_hold(form, modes)]
+            self._fitting[form.name] = fitting or [(b"", self.modes)]
         return self._fitting[form.name]
 
     @cached_property
-    def _states(self) -> list[tuple[bytes, Mapping[str, int]]]:
-        """Prefixes an instruction may need, shortest first, and the modes they leave."""
-        found: dict[tuple[tuple[str, int], ...], tuple[bytes, Mapping[str, int]]] = {}
-        pending: list[tuple[bytes, Mapping[str, int]]] = [(b"", self.modes)]
-        for _ in range(_MOST_PREFIXES + 1):
-            following: list[tuple[bytes, Mapping[str, int]]] = []
+    def _leading(self) -> list[Prefix]:
+        """Prefixes behind which another space is active."""
+        prefixes = [prefix for prefix in self.syntax.prefixes if prefix.space == self.decoder.space.name]
+        return [
+            prefix
+            for prefix in prefixes
+            if any(
+                after is not None and self.decoder.active(after) is not self.decoder.space
+                for after in (prefix.apply(word, self.modes) for word in _words_of(prefix.encoding))
+            )
+        ]
+
+    @cached_property
+    def _states(self) -> list[_State]:
+        """What prefixes an instruction of the active space may need leave, shortest first."""
+        return self._behind([(b"", self.modes)], _MOST_PREFIXES)
+
+    def _behind(self, pending: list[_State], most: int) -> list[_State]:
+        found: dict[tuple[tuple[str, int], ...], _State] = {}
+        for _ in range(most + 1):
+            following: list[_State] = []
             for code, modes in pending:
                 if found.setdefault(tuple(modes.items()), (code, modes))[0] is not code:
                     continue
                 for prefix in self.syntax.prefixes:
-                    if prefix.space != self.decoder.active(modes).name:
+                    if prefix.space != self.decoder.space.name or prefix in self._leading:
                         continue
                     for word in _words_of(prefix.encoding):
                         after = prefix.apply(word, modes)
@@ -333,6 +350,19 @@ class Encoder:
                             following.append((code + word.to_bytes(prefix.encoding.length // 8, "little"), after))
             pending = following
         return list(found.values())
+
+    @cached_property
+    def _states_elsewhere(self) -> dict[str, list[_State]]:
+        """By the space they lead to: one prefix that does, and at most one before it."""
+        found: dict[str, list[_State]] = {}
+        for code, modes in self._behind([(b"", self.modes)], 1):
+            for prefix in self._leading:
+                for word in _words_of(prefix.encoding):
+                    after = prefix.apply(word, modes)
+                    if after is not None:
+                        whole = code + word.to_bytes(prefix.encoding.length // 8, "little")
+                        found.setdefault(self.decoder.active(after).name, []).append((whole, after))
+        return {space: sorted(states, key=lambda state: len(state[0])) for space, states in found.items()}
 
     def _encode_behind(
         self,
@@ -363,7 +393,7 @@ class Encoder:
                 tails[operand.name] = self._operand(operand, value.value, solver, known, environment, value, modes)
             else:
                 self._solve(hole, value, solver, known, environment)
-        _fill(form.fields, known)
+        known |= least_hidden(form, [field.name for field in form.fields if field.name not in known], known)
         fetch, at = encoding.insert(known), encoding.length
         for number, operand in enumerate(form.operands):
             fetch |= tails.get(operand.name, 0) << at

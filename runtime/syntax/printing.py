@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from random import Random
 from typing import Any
 
@@ -36,6 +37,7 @@ __all__ = [
     "Printers",
     "by_short_form",
     "hidden_fields",
+    "least_hidden",
     "limits_of",
     "plain_address",
     "show_value",
@@ -50,6 +52,8 @@ Printer = Callable[[int, int, Address], tuple[str, str] | None]
 UNWRITABLE = ("", "")
 
 _MOST_NAMES = 4096
+#: values of hidden fields are tried if they have so many bits together
+_MOST_HIDDEN_BITS = 6
 _PROBES = 16
 
 
@@ -91,6 +95,21 @@ def hidden_fields(form: Form) -> tuple[str, ...]:
         for argument in operand.arguments:
             seen.update((argument.field,) if argument.field else argument.fields)
     return tuple(field.name for field in form.encoding.fields if field.name not in seen)
+
+
+def least_hidden(form: Form, names: Sequence[str], values: Values) -> dict[str, int]:
+    """What fields are that the text does not show: 0, or the least that the form's guard allows."""
+    zeros = dict.fromkeys(names, 0)
+    if form.guard is None or not names or form.guard({**values, **zeros}):
+        return zeros
+    widths = {field.name: field.width for field in form.fields}
+    if sum(widths[name] for name in names) > _MOST_HIDDEN_BITS:
+        return zeros
+    for numbers in product(*(range(1 << widths[name]) for name in names)):
+        found = dict(zip(names, numbers, strict=True))
+        if form.guard({**values, **found}):
+            return found
+    return zeros
 
 
 def _only_in(hole: Hole, form: Form) -> frozenset[str]:
