@@ -26,6 +26,7 @@ from runtime.tcg.builder import Builder
 from runtime.tcg.engine import engine_ir
 from runtime.tcg.instructions import Helper, Instruction
 from runtime.tcg.ir import Function, Value, plain_function
+from runtime.tcg.lanes import gather_lanes
 from runtime.tcg.lower import FunctionLowering, Lowering, lower_module
 from runtime.tcg.machine_lowering import MachineLowering
 from runtime.tcg.tb import DELAYED_MAYBE, DELAYED_NOT_TAKEN, DELAYED_TAKEN, DELAYED_UNKNOWN
@@ -43,6 +44,7 @@ def helper_function(layout: Layout, helper: Helper) -> Function:
     b = Builder(layout, function)
     result = helper.body(b, *function.parameters)
     b.ret(result if isinstance(result, tuple) else () if result is None else (result,))
+    gather_lanes(function)
     return function
 
 

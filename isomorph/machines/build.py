@@ -20,7 +20,7 @@ from runtime.hw.device import DeviceError
 from runtime.hw.device_tree import flatten
 from runtime.hw.registry import device_kind, parse_values
 from runtime.machine.journal import Journal
-from runtime.machine.machine import Machine
+from runtime.machine.machine import WATCHDOG_ACTIONS, Machine
 from runtime.machine.processors import MOST, RoundRobin, Threads
 
 if TYPE_CHECKING:
@@ -65,6 +65,9 @@ def build(options: MachineOptions) -> Built:
     log = open_log(options.log, options.log_file or None, options.dfilter or None)
     machine = Machine(board.name, clock, log)
     machine.no_reboot, machine.no_shutdown = options.no_reboot, options.no_shutdown
+    if options.watchdog_action not in WATCHDOG_ACTIONS:
+        raise UsageError(f"-watchdog-action {options.watchdog_action}: it is one of {', '.join(WATCHDOG_ACTIONS)}")
+    machine.watchdog_action = options.watchdog_action
     _journal(machine, options, shift)
     backends = Backends(machine, options.snapshot, not options.nographic)
     try:

@@ -114,6 +114,7 @@ class MachineOptions:
     snapshot: bool = False
     loadvm: str = ""
     no_reboot: bool = False
+    watchdog_action: str = "reset"
     no_shutdown: bool = False
     nodefaults: bool = False
     rtc: str = ""
@@ -158,6 +159,7 @@ OPTIONS: dict[str, tuple[str, str, str]] = {
     "-snapshot": ("snapshot", "", "leave disk images as they are: writes are forgotten at the end"),
     "-loadvm": ("loadvm", "NAME", "go on from a state that the monitor's savevm wrote"),
     "-no-reboot": ("no_reboot", "", "end instead of beginning anew"),
+    "-watchdog-action": ("watchdog_action", "ACTION", "at its end: reset, shutdown, poweroff, pause, debug or none"),
     "-no-shutdown": ("no_shutdown", "", "stay, with the processors stopped, when the guest powers off"),
     "-nodefaults": ("nodefaults", "", "no serial port or monitor that is not asked for"),
     "-rtc": ("rtc", "base=utc|DATE", "what time it is; default: utc, with -icount 2000-01-01"),

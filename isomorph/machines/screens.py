@@ -8,7 +8,7 @@ from threading import Event, Thread
 
 from isomorph.machines.options import MachineOptions, UsageError, settings
 from runtime.hw.seat import Seat
-from runtime.hw.vnc.server import FIRST_PORT, VncServer
+from runtime.hw.vnc.server import FIRST_PORT, FIRST_WEB_PORT, VncServer
 from runtime.machine.machine import Machine, MachineError
 
 _MOST = 0xFFFF - FIRST_PORT
@@ -62,19 +62,35 @@ def vnc_places(options: MachineOptions) -> list[str]:
 
 
 def vnc_server(text: str, machine: Machine, seat: Seat) -> tuple[VncServer, Watcher | None]:
-    """-vnc HOST:N[,to=L] or -vnc unix:PATH; who looks at the screen, if it does not tell of changes itself."""
+    """-vnc HOST:N[,to=L][,websocket=on|PORT] or -vnc unix:PATH.
+
+    And who looks at the screen, if it does not tell of changes itself.
+    """
     given = settings("-vnc", text, "place")
     where, number = _number(text, given.kind)
     last = given.take_number("to", number)
     given.take("share")
-    given.done("to")
+    web = _web_port(text, given.take("websocket"), number)
+    given.done("to", "websocket")
     if not seat.displays:
         raise MachineError(f"-vnc {text}: {no_screen(machine)}")
     place = where if number < 0 else (where, FIRST_PORT + number, FIRST_PORT + min(max(last, number), _MOST))
-    server = VncServer(machine.events, seat.displays[0], seat, place)
+    browsers = None if web is None else (where if number >= 0 else "127.0.0.1", web)
+    server = VncServer(machine.events, seat.displays[0], seat, place, browsers)
     print(f"isomorph: VNC viewers connect to {server.where}", file=sys.stderr)
     poll = seat.displays[0].poll
     return server, Watcher(machine, poll) if poll is not None else None
+
+
+def _web_port(text: str, wanted: str, number: int) -> int | None:
+    """websocket=: the port for browsers, if there is to be one."""
+    if wanted in ("", "off"):
+        return None
+    if wanted == "on" and number >= 0:
+        return FIRST_WEB_PORT + number
+    if not wanted.isdecimal() or not 0 < int(wanted) < 1 << 16:
+        raise UsageError(f"-vnc {text}: websocket is on, with a display's number, or a port")
+    return int(wanted)
 
 
 def _number(text: str, place: str) -> tuple[str, int]:

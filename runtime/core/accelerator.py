@@ -27,6 +27,8 @@ __all__ = [
     "Vcpu",
     "VcpuExit",
     "Vm",
+    "Watched",
+    "Watchpoint",
 ]
 
 
@@ -110,7 +112,26 @@ class Breakpoint:
     """The instruction at the pc has a breakpoint (`Vm.set_breakpoints`); it has not been executed."""
 
 
-VcpuExit = Running | Idle | Shutdown | Reset | Failed | Breakpoint
+@record
+class Watchpoint:
+    """The instruction that was just executed loaded or stored memory that is watched (`Vm.set_watchpoints`)."""
+
+    address: int  # physical
+    size: int
+    store: bool
+
+
+@record
+class Watched:
+    """Physical memory that somebody watches: loads from it, stores to it, or both."""
+
+    start: int
+    end: int
+    loads: bool
+    stores: bool
+
+
+VcpuExit = Running | Idle | Shutdown | Reset | Failed | Breakpoint | Watchpoint
 
 
 class RegisterNames(Protocol):
@@ -193,10 +214,12 @@ class Vm(Protocol):
 
     acknowledge        set by a board whose interrupt controllers a processor asks for the vector (a PC's INTA cycle)
     most_breakpoints   how many addresses `set_breakpoints` takes; None: as many as anybody wants
+    has_watchpoints    whether `set_watchpoints` can be called
     """
 
     acknowledge: Callable[[], int] | None
     most_breakpoints: int | None
+    has_watchpoints: bool
 
     def make_vcpu(self, index: int) -> Vcpu:
         """The next processor."""
@@ -216,6 +239,9 @@ class Vm(Protocol):
 
     def set_breakpoints(self, addresses: Iterable[int]) -> None:
         """Have `run` return before it executes what is at these virtual addresses."""
+
+    def set_watchpoints(self, ranges: Iterable[Watched]) -> None:
+        """Have `run` return behind instructions that touch this RAM; what devices do to it is not watched."""
 
     def reset(self) -> None:
         """The state after power-on of what is the accelerator's own besides the processors (interrupt controllers)."""

@@ -64,6 +64,11 @@ class Breakpoints:
         """Whether any data is watched."""
         return bool(self._data)
 
+    @property
+    def data(self) -> list[tuple[int, int, bool, bool]]:
+        """What is watched: start, end, whether loads, whether stores."""
+        return [(start, end, kind != WRITE, kind != READ) for kind, start, end in self._data]
+
     def arm(self, watch: Marks) -> None:
         """Mark what is inserted, and nothing else."""
         loads = [(start, end) for kind, start, end in self._data if kind != WRITE]
@@ -96,17 +101,22 @@ class Breakpoints:
         return "\n".join(lines) or "none"
 
 
-class CodeBreakpoints(Breakpoints):
-    """Breakpoints alone: data is not watched, for a reason.  `most`: so many addresses, if there can be no more."""
+class LimitedBreakpoints(Breakpoints):
+    """Of an accelerator that has not everything.
 
-    def __init__(self, reason: str, most: int | None = None) -> None:
+    most          so many addresses of code, if there can be no more
+    no_watching   why data cannot be watched, if it cannot
+    """
+
+    def __init__(self, most: int | None, no_watching: str) -> None:
         super().__init__()
-        self._reason = reason
-        self._addresses = most
+        self._most_addresses = most
+        self._no_watching = no_watching
 
     def insert(self, kind: int, address: int, length: int) -> None:
         if kind not in (SOFTWARE, HARDWARE):
-            raise DebugError(self._reason)
-        if self._addresses is not None and len(self.code | {address}) > self._addresses:
-            raise DebugError(f"this accelerator has {self._addresses} breakpoints")
+            if self._no_watching:
+                raise DebugError(self._no_watching)
+        elif self._most_addresses is not None and len(self.code | {address}) > self._most_addresses:
+            raise DebugError(f"this accelerator has {self._most_addresses} breakpoints")
         super().insert(kind, address, length)

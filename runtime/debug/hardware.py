@@ -6,7 +6,7 @@ The instructions are in memory only while the program runs.  Whoever looks while
 from __future__ import annotations
 
 from runtime.core.env import Exit
-from runtime.debug.breakpoints import CodeBreakpoints
+from runtime.debug.breakpoints import LimitedBreakpoints
 from runtime.debug.execution import Hit
 from runtime.debug.stop import DebugError
 from runtime.debug.x86_64 import USER_DESCRIPTION
@@ -155,8 +155,8 @@ class HardwareWay:
     def marks(self) -> PatchedCode:
         return self._code
 
-    def breakpoints(self) -> CodeBreakpoints:
-        return CodeBreakpoints("a program on KVM has no watchpoints: use --accel tcg")
+    def breakpoints(self) -> LimitedBreakpoints:
+        return LimitedBreakpoints(None, "a program on KVM has no watchpoints: use --accel tcg")
 
     def execution(self, vcpu: Vcpu, breakpoints: Breakpoints) -> HardwareExecution:
         assert isinstance(vcpu, UserVcpu)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from runtime.core.accelerator import Idle
-from runtime.debug.breakpoints import Breakpoints, CodeBreakpoints
+from runtime.core.accelerator import Idle, Watched, Watchpoint
+from runtime.debug.breakpoints import Breakpoints, LimitedBreakpoints
 from runtime.debug.machine_history import MachineHistory
 from runtime.debug.server import Listener, Server
 from runtime.debug.stop import SIGINT, DebugError, Plan, Stop, StopKind
@@ -31,8 +31,10 @@ class MachineTarget:
     def __init__(self, machine: Machine, description: Description, execute: Callable[[str], str]) -> None:
         self.machine = machine
         self.description = description
-        most = None if machine.vm is None else machine.vm.most_breakpoints
-        self.breakpoints: Breakpoints = CodeBreakpoints("machines have no watchpoints", most)
+        vm = machine.vm
+        reason = "" if vm is not None and vm.has_watchpoints else "this machine's accelerator has no watchpoints"
+        most = None if vm is None else vm.most_breakpoints
+        self.breakpoints: Breakpoints = LimitedBreakpoints(most, reason)
         self.history: History | None = None
         self.tell: Callable[[], None] = lambda: None
         self.say: Callable[[str], None] = lambda text: None
@@ -43,6 +45,7 @@ class MachineTarget:
         self._examiner = Examiner(machine)
         self._stop: Stop | None = None
         self._set: frozenset[int] = frozenset()  # the breakpoints that the processors know of
+        self._watched: dict[Watched, int] = {}  # the physical memory that they watch -> its virtual address
         self._waited_for = False  # gdb was told that the machine runs
         self.attached = True
         #: the way back, in a replay
@@ -51,6 +54,7 @@ class MachineTarget:
             self.past = MachineHistory(machine)
             machine.journal.on_end = self._ended
         machine.on_breakpoint = self._reached
+        machine.on_watchpoint = self._touched
         machine.on_change.append(self._changed)
 
     @property
@@ -130,6 +134,7 @@ class MachineTarget:
         if self.breakpoints.code != self._set:
             self._set = self.breakpoints.code
             self.machine.vm.set_breakpoints(self._set)
+        self._watch()
         stepping = [(tid, plan) for tid, plan in plans.items() if plan.step]
         if stepping:
             tid, plan = stepping[0]
@@ -141,8 +146,41 @@ class MachineTarget:
             if vcpu.pc in self.breakpoints.code and self.past is not None:
                 self.past.run(vcpu.executed + 1)
             elif vcpu.pc in self.breakpoints.code:
-                self._one(vcpu)
+                reason = self._one(vcpu)
+                if isinstance(reason, Watchpoint):
+                    self._halt(self._watch_stop(vcpu, reason))
+                    return
         self.machine.resume()
+
+    def _watch(self) -> None:
+        """Have what is watched watched where it is now, by the first processor that has it mapped."""
+        wanted: dict[Watched, int] = {}
+        for start, end, loads, stores in self.breakpoints.data:
+            at = start
+            while at < end:
+                upto = min(end, (at // 4096 + 1) * 4096)
+                found = (vcpu.translate(at) for vcpu in self.machine.vcpus)
+                physical = next((address for address in found if address is not None), None)
+                if physical is None:
+                    self.say(f"{at:#x} is not mapped now: it is not watched\n")
+                else:
+                    wanted[Watched(physical, physical + upto - at, loads, stores)] = at
+                at = upto
+        if wanted != self._watched and self.machine.vm is not None:
+            self.machine.vm.set_watchpoints(wanted)
+            self._watched = wanted
+
+    def _touched(self, vcpu: MachineVcpu, touched: Watchpoint) -> None:
+        self._halt(self._watch_stop(vcpu, touched))
+
+    def _watch_stop(self, vcpu: MachineVcpu, touched: Watchpoint) -> Stop:
+        """What gdb is told: the address as it knows it."""
+        for one, address in self._watched.items():
+            if touched.address < one.end and one.start < touched.address + touched.size:
+                hit = self.breakpoints.hit(address + touched.address - one.start, touched.size, touched.store)
+                if hit is not None:
+                    return Stop(StopKind.WATCH, vcpu.index + 1, address=hit[1], word=hit[0])
+        return Stop(StopKind.STEP, vcpu.index + 1)
 
     @staticmethod
     def _one(vcpu: MachineVcpu) -> VcpuExit:
@@ -166,6 +204,9 @@ class MachineTarget:
             for _ in range(_MOST_STEPS):
                 reason = self._one(vcpu)
                 clock.run_due()
+                if isinstance(reason, Watchpoint):
+                    self._halt(self._watch_stop(vcpu, reason))
+                    return
                 pc = vcpu.pc
                 if not plan.low <= pc < plan.high or pc in self.breakpoints.code or isinstance(reason, Idle):
                     break
@@ -265,6 +306,9 @@ class MachineTarget:
             self.machine.journal.on_end = lambda: self.machine.power_off(0, "host-replay-end")
         self.machine.held = frozenset()
         self.machine.vm.set_breakpoints(())
+        if self._watched:
+            self.machine.vm.set_watchpoints(())
+        self.machine.on_watchpoint = lambda vcpu, touched: None
         self.machine.resume()
 
     def object(self, name: str) -> bytes | None:

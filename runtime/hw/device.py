@@ -32,6 +32,7 @@ class Platform:
     events    the main thread's loop, for those that talk to the host
     lock      held whenever a device is entered; the loop and the bus take it
     power_off(status), reset()   what a device does to the machine
+    watchdog()                   a watchdog has run out: the user has said what then
     log(item, text)              a line for the `-d` log, if its item is wanted
     """
 
@@ -41,6 +42,7 @@ class Platform:
     lock: RLock
     power_off: Callable[[int], None]
     reset: Callable[[], None]
+    watchdog: Callable[[], None]
     log: Callable[[str, str], None]
 
 

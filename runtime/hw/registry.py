@@ -75,6 +75,9 @@ KINDS += (
     DeviceKind("VGA", "pci", "graphics card: text, VGA's modes, and a framebuffer", "runtime.hw.vga.vga:Vga"),
     DeviceKind("bochs-display", "pci", "graphics card: a framebuffer", "runtime.hw.vga.dispi:BochsDisplay"),
 )
+KINDS += (
+    DeviceKind("i6300esb", "pci", "watchdog; -watchdog-action says what it does", "runtime.hw.pci.i6300esb:Watchdog"),
+)
 
 DEVICES: dict[str, DeviceKind] = {kind.name: kind for kind in KINDS}
 

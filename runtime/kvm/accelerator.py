@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from runtime.core.accelerator import Ram
+    from runtime.core.accelerator import Ram, Watched
 
 _PAGE = 4096
 _APIC_ENABLE = 1 << 11
@@ -77,6 +77,7 @@ class KvmVm:
         self.vcpus: list[KvmVcpu] = []
         self.acknowledge: Callable[[], int] | None = None
         self.most_breakpoints: int | None = 4
+        self.has_watchpoints = False
         self._mapped: dict[int, tuple[Ram, int]] = {}
         self._logging = False
         self._doorbells = options.doorbells and bool(system.capability("IOEVENTFD"))
@@ -123,6 +124,9 @@ class KvmVm:
         wanted = list(addresses)
         for vcpu in self.vcpus:
             vcpu.set_breakpoints(wanted)
+
+    def set_watchpoints(self, ranges: Iterable[Watched]) -> None:
+        raise KvmError("machines on KVM have no watchpoints")
 
     def memory_changed(self, address: int, size: int) -> None:
         """Nothing is translated here: the processor sees what is stored."""

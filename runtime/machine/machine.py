@@ -11,7 +11,7 @@ import sys
 from enum import Enum
 from threading import RLock
 
-from runtime.core.accelerator import Breakpoint, Failed, Reset, Shutdown
+from runtime.core.accelerator import Breakpoint, Failed, Reset, Shutdown, Watchpoint
 from runtime.core.record import record
 from runtime.hw.bus import AddressSpace
 from runtime.hw.clock import Clock, InstructionClock
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from runtime.machine.processors import Processors
 
 _SECOND = 1_000_000_000
+
+
+#: what -watchdog-action can be
+WATCHDOG_ACTIONS = ("reset", "shutdown", "poweroff", "pause", "debug", "none")
 
 
 class MachineError(Exception):
@@ -74,6 +78,8 @@ class Machine:
     prepare       what a board does to a processor after its reset (where it begins to execute)
     on_reset      called behind the devices' resets: images are loaded anew
     on_breakpoint called, on any thread, by a processor that has come to a breakpoint; it should `pause`
+    on_watchpoint the same, by one that has touched memory that is watched
+    watchdog_action   what a watchdog does that runs out: one of WATCHDOG_ACTIONS
     held          processors that stay where they are while others go on (a debugger's wish), set at rest
     on_change     called in the main thread when the state of running changes: (event, data), with QMP's names
     """
@@ -94,6 +100,7 @@ class Machine:
             lock=self.lock,
             power_off=self.power_off,
             reset=self.reset,
+            watchdog=self.bite,
             log=self.write_log,
         )
         self.devices: dict[str, Placed] = {}
@@ -109,10 +116,12 @@ class Machine:
         self.on_reset: list[Callable[[], None]] = []
         self.on_change: list[Callable[[str, dict[str, object]], None]] = []
         self.on_breakpoint: Callable[[Vcpu], None] = lambda vcpu: None
+        self.on_watchpoint: Callable[[Vcpu, Watchpoint], None] = lambda vcpu, touched: None
         self.held: frozenset[int] = frozenset()
         self.journal: Journal | None = None
         self.no_reboot = False
         self.no_shutdown = False
+        self.watchdog_action = "reset"
         self.state = State.PRELAUNCH
         self._wanted = State.PRELAUNCH
         self._ending: Ending | None = None
@@ -197,6 +206,19 @@ class Machine:
             self._end(Ending(0, cause))
         self._reset_wanted = cause
         self._interrupt()
+
+    def bite(self) -> None:
+        """A watchdog has run out (in the main thread, as all timers do)."""
+        action = self.watchdog_action
+        self.tell("WATCHDOG", {"action": action})
+        if action == "reset":
+            self.reset("guest-reset")
+        elif action in ("shutdown", "poweroff"):
+            self.power_off(0, "guest-shutdown")
+        elif action == "pause":
+            self.pause()
+        elif action == "debug":
+            print("isomorph: the watchdog has run out", file=sys.stderr)
 
     def pause(self, state: State = State.PAUSED) -> None:
         """Have the processors stand still; it is so when `state` says so."""
@@ -329,6 +351,8 @@ class Machine:
             self.reset("guest-reset")
         elif isinstance(reason, Breakpoint):
             self.on_breakpoint(vcpu)
+        elif isinstance(reason, Watchpoint):
+            self.on_watchpoint(vcpu, reason)
 
     # ------------------------------------------------------------ the end
 

@@ -31,13 +31,14 @@ class BlobError(Exception):
 
 
 class Blob:
-    """Mapped code; it stays mapped until `close`, which nothing may run in."""
+    """Mapped code; it stays mapped until everybody who has it called `close`, and nothing may run in it then."""
 
     def __init__(self, path: str | PathLike[str], base: int, size: int, description: str, checksum: int = 0) -> None:
         self.path = path
         self.base = base
         self.size = size
         self.checksum = checksum
+        self._holders = 1
         meta, _, self._symbols = description.partition("\n\n")
         self._offsets: dict[str, int] | None = None
         self.meta = dict(line.split(" ", 1) for line in meta.splitlines())
@@ -70,9 +71,15 @@ class Blob:
         """`size` bytes of a function's code."""
         return ctypes.string_at(self.address(name), size)
 
+    def share(self) -> Blob:
+        """The same for somebody else, who closes it, too."""
+        self._holders += 1
+        return self
+
     def close(self) -> None:
-        """Unmap."""
-        if self.base:
+        """Unmap, if nobody else has it."""
+        self._holders -= 1
+        if self.base and not self._holders:
             _libc.munmap(ctypes.c_void_p(self.base), ctypes.c_size_t(self.size))
             self.base = 0
 

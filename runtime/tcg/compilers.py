@@ -155,6 +155,11 @@ class _Worker:
                 os.kill(self.pid, host_signals.SIGKILL)
 
 
+def _unblock(before: set[int]) -> None:
+    """Block what was blocked before; the two signals that the C library keeps for itself are none of Python's."""
+    host_signals.pthread_sigmask(host_signals.SIG_SETMASK, before & host_signals.valid_signals())
+
+
 def _write(descriptor: int, data: bytes) -> int:
     """Write without a signal if nobody reads: SIGPIPE is the guest's."""
     blocked = host_signals.pthread_sigmask(host_signals.SIG_BLOCK, (host_signals.SIGPIPE,))
@@ -167,7 +172,7 @@ def _write(descriptor: int, data: bytes) -> int:
                 host_signals.sigtimedwait((host_signals.SIGPIPE,), 0)
             raise
     finally:
-        host_signals.pthread_sigmask(host_signals.SIG_SETMASK, blocked)
+        _unblock(blocked)
 
 
 def _pipe() -> tuple[int, int]:
@@ -187,7 +192,7 @@ class WorkerPool:
         what = "machine" if machine else "program"
         self._command = [sys.executable, "-P", "-m", worker, folder, str(blob.checksum), what, directory or ""]
         self._count = count
-        self._blob = blob
+        self._blob = blob.share()  # workers may be started when the machine that asked first is closed
         self._workers: list[_Worker] = []
         self._tickets = 0
         self._failures = 0
@@ -276,7 +281,7 @@ class WorkerPool:
         try:
             result = start(words[0], arguments, environment, theirs_in, theirs_out, lifted)
         finally:
-            host_signals.pthread_sigmask(host_signals.SIG_SETMASK, blocked)
+            _unblock(blocked)
             os.close(lifted)
         if result < 0:
             raise OSError(-result, os.strerror(-result))

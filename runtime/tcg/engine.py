@@ -109,6 +109,9 @@ def _names(layout: Layout) -> Iterator[tuple[str, int]]:
     yield "tag_unused", soft_tlb.TAG_UNUSED
     yield "tag_bus", soft_tlb.TAG_BUS
     yield "tag_code", soft_tlb.TAG_CODE
+    yield "tag_watch", soft_tlb.TAG_WATCH
+    yield "tag_watched", soft_tlb.TAG_WATCH | soft_tlb.TAG_BUS
+    yield "watch_update", soft_tlb.WATCH_UPDATE
     yield "not_tag_code", ~soft_tlb.TAG_CODE
     # A tag without flags, but for the one that says it is in nobody's use.
     yield "tag_key", -(1 << env.PAGE_BITS) | soft_tlb.TAG_UNUSED

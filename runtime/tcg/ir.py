@@ -116,6 +116,7 @@ class Function:
     context: tuple[str, ...] = ()
     ops: list[Op] = field(default_factory=list)
     counter: int = 0  # the next free number of a temp, label or local
+    lanes: bool = False  # of a plain one: results are made lane by lane (runtime/tcg/lanes.py)
     settles: int = 0  # of a handler that reads registers which may be owed: where in env it stands whether they are
 
     def temp(self, width: int) -> Temp:

@@ -9,6 +9,7 @@ import llvmlite.binding as llvm
 
 from runtime.tcg.host_x86_64 import TRIPLE
 from runtime.tcg.ir import InternalError
+from runtime.tcg.lanes import MARK
 
 
 @cache
@@ -102,7 +103,7 @@ def _optimized(text: str, level: int) -> llvm.ModuleRef:
     if level:
         options = llvm.create_pipeline_tuning_options(speed_level=level)
         options.loop_vectorization = False
-        options.slp_vectorization = False
+        options.slp_vectorization = MARK in text
         options.loop_unrolling = False
         builder = llvm.create_pass_builder(_target_machine(level), options)
         builder.getModulePassManager().run(module, builder)

@@ -188,6 +188,7 @@ class TcgVcpu(Vcpu):
         self.tracer: BlockTracer | None = None
         self._slice = SLICE
         self._slice_began = 0.0
+        self._hot = 0  # blocks that had become hot when the last slice ended
         self._jump_cache = HostBuffer(JUMP_CACHE_ENTRIES * JUMP_CACHE_ENTRY_BYTES)
         # Never filled: with it as the jump cache goto_ptr always comes to tb_find, which knows about stepping.
         self._no_jump_cache = HostBuffer(JUMP_CACHE_ENTRIES * JUMP_CACHE_ENTRY_BYTES)
@@ -214,11 +215,14 @@ class TcgVcpu(Vcpu):
         """Let native code run on for another slice: as long as the code is fast, unless somebody waits for its end."""
         now = thread_time()
         lasted, self._slice_began = now - self._slice_began, now
-        tier = self.tcg.cache.tier
+        cache = self.tcg.cache
+        tier, hot = cache.tier, cache.hot_count
         if self.world.is_shared:
             self.set_budget(SHARED_SLICE)
             return
-        if tier is not None and tier.busy:
+        if hot != self._hot:  # more is likely to become hot soon, and waits in tier 0 to be looked at
+            self._hot, self._slice = hot, SLICE
+        elif tier is not None and tier.busy:
             lasted *= _BUSY
         if lasted > _LONG:
             self._slice = max(self._slice // 2, SLICE)

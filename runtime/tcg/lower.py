@@ -21,6 +21,7 @@ from runtime.core.env import (
 from runtime.core.layout import storage_bytes
 from runtime.tcg import host_x86_64 as host
 from runtime.tcg.ir import Function, InternalError, Label, Op, Operand, Temp
+from runtime.tcg.lanes import MARK
 from runtime.tcg.lower_values import lower_value, real_type, upper_bound
 from runtime.tcg.ops import mask
 from runtime.tcg.optimize import remove_unreachable
@@ -172,6 +173,8 @@ class FunctionLowering:
         locals_ = {op.local.id: op.local for op in self.function.ops if op.local is not None}
         allocas = [f"  %l{cell.id} = alloca [{cell.count} x i{cell.width}]" for cell in locals_.values()]
         attributes = "#1" if self.strict else "#0"
+        if self.function.lanes:
+            allocas.insert(0, f"  {MARK}")
         if self.function.kind == "handler" and not self._inlined:
             attributes += f" align {HANDLER_ALIGNMENT}"
         return "\n".join([f"{self._header()} {attributes} {{", "entry:", *allocas, *self.lines, "}", ""])

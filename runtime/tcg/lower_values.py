@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from runtime.tcg.ir import InternalError, Op, Operand, Temp
+from runtime.tcg.ir import Function, InternalError, Op, Operand, Temp
+from runtime.tcg.lanes import is_element, is_vector
 from runtime.tcg.ops import mask
 
 _PLAIN = {"add": "add", "sub": "sub", "mul": "mul", "and": "and", "or": "or", "xor": "xor"}
@@ -67,6 +68,7 @@ _NEAREST = 'metadata !"round.tonearest"'
 class Lowering(Protocol):
     """What this file needs of lower.FunctionLowering."""
 
+    function: Function
     bounds: dict[Temp, int]
     chosen: set[Operand]
     declarations: dict[str, str]
@@ -225,9 +227,32 @@ def _divide_wide(low: Lowering, name: str, width: int, dividend: str, divisor: s
 def _slice(low: Lowering, op: Op) -> None:
     width = op.widths[0]
     value = low.value(op.args[0])
+    part = op.result.width
+    if low.function.lanes and is_element(width, op.offset, part):
+        low.alias(op, _element(low, value, width, op.offset, part))
+        return
     if op.offset:
         value = low.let(f"lshr i{width} {value}, {op.offset}")
     low.alias(op, low.resized(value, width, op.result.width))
+
+
+def _element(low: Lowering, value: str, width: int, offset: int, part: int) -> str:
+    """A lane of a vector, or a bit of one of its bytes."""
+    lane = max(part, 8)
+    vector = low.let(f"bitcast i{width} {value} to <{width // lane} x i{lane}>")
+    element = low.let(f"extractelement <{width // lane} x i{lane}> {vector}, i64 {offset // lane}")
+    if lane == part:
+        return element
+    return low.let(f"trunc i8 {low.let(f'lshr i8 {element}, {offset % 8}')} to i1")
+
+
+def _vector(low: Lowering, op: Op) -> None:
+    """A `cat` as a vector of its lanes."""
+    lane, width = op.widths[0], op.result.width
+    kind, total = f"<{len(op.args)} x i{lane}>", "poison"
+    for number, value in enumerate(reversed(op.args)):
+        total = low.let(f"insertelement {kind} {total}, i{lane} {low.value(value)}, i64 {number}")
+    low.alias(op, low.let(f"bitcast {kind} {total} to i{width}"))
 
 
 def _dynslice(low: Lowering, op: Op) -> None:
@@ -241,6 +266,9 @@ def _dynslice(low: Lowering, op: Op) -> None:
 
 
 def _cat(low: Lowering, op: Op) -> None:
+    if low.function.lanes and len(set(op.widths)) == 1 and is_vector(op.widths[0], op.result.width):
+        _vector(low, op)
+        return
     width, at, total = op.result.width, op.result.width, "0"
     for value, part in zip(op.args, op.widths, strict=True):
         at -= part

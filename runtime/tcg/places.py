@@ -45,7 +45,7 @@ class RamPlaces:
         self._tables = [HostBuffer(MOST_RUNS * RAM_RECORD["bytes"]) for _ in range(2)]
         self._blocks: list[tuple[int, int, int]] = []  # host memory that has places: (start, end, place)
         self._next = 0
-        self._runs: list[tuple[int, int, int, int]] = []  # (physical, end, host, place)
+        self._runs: list[tuple[int, int, int, int, bool]] = []  # (physical, end, host, place, writable)
 
     def close(self) -> None:
         self._bytes.close()
@@ -64,7 +64,7 @@ class RamPlaces:
         found = []
         for number, run in enumerate(runs):
             place, end = self._find(run.host), run.address + run.size
-            found.append((run.address, end, run.host, place))
+            found.append((run.address, end, run.host, place, run.writable))
             _RUN.pack_into(memory, number * _RUN.size, run.address, end, run.host, place, run.writable)
         self._runs = found
 
@@ -75,16 +75,16 @@ class RamPlaces:
 
     def places(self, address: int, size: int) -> Iterator[tuple[int, int]]:
         """(start, end) of the places that physical addresses [address, address + size) have."""
-        for start, end, _, place in self._runs:
+        for start, end, _, place, _ in self._runs:
             low, high = max(start, address), min(end, address + size)
             if low < high:
                 yield place + low - start, place + high - start
 
-    def host(self, address: int, size: int) -> int:
-        """Host address of RAM at a physical address; 0 if it is not all there."""
-        for start, end, host, _ in self._runs:
+    def host(self, address: int, size: int, *, store: bool = False) -> int:
+        """Host address of RAM at a physical address; 0 if it is not all there, or no store is meant for it."""
+        for start, end, host, _, writable in self._runs:
             if start <= address and address + size <= end:
-                return host + address - start
+                return host + address - start if writable or not store else 0
         return 0
 
     def check(self, place: int, size: int, need: int = 0) -> int | None:

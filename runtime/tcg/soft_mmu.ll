@@ -383,7 +383,26 @@ found:
   %tag = load i64, ptr %tag.at
   %bus.bit = and i64 %tag, $tag_bus
   %bus = icmp ne i64 %bus.bit, 0
-  br i1 %bus, label %bad, label %ram
+  br i1 %bus, label %no.ram, label %ram
+
+no.ram:
+  %watch.bit = and i64 %tag, $tag_watch
+  %watched = icmp ne i64 %watch.bit, 0
+  br i1 %watched, label %tell, label %bad
+
+tell: ; somebody watches the page: a bus read of no bytes says how many are to be changed
+  %env.tcg = getelementptr i8, ptr %env, i64 $env_tcg
+  %tcg = load ptr, ptr %env.tcg
+  %function.at = getelementptr i8, ptr %tcg, i64 $tcg_bus_read
+  %function = load ptr, ptr %function.at
+  %full = call ptr @tlb_full(ptr %tlb, ptr %e)
+  %physical.at = getelementptr i8, ptr %full, i64 $full_physical
+  %physical = load i64, ptr %physical.at
+  %pa = or i64 %physical, %offset
+  %what = or i64 %n, $watch_update
+  %told = call i64 @host_call(ptr %env, ptr %function, i64 %pa, i64 0, i64 %what)
+  %goes.on = icmp eq i64 %told, 0
+  br i1 %goes.on, label %ram, label %refused
 
 ram:
   %hits = call i1 @store_hits_code(ptr %env, ptr %tlb, ptr %e, i64 %va, i64 %n)

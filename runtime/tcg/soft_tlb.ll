@@ -218,17 +218,23 @@ is.ram:
   %write.bit = and i8 %byte, $page_write
   %inline = icmp ne i8 %write.bit, 0
   %code = select i1 %inline, i64 0, i64 $tag_code
+  %hook.bit = and i8 %byte, $page_hooked
+  %hooked = icmp ne i8 %hook.bit, 0
+  %watched = select i1 %hooked, i64 $tag_watched, i64 0
   %rom = icmp eq i64 %writable, 0
-  %write.ram = select i1 %rom, i64 $tag_bus, i64 %code
+  %code.watched = or i64 %code, %watched
+  %write.ram = select i1 %rom, i64 $tag_bus, i64 %code.watched
   br label %store
 
 store:
-  %flags = phi i64 [ $tag_bus, %memory ], [ 0, %is.ram ]
+  %read.flags = phi i64 [ $tag_bus, %memory ], [ %watched, %is.ram ]
+  %fetch.flags = phi i64 [ $tag_bus, %memory ], [ 0, %is.ram ]
   %write.flags = phi i64 [ $tag_bus, %memory ], [ %write.ram, %is.ram ]
   %addend = phi i64 [ 0, %memory ], [ %addend.ram, %is.ram ]
   %place = phi i64 [ -1, %memory ], [ %place.ram, %is.ram ]
   %tag.plain = or i64 %page, %once
-  %tag = or i64 %tag.plain, %flags
+  %tag.read = or i64 %tag.plain, %read.flags
+  %tag.fetch = or i64 %tag.plain, %fetch.flags
   %tag.write = or i64 %tag.plain, %write.flags
   %read.bit = and i64 %permissions, 1
   %write.allowed.bit = and i64 %permissions, 2
@@ -236,9 +242,9 @@ store:
   %reads = icmp ne i64 %read.bit, 0
   %writes = icmp ne i64 %write.allowed.bit, 0
   %fetches = icmp ne i64 %fetch.bit, 0
-  %new.read = select i1 %reads, i64 %tag, i64 -1
+  %new.read = select i1 %reads, i64 %tag.read, i64 -1
   %new.write = select i1 %writes, i64 %tag.write, i64 -1
-  %new.fetch = select i1 %fetches, i64 %tag, i64 -1
+  %new.fetch = select i1 %fetches, i64 %tag.fetch, i64 -1
   store i64 %new.read, ptr %read.at
   store i64 %new.write, ptr %write.at
   store i64 %new.fetch, ptr %fetch.at

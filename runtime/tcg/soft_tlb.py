@@ -38,6 +38,9 @@ TLB_FULL = MappingProxyType({"physical": 0, "place": 8, "bytes": 16})
 TAG_UNUSED = 1 << 11
 TAG_BUS = 1 << 10  # not RAM, or ROM's write
 TAG_CODE = 1 << 9  # blocks were made from the page: stores must be looked at
+TAG_WATCH = 1 << 8  # somebody watches the page: together with TAG_BUS, so that accesses come to the bus's functions
+#: what a bus read of no bytes is told of, in its last argument: a change of so many bytes of a page that is watched
+WATCH_UPDATE = 1 << 32
 
 _WHOLE = TLB_ENTRIES + TLB_VICTIMS
 #: one TLB: entries, victims behind them, the same of TLB_FULL; then which victim goes next, whether any is in use, and

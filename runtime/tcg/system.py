@@ -7,25 +7,27 @@ callbacks; when a slice is over, when the processor waits; and when the code cac
 from __future__ import annotations
 
 import time
-from ctypes import CFUNCTYPE, c_uint64, c_void_p, string_at
+from ctypes import CFUNCTYPE, c_uint64, c_void_p, memmove, string_at
 from threading import Lock
 
 from runtime.core.accelerator import BusError
 from runtime.core.buffer import HostBuffer
 from runtime.core.cpu import Isa
-from runtime.core.env import ENV, REQUEST_FLUSH
+from runtime.core.env import ENV, PAGE_BITS, REQUEST_FLUSH
 from runtime.tcg.code_cache import DEFAULT_BYTES, CodeCache
 from runtime.tcg.native import map_native
 from runtime.tcg.places import RamPlaces
+from runtime.tcg.soft_tlb import WATCH_UPDATE
 from runtime.tcg.system_vcpu import MachineVcpu
 from runtime.tcg.tb import BUS_DONE, BUS_FAILED, BUS_NOBODY
 from runtime.tcg.tier_options import OFF, TierOptions, first_threshold
+from runtime.tcg.watching import WatchedMemory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from runtime.core.accelerator import Bus, Clock
+    from runtime.core.accelerator import Bus, Clock, Watched
     from runtime.tcg.machine_trace import MachineTracer
     from runtime.tcg.region import RegionRequest
 
@@ -103,9 +105,11 @@ class TcgVm:
         self.on_region: Callable[[RegionRequest, str], None] | None = None
         self._tier_is_near = False
         self._any_breakpoint = self._one_by_one = False
+        self.watched = WatchedMemory(self.ram)
         self.vcpus: list[MachineVcpu] = []
         self.acknowledge: Callable[[], int] | None = None
         self.most_breakpoints: int | None = None
+        self.has_watchpoints = True
         self._by_env: dict[int, MachineVcpu] = {}
         self.requests = Lock()
         self._mapping = Lock()
@@ -204,6 +208,13 @@ class TcgVm:
             self._any_breakpoint = bool(wanted)
             self._begin_anew()
 
+    def set_watchpoints(self, ranges: Iterable[Watched]) -> None:
+        """Have `run` return behind instructions that touch this RAM."""
+        with self.world.stopped():
+            self.watched.set(ranges)
+            for vcpu in self.vcpus:
+                vcpu.request(REQUEST_FLUSH)
+
     def trace(self, tracer: MachineTracer | None) -> None:
         """Show what the processors run, or no more; they stand still."""
         with self.world.stopped():
@@ -270,11 +281,16 @@ class TcgVm:
 
     def _read(self, env: int, address: int, size: int, what: int) -> int:
         try:
-            if not size:  # no device is meant: a translation is told of
+            if not size:  # no device is meant: a change of watched memory, or a translation is told of
                 vcpu = self._by_env[env]
+                if what & WATCH_UPDATE:
+                    return vcpu.touch(address, what ^ WATCH_UPDATE, True)
                 if vcpu.tracer is not None:
                     vcpu.tracer.walked(vcpu, address, what)
                 return BUS_DONE
+            if address >> PAGE_BITS in self.watched.pages and (data := self.read_physical(address, size)) is not None:
+                self._by_env[env].words[_BUS_VALUE] = int.from_bytes(data, "little")
+                return self._by_env[env].touch(address, size, False)
             self._by_env[env].words[_BUS_VALUE] = self.bus.read(address, size) & (1 << 8 * size) - 1
         except BusError:
             return BUS_NOBODY
@@ -284,6 +300,11 @@ class TcgVm:
 
     def _write(self, env: int, address: int, size: int, value: int) -> int:
         try:
+            if address >> PAGE_BITS in self.watched.pages and (host := self.ram.host(address, size, store=True)):
+                answer = self._by_env[env].touch(address, size, True)
+                if answer == BUS_DONE:
+                    memmove(host, value.to_bytes(8, "little"), size)
+                return answer
             self.bus.write(address, size, value)
         except BusError:
             return BUS_NOBODY

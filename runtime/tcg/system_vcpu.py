@@ -6,7 +6,7 @@ import struct
 from ctypes import CFUNCTYPE, c_uint64, c_void_p
 from threading import get_ident
 
-from runtime.core.accelerator import Breakpoint, Idle, Running
+from runtime.core.accelerator import Breakpoint, Idle, Running, Watchpoint
 from runtime.core.buffer import HostBuffer
 from runtime.core.cpu import Vcpu
 from runtime.core.env import (
@@ -22,7 +22,7 @@ from runtime.core.env import (
     Exit,
 )
 from runtime.tcg.soft_tlb import after_tlbs, entries
-from runtime.tcg.tb import RECORD_MAX_BYTES, TB, TB_MAX_BYTES
+from runtime.tcg.tb import BUS_DONE, BUS_FAILED, RECORD_MAX_BYTES, TB, TB_MAX_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from runtime.core.accelerator import VcpuExit
     from runtime.tcg.machine_trace import MachineTracer
     from runtime.tcg.system import TcgVm
+    from runtime.tcg.watching import Access
 
 #: instructions between two looks at a clock that runs by itself
 POLL_EVERY = 20_000
@@ -93,6 +94,9 @@ class MachineVcpu(Vcpu):
         #: shows what runs here (`-d`); and whether somebody kicked since it last looked
         self.tracer: MachineTracer | None = None
         self.kicked = False
+        #: the accesses to watched memory that an instruction makes, while it may make them
+        self._touched: list[Access] | None = None
+        self._about_to_touch = False
         vm.world.add(self.address, self._jump_cache.address)
         self._ready = True
         self.reset()
@@ -164,6 +168,8 @@ class MachineVcpu(Vcpu):
                     return Running()
             case Exit.HOST_ERROR:
                 self.words[_WORD["host_error"]] = 0
+                if self._about_to_touch:
+                    return self._touch_alone()
                 error, vm.error = vm.error, None
                 if error is not None:
                     raise error
@@ -180,6 +186,32 @@ class MachineVcpu(Vcpu):
             self._enter(self.address)
         finally:
             words[_WORD["run_end"]], words[_WORD["single_step"]] = end, 0
+
+    def touch(self, address: int, size: int, store: bool) -> int:
+        """The instruction that runs accesses a page that is watched: have it leave, unless it runs alone."""
+        if self._touched is None:
+            self._about_to_touch = True
+            self.words[_WORD["host_error"]] = 1
+            return BUS_FAILED
+        self._touched.append((address, size, store))
+        return BUS_DONE
+
+    def _touch_alone(self) -> VcpuExit | None:
+        """Execute the instruction that was left before its access, and see whether it touches what is watched."""
+        self._about_to_touch = False
+        accesses: list[Access] = []
+        self._touched = accesses
+        executed = self.executed
+        try:
+            with self.vm.world.stopped(self.address):
+                self._step()
+        finally:
+            self._touched = None
+        reason = self.words[_WORD["exit_reason"]]
+        answer = None if reason == Exit.BUDGET else self._answer(reason)
+        # An access that was refused, or is to be made again, is none.
+        found = self.vm.watched.touched(accesses) if self.executed != executed else None
+        return answer if found is None else Watchpoint(*found)
 
     def step(self) -> VcpuExit:
         """Execute one instruction, even if there is a breakpoint at it; or enter an interrupt's handler before it."""

@@ -112,6 +112,8 @@ class Tier:
         self._generation = 0
         self._seen = 0
         self._next_poll = 0.0
+        #: whether answers were not looked at last time, for the guest had waited enough
+        self._put_off = False
         #: host addresses of blocks that became hot and were not looked at yet
         self._found: list[int] = []
         #: host addresses of hot blocks to be compiled
@@ -156,8 +158,10 @@ class Tier:
         if self._cache.hot_count != self._seen:
             self._seen = self._cache.hot_count
             self._found += self._cache.take_hot()
-        if self._look(self._found) and self.options.workers:
-            return  # the rest next time
+        long = self._look(self._found)
+        self._put_off = long and not self._put_off and self.options.workers > 0
+        if self._put_off:
+            return  # the rest next time, but then whatever has come meanwhile
         if self._pending and compilers is not None and perf_counter() >= self._next_poll:
             compilers.poll()
             self._next_poll = perf_counter() + _POLL

@@ -34,6 +34,7 @@ class Bench:
             lock=self.space.lock,
             power_off=lambda status: self.happened.append(f"off {status}"),
             reset=lambda: self.happened.append("reset"),
+            watchdog=lambda: self.happened.append("watchdog"),
             log=lambda item, text: self.happened.append(f"{item}: {text}"),
         )
 

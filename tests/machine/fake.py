@@ -6,7 +6,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from runtime.core.accelerator import Bus, Clock, Idle, Running, VcpuExit
+from runtime.core.accelerator import Bus, Clock, Idle, Running, VcpuExit, Watched
 
 #: a program: it yields what ends a slice, or a number of instructions it has executed
 Program = Callable[["FakeVcpu"], Iterator["VcpuExit | int"]]
@@ -85,6 +85,7 @@ class FakeVm:
         self.breakpoints: list[int] = []
         self.acknowledge: Callable[[], int] | None = None
         self.most_breakpoints: int | None = None
+        self.has_watchpoints = False
         #: (address, size, value) -> eventfd; None: it watches no stores
         self.watches: dict[tuple[int, int, int | None], int] | None = None
 
@@ -112,6 +113,9 @@ class FakeVm:
 
     def set_breakpoints(self, addresses: Iterable[int]) -> None:
         self.breakpoints = list(addresses)
+
+    def set_watchpoints(self, ranges: Iterable[Watched]) -> None:
+        raise AssertionError("it has no watchpoints")
 
     def reset(self) -> None:
         pass

@@ -59,6 +59,67 @@ def test_gdb_attaches(tmp_path: Path) -> None:
         assert machine.end() == 0
 
 
+#: counts down in memory at 0x80001000: a store, a load, an atomic change; then the power switch
+_COUNTS = """
+        lui     t0, 0x80001
+        slli    t0, t0, 32
+        srli    t0, t0, 32
+        li      t1, 9
+1:      sw      t1, 0(t0)
+        lw      t2, 0(t0)
+        amoadd.w zero, t1, (t0)
+        addi    t1, t1, -1
+        bnez    t1, 1b
+        li      t0, 0x100000
+        li      t1, 0x5555
+        sw      t1, 0(t0)
+        j       .
+"""
+
+
+def test_watchpoints(tmp_path: Path) -> None:
+    """gdb's watch, rwatch and awatch over a machine: it stops behind the access, with both values; and the end."""
+    if not (ROOT / "build" / "riscv64" / "system.blob").exists():
+        pytest.skip("riscv64 is generated without what machines need (make gen ISA=riscv64)")
+    gdb = tool("gdb-multiarch", "gdb-multiarch")
+    source, program, raw, place = (tmp_path / name for name in ("counts.s", "counts.o", "counts.bin", "gdb"))
+    source.write_text(_COUNTS)
+    for command in (
+        [tool("riscv64-linux-gnu-as", "binutils-riscv64-linux-gnu"), "-march=rv64ima", "-o", str(program), str(source)],
+        [
+            tool("riscv64-linux-gnu-objcopy", "binutils-riscv64-linux-gnu"),
+            "-O",
+            "binary",
+            "-j",
+            ".text",
+            str(program),
+            str(raw),
+        ],
+    ):
+        subprocess.run(command, check=True, capture_output=True)
+    commands = ["set architecture riscv:rv64", f"target remote {place}", "watch *(int *)0x80001000", "continue"]
+    commands += ["continue", "stepi", "stepi", "stepi", "delete", "rwatch *(int *)0x80001000", "continue", "delete"]
+    commands += ["awatch *(short *)0x80001002", "continue", "print $t1", "delete", "continue"]
+    with Session("virt", "-nographic", "-bios", str(raw), "-S", "-gdb", f"unix:{place}") as machine:
+        machine.expect("waiting for gdb")
+        arguments = [word for command in ["set pagination off", *commands] for word in ("-ex", command)]
+        done = subprocess.run(
+            [gdb, "-nx", "-batch", *arguments], capture_output=True, text=True, timeout=100, check=False
+        )
+        told = done.stdout
+        for text in (
+            "Old value = 0\nNew value = 9",
+            "Old value = 9\nNew value = 18",
+            "Old value = 18\nNew value = 8",  # by a step
+            "Hardware read watchpoint 2: *(int *)0x80001000\n\nValue = ",
+            "Hardware access (read/write) watchpoint 3: *(short *)0x80001002\n\nValue = 0",
+            "$1 = ",
+        ):
+            assert text in told, done.stdout + done.stderr
+            told = told.partition(text)[2]
+        assert machine.end() == 0
+
+
 @pytest.mark.slow
 def test_gdb_in_the_kernel(tmp_path: Path) -> None:
     """Debian's kernel under gdb: a breakpoint in start_kernel, by its address; where it came from, steps, and on."""

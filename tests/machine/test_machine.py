@@ -11,6 +11,7 @@ import pytest
 
 from runtime.core.accelerator import Failed, Idle, Reset, Shutdown, VcpuExit
 from runtime.hw.clock import InstructionClock
+from runtime.hw.pci.i6300esb import Watchdog
 from runtime.machine.machine import MachineError, State
 from runtime.machine.state import load, read, save, write
 from runtime.machine.virt import CLINT, DRAM, PCI_LOW, PLIC, TEST, UART
@@ -348,3 +349,31 @@ def test_an_accelerator_that_watches_no_stores() -> None:
         made.virt.pci.functions[1, 0].set_base(4, PCI_LOW)
         made.virt.pci.functions[1, 0].write(4, 2, 6)
         made.machine.space.write(PCI_LOW + 0x3000, 2, 0)
+
+
+@pytest.mark.parametrize(("action", "state"), [("shutdown", State.SHUTDOWN), ("pause", State.PAUSED), ("none", None)])
+def test_what_a_watchdog_does(action: str, state: State | None) -> None:
+    """By the user's choice; who listens to QMP hears of it in any case."""
+    with board() as made:
+        machine = made.machine
+        machine.watchdog_action = action
+        heard: list[tuple[str, dict[str, object]]] = []
+        machine.on_change.append(lambda event, data: heard.append((event, data)))
+        dog = Watchdog.make(machine.platform, "dog", {})
+        made.virt.plug_pci("dog", dog)
+        machine.start()
+        machine.settle()
+        dog.set_base(0, PCI_LOW)
+        dog.write(4, 2, 2)
+        for timer in (0, 4):
+            for offset, value in ((0xC, 0x80), (0xC, 0x86), (timer, 1)):
+                machine.space.write(PCI_LOW + offset, 4 if offset < 12 else 2, value)
+        dog.write(0x68, 1, 2)
+        while ("WATCHDOG", {"action": action}) not in heard:
+            machine.turn()
+        if state is State.PAUSED:
+            machine.settle()
+            assert machine.state is state
+        if state is not State.SHUTDOWN:
+            machine.power_off(3)
+        assert machine.run().status == (0 if state is State.SHUTDOWN else 3)

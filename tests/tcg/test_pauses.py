@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import count
+from types import SimpleNamespace
 
 import pytest
 
@@ -42,3 +43,31 @@ def test_many_hot_blocks_are_looked_at_a_few_at_a_time(
         counts.append(len(looked) - before)
     assert counts == at_a_time
     assert looked == [64, 128, 192, 256, 320]
+
+
+def test_answers_are_looked_at_though_ever_more_blocks_become_hot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look at new blocks takes long each time, so that what compilers have answered is put off, but once only."""
+    clock = count(0)
+    monkeypatch.setattr(tier_module, "perf_counter", lambda: 0.0003 * next(clock))
+    monkeypatch.setattr(Tier, "_hot", lambda self, address: None)
+    hot, done = count(1), []
+    tier = object.__new__(Tier)
+    tier.options = TierOptions(workers=1)
+    tier._dead = tier._seen = tier._generation = 0
+    tier._next_poll, tier._put_off = -1.0, False
+    tier._found, tier._waiting = [], {}
+    steps: list[str] = []
+    cache = SimpleNamespace(dead_regions=0, take_hot=lambda: [64 * next(hot)], hot_count=0)
+    fakes = {
+        "_cache": cache,
+        "_compilers": SimpleNamespace(generation=0, dead=False, poll=lambda: steps.append("polled")),
+        "_pending": {(0, 0, 0): None},
+    }
+    for name, fake in fakes.items():
+        setattr(tier, name, fake)
+    for number in range(6):
+        cache.hot_count = number + 1
+        tier._next_poll = -1.0
+        tier._attend()
+        done.append(steps.count("polled"))
+    assert done == [0, 1, 1, 2, 2, 3]

@@ -45,17 +45,23 @@ def workers_of(word: str) -> list[int]:
     return found
 
 
+def looping(text: str = LOOP) -> Emulator:
+    """An emulator in an endless loop."""
+    one = Emulator("riscv64")
+    one.mem.map(CODE, 0x1000)
+    one.mem.write(CODE, one.isa.assemble(text, CODE))
+    one.regs.pc = CODE
+    one.regs.a1 = (1 << 64) - 1
+    return one
+
+
 @pytest.fixture
 def emulator(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Emulator]:
     """An emulator in an endless hot loop, with a worker of its own."""
     require_build("riscv64")
     monkeypatch.setenv("ISOMORPH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("ISOMORPH_WORKERS", "1")
-    one = Emulator("riscv64")
-    one.mem.map(CODE, 0x1000)
-    one.mem.write(CODE, one.isa.assemble(LOOP, CODE))
-    one.regs.pc = CODE
-    one.regs.a1 = (1 << 64) - 1
+    one = looping()
     yield one
     one.close()
     for pool in list(compilers._pools.values()):
@@ -119,6 +125,18 @@ def test_a_worker_that_dies_is_started_anew_once(emulator: Emulator, tmp_path: P
     emulator.mem.write(CODE, emulator.mem.read(CODE, 4))
     assert emulator.run(count=3_000_000).kind is StopKind.COUNT
     assert not workers_of(str(tmp_path))
+
+
+def test_workers_outlive_the_machine_that_asked_first(emulator: Emulator) -> None:
+    """Its code is closed with it; one that is started later needs some."""
+    run_until(emulator, lambda: compiled(emulator) > 0)
+    pool = pool_of(emulator)
+    emulator.close()
+    pool.abandon()  # as a fork does
+    other = looping(LOOP.replace("xor", "sub"))  # compiled code of the first loop is on disk
+    run_until(other, lambda: compiled(other) > 0)
+    assert pool_of(other) is pool
+    other.close()
 
 
 def test_a_worker_that_hangs_is_killed(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import socket
 from contextlib import suppress
 
 from runtime.hw.device import DeviceError
+from runtime.hw.vnc.connection import Plain, WebSocket
 from runtime.hw.vnc.viewer import Viewer
 
 TYPE_CHECKING = False
@@ -15,10 +16,10 @@ if TYPE_CHECKING:
     from runtime.hw.events import EventLoop
     from runtime.hw.seat import Seat
 
-__all__ = ["FIRST_PORT", "VncServer"]
+__all__ = ["FIRST_PORT", "FIRST_WEB_PORT", "VncServer"]
 
-#: display number 0
-FIRST_PORT = 5900
+#: display number 0, and its port for browsers
+FIRST_PORT, FIRST_WEB_PORT = 5900, 5700
 _MOST_VIEWERS = 16
 
 
@@ -27,32 +28,51 @@ class VncServer:
 
     place   (host, first port, last port): the first one that is free; or the path of a socket
     where   what viewers connect to
+    web     (host, port) for viewers in browsers, by WebSocket
     """
 
-    def __init__(self, events: EventLoop, display: Display, seat: Seat, place: tuple[str, int, int] | str) -> None:
+    def __init__(
+        self,
+        events: EventLoop,
+        display: Display,
+        seat: Seat,
+        place: tuple[str, int, int] | str,
+        web: tuple[str, int] | None = None,
+    ) -> None:
         self._events = events
         self._display = display
         self._seat = seat
         self._path = place if isinstance(place, str) else ""
         self.viewers: list[Viewer] = []
         self._asked = False
+        self._web: socket.socket | None = None
         self._listener, self.where = _listen(place)
         self._listener.setblocking(False)
-        events.on_readable(self._listener.fileno(), self._come)
+        events.on_readable(self._listener.fileno(), lambda: self._come(self._listener, Plain))
+        if web is not None:
+            try:
+                self._web, where = _listen((*web, web[1]))
+            except DeviceError as error:
+                self.close()
+                raise DeviceError(f"{error} (websocket=)") from None
+            self.where += f", browsers to {where}"
+            listener = self._web
+            listener.setblocking(False)
+            events.on_readable(listener.fileno(), lambda: self._come(listener, WebSocket))
         display.on_change.append(self._changed)
 
-    def _come(self) -> None:
+    def _come(self, listener: socket.socket, make: type[Plain | WebSocket]) -> None:
         try:
-            connection, _ = self._listener.accept()
+            connection, _ = listener.accept()
         except OSError:
             return
         if len(self.viewers) >= _MOST_VIEWERS:
             connection.close()
             return
-        if not self._path:
+        if connection.family != socket.AF_UNIX:
             with suppress(OSError):
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        viewer = Viewer(connection, self._events, self._display, self._seat, self._alone, self._gone)
+        viewer = Viewer(make(connection), self._events, self._display, self._seat, self._alone, self._gone)
         if not viewer.closed:
             self.viewers.append(viewer)
 
@@ -86,8 +106,10 @@ class VncServer:
         """Hang up, and listen no more."""
         for viewer in list(self.viewers):
             viewer.close()
-        self._events.forget(self._listener.fileno())
-        self._listener.close()
+        for listener in (self._listener, self._web):
+            if listener is not None:
+                self._events.forget(listener.fileno())
+                listener.close()
         if self._path:
             with suppress(OSError):
                 os.unlink(self._path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import struct
 
 from runtime.hw.keys import KEYSYMS, SHIFT_CODES, from_scan_code
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from runtime.hw.display import Display
     from runtime.hw.events import EventLoop
     from runtime.hw.seat import Seat
+    from runtime.hw.vnc.connection import Connection
 
 __all__ = ["Viewer"]
 
@@ -39,7 +39,7 @@ class Viewer:
 
     def __init__(
         self,
-        connection: socket.socket,
+        connection: Connection,
         events: EventLoop,
         display: Display,
         seat: Seat,
@@ -66,7 +66,6 @@ class Viewer:
         self._shifting = 0  # the key that shift was pressed for, because the viewer had not
         self.updates = 0
         self.closed = False
-        connection.setblocking(False)
         self._needed = next(self._wire)
         self._flush()
         if not self.closed:
@@ -98,21 +97,24 @@ class Viewer:
     def _send(self, data: bytes) -> None:
         self._out += data
 
-    def _flush(self) -> None:
+    def _flush(self) -> bool:
+        """Whether all is sent; else it goes on when that is possible."""
         if self.closed:
-            return
+            return False
         try:
             while self._out:
                 del self._out[: self._socket.send(self._out)]
+            self._socket.flush()
         except BlockingIOError:
             self._events.on_writable(self._socket.fileno(), self._writable)
-            return
+            return False
         except OSError:
             self.close()
+            return False
+        return True
 
     def _writable(self) -> None:
-        self._flush()
-        if not self.closed and not self._out:
+        if self._flush():
             self._events.on_writable(self._socket.fileno(), None)
             self.refresh()
 
