@@ -75,5 +75,6 @@ def _compare(source: Path, flags: list[str], tmp_path: Path) -> None:
     sources = [source, source.parent / "parts" / directives.part] if directives.part else [source]
     program = str(compile_c(Path(compiler).name, "g++", sources, options, _EXTRA))
     expected = outcome(tmp_path / "work", [program])
+    assert expected[1], "it says nothing, and would be equal by dying alike"
     actual = outcome(tmp_path / "work", isomorph("run", "--accel", "kvm", program))
     assert actual == expected

@@ -12,7 +12,8 @@ int main() {
     std::printf("%s\n", std::regex_replace(text, date, "$3.$2.$1").c_str());
     std::regex mail("[a-z.]+@[a-z]+\\.(org|net)", std::regex::icase);
     std::smatch match;
-    std::printf("%d %s %s\n", std::regex_search(text, match, mail), match.str().c_str(), match.suffix().str().c_str());
+    bool found = std::regex_search(text, match, mail);
+    std::printf("%d %s %s\n", found, match.str().c_str(), match.suffix().str().c_str());
     std::regex twice("(a+)(b+)\\1\\2");
     for (const char *word : {"abab", "aabaab", "aabbab", "aaabbaaabb"})
         std::printf("%s %d\n", word, std::regex_match(word, twice));
