@@ -1,4 +1,4 @@
-"""Pytest's end of `isomorph.coverage`: instructions that no test ran are listed after the tests, by name."""
+"""Pytest's end of `isomorph.coverage`: how many instructions no test ran; with -vv which, and where in the spec."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from isomorph.coverage import COVERAGE, WHOLE, ran
 from isomorph.suites import never_run
 from runtime.core.cpu import load_isa
 
+_SHOWN = 12  # names
 _KEY = "isomorph_coverage"
 _WHOLE_KEY = "isomorph_coverage_whole"
 
@@ -41,9 +42,19 @@ def pytest_configure(config: Any) -> None:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """For each instruction set whose generated tests ran: what they did not run."""
-    for isa in sorted(WHOLE):
-        folder = Path(build_folder()) / isa
-        missing = never_run(load_isa(folder))
-        terminalreporter.section(f"{isa}: instructions that no test ran")
-        for line in missing or ["none"]:
+    whole = sorted(WHOLE)
+    if whole:
+        terminalreporter.section("instructions that no test ran")
+    for isa in whole:
+        missing = never_run(load_isa(Path(build_folder()) / isa))
+        for line in report(isa, missing, terminalreporter.config.option.verbose > 0):
             terminalreporter.write_line(line)
+
+
+def report(isa: str, missing: list[str], everything: bool) -> list[str]:
+    """Lines about an instruction set; `missing`: names and places of instructions."""
+    if everything:
+        return [f"{isa}: {len(missing)}", *(f"    {line}" for line in missing)]
+    names = [line.partition("  ")[0] for line in missing]
+    more = f" and {len(names) - _SHOWN} more (-vv lists them)" if len(names) > _SHOWN else ""
+    return [f"{isa}: {len(missing)}" + (f": {', '.join(names[:_SHOWN])}{more}" if names else "")]

@@ -39,7 +39,8 @@ class Blob:
         self.size = size
         self.checksum = checksum
         self._holders = 1
-        meta, _, self._symbols = description.partition("\n\n")
+        meta, _, symbols = description.partition("\n\n")
+        self._symbols = f"\n{symbols.rstrip()}\n"  # a name follows a newline, and its offset a space
         self._offsets: dict[str, int] | None = None
         self.meta = dict(line.split(" ", 1) for line in meta.splitlines())
 
@@ -47,20 +48,22 @@ class Blob:
     def symbols(self) -> dict[str, int]:
         """name -> offset in the code, of all; a run asks for few of the thousands (`address`)."""
         if self._offsets is None:
-            self._offsets = {name: int(offset) for name, offset in map(str.split, self._symbols.splitlines())}
+            words = self._symbols.split()
+            self._offsets = dict(zip(words[::2], map(int, words[1::2]), strict=True))
         return self._offsets
 
     def address(self, name: str) -> int:
         """Host address of a function."""
-        _, found, rest = f"\n{self._symbols}".partition(f"\n{name} ")
-        if not found:
+        at = self._symbols.find(f"\n{name} ")
+        if at < 0:
             raise BlobError(f"{self.path}: no function {name}")
-        return self.base + int(rest.partition("\n")[0])
+        at += len(name) + 2
+        return self.base + int(self._symbols[at : self._symbols.index("\n", at)])
 
     @property
     def handlers(self) -> tuple[int, int]:
         """Host addresses of the first and the last handler of instructions: between them is nothing but handlers."""
-        text = f"\n{self._symbols}"
+        text = self._symbols
         first, last = text.find("\nh_"), text.rfind("\nh_")
         if first < 0:
             return 0, 0

@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 
+from isomorph.coverage import ran
 from isomorph.fuzz.case import Case
 from isomorph.fuzz.description import oracle_of
 from isomorph.fuzz.native_engine import NativeEngine
@@ -121,6 +122,8 @@ def sweep(thumb: bool, tries: int, seed: int) -> tuple[int, list[str]]:
         for form in pair.forms():
             words = [data for data in (pair.word(random, form) for _ in range(tries)) if data is not None]
             tried += bool(words)
+            if words:
+                ran("arm", form.name.partition("__")[0])
             for data in words:
                 difference = pair.difference(random, data)
                 if difference:

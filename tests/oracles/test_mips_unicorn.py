@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from isomorph.coverage import ran
 from runtime.core.cpu import load_isa
 from runtime.core.env import PAGE_EXEC, PAGE_READ, PAGE_WRITE, Exit
 from runtime.core.memory import GuestMemory
@@ -201,6 +202,7 @@ def differences(name: str, seed: int, rounds: int) -> tuple[int, list[str]]:
             if ours is None and pair.ours.arguments[0] >> 31:
                 continue  # Unicorn runs in kernel mode, where the same memory stands there once more
             done += 1
+            ran(name, form.name.partition("__")[0])
             if ours is None or theirs is None:
                 if ours is not theirs:
                     found.append(f"{form.name} {code.hex()}: {'raised' if ours is None else 'went on'}")

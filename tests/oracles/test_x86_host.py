@@ -12,6 +12,7 @@ from random import Random
 
 import pytest
 
+from isomorph.coverage import ran
 from runtime.core.cpu import load_isa
 from runtime.core.env import ENV, Exit
 from runtime.core.memory import GuestMemory
@@ -263,6 +264,7 @@ def _compare(ours: Ours, random: Random, count: int) -> tuple[Counter[str], list
     assert len(done.stdout) == size * len(cases)
     wrong = []
     for number, case in enumerate(cases):
+        ran("x86_64", case.name)
         found = ours.differences(case, done.stdout[number * size : (number + 1) * size])
         if found:
             wrong.append(f"{case.name} {case.code.hex()}: {', '.join(found)}")

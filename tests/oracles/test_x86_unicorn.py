@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 
+from isomorph.coverage import ran
 from runtime.core.cpu import load_isa
 from runtime.core.env import ENV, Exit
 from runtime.core.memory import GuestMemory
@@ -232,6 +233,7 @@ def _compare(pair: Pair, random: Random, rounds: int) -> tuple[Counter[str], lis
         if found is None:
             continue
         counted[name] += 1
+        ran(pair.isa.layout.isa, name)
         if found:
             wrong.append(f"{name} {code[: decoded.length].hex()}: {found}")
     return counted, wrong

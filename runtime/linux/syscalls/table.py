@@ -102,9 +102,11 @@ def system_call(kinds: str = "", *names: str) -> Callable[[Answer], Answer]:
     return declare
 
 
-def import_rest() -> None:
-    """Have the calls in CALLS that most programs do not make."""
+def import_rest(wanted: str = "") -> None:
+    """Have the calls in CALLS that most programs do not make; the modules up to the one that has `wanted`."""
     for name in ("legacy", "sockets", "standing", "timers", "transfers", "watches"):
+        if wanted in CALLS:
+            return
         import_module(f"runtime.linux.syscalls.{name}")
 
 
@@ -169,8 +171,7 @@ class SystemCalls:
             return self._bound[number]
         except KeyError:
             name = self._names.get(number, "")
-            if name not in CALLS:
-                import_rest()
+            import_rest(name)
             call = CALLS.get(name)
             found = None
             if call is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import Any
 
 from runtime.core.env import PAGE_WRITE
 from runtime.core.memory import GuestFault
@@ -14,6 +13,8 @@ from runtime.linux.syscalls.table import fail, system_call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from runtime.linux.process import Thread
 
 _ALL = (1 << 64) - 1
