@@ -86,11 +86,10 @@ def sink_writes(function: Function, layout: Layout, body: list[Op], goes_on: boo
     early: list[Op] = []
     looping: set[int] = set()  # ids of ops that may run more than once
     for number, block in enumerate(blocks):
-        if number not in faulting:
-            continue
         writes = [op for op in body[block.start : block.end] if _transactional(op)]
-        early += writes
-        if _cyclic(blocks, number):
+        if number in faulting:
+            early += writes
+        if writes and _cyclic(blocks, number):
             looping |= {id(op) for op in writes}
     if not early:
         return body
@@ -124,6 +123,8 @@ class _Sinker:
         self._pending_files: dict[str, list[Op]] = {}
         self._copies: dict[str, Local] = {}
         self._cleared: Local | None = None
+        # Of those in turns of a loop any may be: a later turn reads what one that nothing can fault behind has written.
+        in_loops = {op.symbol for op in body if id(op) in looping}
         for op in early:
             if op.name == "fpflags_clear":
                 self._cleared = function.local(5)
@@ -131,7 +132,7 @@ class _Sinker:
                 key = (op.symbol, op.offset)
                 self._cells.setdefault(key, function.local(op.widths[0]))
                 self._widths[key] = op.widths[0]
-            elif id(op) in looping:
+            elif op.symbol in in_loops:
                 self._copies.setdefault(op.symbol, self._copy_of(layout.by_name[op.symbol]))
             else:
                 self._pending_files.setdefault(op.symbol, [])

@@ -231,6 +231,11 @@ def test_all_ways_agree(start: int, tmp_path: Path) -> None:
     check(start, 60, tmp_path / "random.blob")
 
 
+def test_a_write_in_a_loop_is_read_in_its_next_turn(tmp_path: Path) -> None:
+    """Nothing can fault behind it, but something can behind another write to the same file; the longer test found it."""
+    check(4690, 1, tmp_path / "random.blob")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("start", range(1000, 7000, 200))
 def test_all_ways_agree_longer(start: int, tmp_path: Path) -> None:

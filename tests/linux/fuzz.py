@@ -182,11 +182,9 @@ def run(thread: Thread, seed: int, count: int) -> int:
         assert result > -4096 or name in ("rt_sigreturn", "brk", "mmap", "mmap2", "mremap"), (name, arguments, result)
         succeeded += result >= 0
         thread.pending.clear()
-        if not thread.memory.is_mapped(SCRATCH, SCRATCH_BYTES):
+        if thread.memory.check(SCRATCH, SCRATCH_BYTES, PAGE_READ | PAGE_WRITE) is not None:
+            # Unmapped, protected, or a file shorter than its mapping.
             thread.memory.map(SCRATCH, SCRATCH_BYTES, PAGE_READ | PAGE_WRITE)
-            prepare(thread)
-        elif thread.memory.check(SCRATCH, SCRATCH_BYTES, PAGE_READ | PAGE_WRITE) is not None:
-            thread.memory.protect(SCRATCH, SCRATCH_BYTES, PAGE_READ | PAGE_WRITE)
             prepare(thread)
     return succeeded
 
