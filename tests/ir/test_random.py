@@ -232,7 +232,7 @@ def test_all_ways_agree(start: int, tmp_path: Path) -> None:
 
 
 def test_a_write_in_a_loop_is_read_in_its_next_turn(tmp_path: Path) -> None:
-    """Nothing can fault behind it, but something can behind another write to the same file; the longer test found it."""
+    """Nothing can fault behind it, but something can behind another write to the same file (the longer test's find)."""
     check(4690, 1, tmp_path / "random.blob")
 
 
