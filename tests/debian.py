@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -16,6 +17,18 @@ from tests.conftest import ROOT
 FOLDER = ROOT / "build" / "tests" / "debs"
 MIRROR = "http://deb.debian.org/debian"
 _SECONDS = 120
+
+
+def environment() -> dict[str, str]:
+    """What packages' programs are run with, here and elsewhere: they say the same then."""
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        "ISOMORPH_TEST": "from outside",
+        "PYTHONHASHSEED": "0",
+        "TZ": "UTC",
+        "LC_ALL": "C.UTF-8",
+    }
 
 
 def sysroot(architecture: str, suite: str, packages: Sequence[str]) -> Path:

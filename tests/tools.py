@@ -35,6 +35,14 @@ def require_build(isa: str) -> Path:
     return folder
 
 
+def require_machine(isa: str) -> Path:
+    """The generated folder of an ISA with what machines need, or skip."""
+    folder = require_build(isa)
+    if not (folder / "system.blob").exists():
+        pytest.skip(f"{isa} is generated without what machines need (make gen ISA={isa})")
+    return folder
+
+
 def compile_c(
     compiler: str, package: str, sources: Sequence[Path], flags: Sequence[str], libraries: Sequence[str] = ()
 ) -> Path:

@@ -12,6 +12,19 @@ from tests.tools import compile_c, require_build, tool
 FOLDER = Path(__file__).parent / "programs"
 _SETTINGS = ("set pagination off", "set confirm off", "set style enabled off", "set width 0")
 
+#: what gdb says of `events signal`: stopped by the signal, at the handler, in its backtrace, step by step out of it
+SIGNAL_AND_HANDLER = (
+    r"Program received signal SIGUSR1",
+    r"\$1 = 10",
+    r"Breakpoint 1, handler \(number=10\)",
+    r"#0  handler",
+    r"#1  <signal handler called>",
+    r"in main \(argc=2",
+    r"count \+= 100;",
+    r"\$2 = 110",
+    r"exited with code 05",
+)
+
 
 def program(name: str, *flags: str, libraries: Sequence[str] = ("-lm",)) -> Path:
     """One of the programs, static unless the flags say otherwise."""

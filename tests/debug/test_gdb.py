@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.debug.guests import gdb, program
+from tests.debug.guests import SIGNAL_AND_HANDLER, gdb, program
 
 
 def in_order(text: str, patterns: list[str]) -> None:
@@ -160,17 +160,7 @@ def test_a_signal_and_its_handler_step_by_step(tmp_path: Path) -> None:
     )
     in_order(
         text,
-        [
-            r"Program received signal SIGUSR1",
-            r"\$1 = 10",
-            r"Breakpoint 1, handler \(number=10\)",
-            r"#0  handler",
-            r"#1  <signal handler called>",
-            r"in main \(argc=2",
-            r"count \+= 100;",
-            r"\$2 = 110",
-            r"exited with code 05",
-        ],
+        SIGNAL_AND_HANDLER,
     )
     assert output == b"count 110\n"
 

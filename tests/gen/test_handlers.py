@@ -12,14 +12,13 @@ from gen import emit, model, native, python_emitter, state
 from gen.decode_values import FIELD, INDEX, PC, DecodeValue, Facts, Pool, replay
 from gen.handlers import InstructionHandlers
 from gen.loading import load_source
-from runtime.core.cpu import load_isa
 from runtime.core.env import ENV, Exit
-from runtime.core.memory import GuestMemory
 from runtime.tcg.blobs import map_blob
 from runtime.tcg.ir import Function
-from runtime.tcg.loop import Tcg, TcgVcpu, cpu_exec
+from runtime.tcg.loop import cpu_exec
 from runtime.tcg.values import ValueBuilder
 from tests.gen import toy
+from tests.gen.vcpu import OneVcpu
 
 # ---------------------------------------------------------------- decode values
 
@@ -219,16 +218,11 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 CODE, DATA = 0x10000, 0x20000
 
 
-class Machine:
+class Machine(OneVcpu):
     """A vCPU of the generated toy with a page of code and a page of data (at register 3)."""
 
     def __init__(self, folder: Path) -> None:
-        self.isa = load_isa(folder)
-        self.memory = GuestMemory(toy.WIDTH)
-        self.tcg = Tcg(self.isa, self.memory)
-        self.cpu = TcgVcpu(self.tcg)
-        self.memory.map(CODE, 0x1000, 7)
-        self.memory.map(DATA, 0x1000, 3)
+        super().__init__(folder, toy.WIDTH, {CODE: (0x1000, 7), DATA: (0x1000, 3)})
 
     def run(self, *words: int, registers: dict[int, int] | None = None, count: int | None = None) -> Exit:
         self.memory.write(CODE, toy.program(*words))
@@ -245,9 +239,7 @@ class Machine:
 def machine(folder: Path) -> Iterator[Machine]:
     made = Machine(folder)
     yield made
-    made.cpu.close()
-    made.tcg.close()
-    made.memory.close()
+    made.close()
 
 
 def test_a_loop_with_memory_and_branches(machine: Machine) -> None:

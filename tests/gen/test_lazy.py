@@ -12,11 +12,10 @@ import pytest
 from gen import emit
 from gen.elaborate import check
 from gen.lazy import lazy_rules
-from runtime.core.cpu import load_isa
 from runtime.core.env import Exit
-from runtime.core.memory import GuestMemory
 from runtime.tcg.blobs import map_blob
-from runtime.tcg.loop import Tcg, TcgVcpu, cpu_exec
+from runtime.tcg.loop import cpu_exec
+from tests.gen.vcpu import OneVcpu
 
 SPEC = """
 isa owing
@@ -131,15 +130,11 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return out
 
 
-class Machine:
+class Machine(OneVcpu):
     """A vCPU with two pages of code, and 0x55 at address 0."""
 
     def __init__(self, folder: Path) -> None:
-        self.memory = GuestMemory(32)
-        self.tcg = Tcg(load_isa(folder), self.memory)
-        self.cpu = TcgVcpu(self.tcg)
-        self.memory.map(CODE, 0x2000, 7)
-        self.memory.map(0, 0x1000, 3)
+        super().__init__(folder, 32, {CODE: (0x2000, 7), 0: (0x1000, 3)})
         self.memory.write(0, b"\x55")
 
     def state(self) -> tuple[int, ...]:
@@ -151,9 +146,7 @@ class Machine:
 def machine(folder: Path) -> Iterator[Machine]:
     made = Machine(folder)
     yield made
-    made.cpu.close()
-    made.tcg.close()
-    made.memory.close()
+    made.close()
 
 
 def test_which_rules_can_wait(tmp_path: Path) -> None:

@@ -14,11 +14,11 @@ from isomorph.fuzz.sequences import mnemonic
 from isomorph.spec_tests import SpecTests
 from runtime.core.cpu import load_isa
 from runtime.core.env import Exit
-from runtime.core.memory import GuestMemory
 from runtime.syntax.disassemble import Disassembler
 from runtime.tcg.builder import Builder
 from runtime.tcg.ir import Function
-from runtime.tcg.loop import Tcg, TcgVcpu, cpu_exec
+from runtime.tcg.loop import cpu_exec
+from tests.gen.vcpu import OneVcpu
 
 SPEC = Path(__file__).parent / "operands" / "ranged.isa"
 CODE, DATA = 0x10000, 0x20000
@@ -33,16 +33,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-class Machine:
+class Machine(OneVcpu):
     """A vCPU with two pages of code and one of data, at register 7."""
 
     def __init__(self, folder: Path) -> None:
-        self.isa = load_isa(folder)
-        self.memory = GuestMemory(64)
-        self.tcg = Tcg(self.isa, self.memory)
-        self.cpu = TcgVcpu(self.tcg)
-        self.memory.map(CODE, 0x1000, 7)
-        self.memory.map(DATA, 0x1000, 3)
+        super().__init__(folder, 64, {CODE: (0x1000, 7), DATA: (0x1000, 3)})
 
     def run(self, code: str, at: int = CODE, **registers: int) -> Exit:
         self.memory.write(at, bytes.fromhex(code))
@@ -56,9 +51,7 @@ class Machine:
 def machine(folder: Path) -> Iterator[Machine]:
     made = Machine(folder)
     yield made
-    made.cpu.close()
-    made.tcg.close()
-    made.memory.close()
+    made.close()
 
 
 def test_the_lines_of_the_spec_hold(folder: Path) -> None:

@@ -128,7 +128,7 @@ def test_a_browser_sees_the_screen(web: Web, origin: str) -> None:
     assert b"Sec-WebSocket-Accept: " + ACCEPT in answer
     assert b"Sec-WebSocket-Protocol: binary" in answer
     browser = Browser(connection)
-    viewer = VncClient(browser, lambda: web.events.run_once(0.001))  # type: ignore[arg-type]  # as far as it needs
+    viewer = VncClient(browser, lambda: web.events.run_once(0.001))
     assert (viewer.width, viewer.height) == (WIDTH, HEIGHT)
     viewer.encodings(ZRLE, RAW)
     viewer.ask(incremental=False)

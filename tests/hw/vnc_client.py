@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import socket
 import struct
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Protocol
 
 RAW, ZLIB, ZRLE, NEW_SIZE, EXTENDED_KEYS = 0, 6, 16, -223, -258
+
+
+class Connection(Protocol):
+    """What a client needs of a socket."""
+
+    def setblocking(self, flag: bool, /) -> None: ...
+    def recv(self, size: int, /) -> bytes: ...
+    def sendall(self, data: bytes, /) -> None: ...
 
 
 class VncClient:
     """Connects to a socket; `wait` lets the other side do something, and is called until enough has come."""
 
-    def __init__(self, connection: socket.socket, wait: Callable[[], None], version: bytes = b"003.008") -> None:
+    def __init__(self, connection: Connection, wait: Callable[[], None], version: bytes = b"003.008") -> None:
         self.socket = connection
         self.wait = wait
         self.socket.setblocking(False)

@@ -16,6 +16,21 @@ CONSOLE, COUNTER = 0xE9, 0x600
 REGISTER = 0xD0000000
 ROM = 0xC0000
 
+
+def gate(vector: int, table: int, selector: int) -> str:
+    """Long mode: the entry of a table of interrupts that leads to `handler`."""
+    return f"""
+        lea handler(%rip), %rax
+        mov ${table + vector * 16:#x}, %edi
+        mov %ax, (%rdi)
+        movw ${selector}, 2(%rdi)
+        movw $0x8e00, 4(%rdi)
+        shr $16, %rax
+        mov %ax, 6(%rdi)
+        movq $0, 8(%rdi)
+"""
+
+
 #: real mode to 32-bit protected mode with flat segments: the guest goes on at `flat`
 TO_FLAT = """
         .code16

@@ -18,7 +18,7 @@ from runtime.kvm import interrupts
 from runtime.kvm.accelerator import KvmAccelerator, KvmOptions
 from runtime.kvm.system import KvmError
 from tests.conftest import ROOT
-from tests.kvm.guests import CONSOLE, COUNTER, RAM_BYTES, REGISTER, ROM, START, TO_FLAT, TO_LONG, Guest
+from tests.kvm.guests import CONSOLE, COUNTER, RAM_BYTES, REGISTER, ROM, START, TO_FLAT, TO_LONG, Guest, gate
 from tests.kvm.kvm import require_kvm
 
 OWN = KvmOptions(controllers=False, timer=False)
@@ -294,14 +294,7 @@ def test_timer_in_the_kernel(guest: Make) -> None:
 
 #: long mode, the local APIC on, an interrupt table with one handler that says so
 _LAPIC_WAITS = f"""{TO_LONG}
-        lea handler(%rip), %rax
-        mov $0x30000 + 0x51 * 16, %edi
-        mov %ax, (%rdi)
-        movw $24, 2(%rdi)
-        movw $0x8e00, 4(%rdi)
-        shr $16, %rax
-        mov %ax, 6(%rdi)
-        movq $0, 8(%rdi)
+        {gate(0x51, 0x30000, 24)}
         lidt idt_pointer(%rip)
         mov $0xfee00000, %ebx
         movl $0x1ff, 0xf0(%rbx)

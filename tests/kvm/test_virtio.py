@@ -14,6 +14,7 @@ from runtime.kvm.accelerator import KvmAccelerator, KvmOptions, KvmVm
 from runtime.machine.machine import Machine
 from runtime.machine.pc import Pc, PcOptions
 from runtime.machine.processors import Threads
+from tests.kvm.guests import gate
 from tests.kvm.kernels import image
 from tests.kvm.kvm import require_kvm
 
@@ -44,14 +45,7 @@ def kernel(control: int) -> bytes:
         and $-16, %eax
         mov %eax, %ebp                  # the table of messages
         {configuration(4, "6")}
-        lea handler(%rip), %rax
-        mov ${TABLE + 0x51 * 16:#x}, %edi
-        mov %ax, (%rdi)
-        movw $0x10, 2(%rdi)
-        movw $0x8e00, 4(%rdi)
-        shr $16, %rax
-        mov %ax, 6(%rdi)
-        movq $0, 8(%rdi)
+        {gate(0x51, TABLE, 0x10)}
         lidt table(%rip)
         mov $0xfee00000, %r13d
         movl $0x1ff, 0xf0(%r13)

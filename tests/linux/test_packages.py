@@ -5,13 +5,11 @@ bookworm has no big-endian mips; riscv64, which came with trixie, has tests of i
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
-from tests.debian import sysroot
+from tests.debian import environment, sysroot
 from tests.guests import BOOKWORM, GUESTS
 from tests.linux.test_lua import SCRIPTS, without_addresses
 from tests.tools import Outcome, isomorph, require_build, run, tool
@@ -51,18 +49,10 @@ def both(
     require_build(guest.isa)
     tool(guest.qemu, "qemu-user")
     root = sysroot(architecture, "bookworm", packages)
-    environment = {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(ROOT),
-        "ISOMORPH_TEST": "from outside",
-        "PYTHONHASHSEED": "0",
-        "TZ": "UTC",
-        "LC_ALL": "C.UTF-8",
-    }
     command = ["-L", str(root), str(root / program), *arguments]
-    expected = run([guest.qemu, *command], stdin, 400, environment)
+    expected = run([guest.qemu, *command], stdin, 400, environment())
     Path(made).unlink(missing_ok=True)
-    return expected, run(isomorph("run", *command), stdin, 400, environment)
+    return expected, run(isomorph("run", *command), stdin, 400, environment())
 
 
 @architectures("lua")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
-from tests.debian import sysroot
+from tests.debian import environment, sysroot
 from tests.tools import isomorph, require_build, run, tool
 
 SCRIPT = Path(__file__).parent / "python" / "standard.py"
@@ -31,16 +29,9 @@ def test_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     root = sysroot("riscv64", "trixie", PACKAGES)
     program = str(root / "usr/bin/python3.13")
-    environment = {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(ROOT),
-        "PYTHONHASHSEED": "0",
-        "TZ": "UTC",
-        "LC_ALL": "C.UTF-8",
-    }
     command = ["-L", str(root), program, "-I", "-B", str(SCRIPT)]
-    expected = run(["qemu-riscv64", *command], environment=environment)
-    actual = run(isomorph("run", *command, program), environment=environment)
+    expected = run(["qemu-riscv64", *command], environment=environment())
+    actual = run(isomorph("run", *command, program), environment=environment())
     lines = actual.stdout.decode().splitlines()
     assert lines[:-1] == expected.stdout.decode().splitlines()
     # Under qemu-user a guest cannot execute its likes.

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools import CACHE, isomorph, require_build, run, tool
+from tests.tools import CACHE, isomorph, require_build, require_machine, run, tool
 
 FOLDER = Path(__file__).parent / "bare"
 PROGRAMS = sorted(path.stem for path in FOLDER.glob("*.S"))
@@ -69,8 +69,7 @@ def test_prints_the_same_under_qemu(name: str) -> None:
 @pytest.mark.parametrize("name", PROGRAMS_32)
 def test_a_processor_of_32_bits(name: str) -> None:
     """The machine with -cpu rv32, and qemu-system-riscv32, print what stands beside the program."""
-    if not (require_build("riscv32") / "system.blob").exists():
-        pytest.skip("riscv32 is generated without what machines need (make gen ISA=riscv32)")
+    require_machine("riscv32")
     expected = FOLDER_32 / f"{name}.txt"
     given = ["-bios", str(image(name, 32)), "-nographic", "-monitor", "none"]
     outcome = run(isomorph("machine", "virt", "-cpu", "rv32", *given))

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
 from tests.machine.debian_guest import initramfs, kernel
 from tests.machine.session import Session
+from tests.tools import require_machine
 
 OPENSBI = Path("/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin")
 U_BOOT = Path("/usr/lib/u-boot")
@@ -19,8 +19,7 @@ MEGABYTES = 16
 
 @pytest.fixture(autouse=True)
 def _generated() -> None:
-    if not (ROOT / "build" / "riscv64" / "system.blob").exists():
-        pytest.skip("riscv64 is generated without what machines need (make gen ISA=riscv64)")
+    require_machine("riscv64")
 
 
 def firmware(path: Path, package: str) -> str:

@@ -12,7 +12,7 @@ from isomorph.cli.machine import main
 from isomorph.machines.options import UsageError, memory_size, parse, settings
 from runtime.hw.device_tree import read_tree
 from tests.tools import isomorph as command
-from tests.tools import require_build, run, tool
+from tests.tools import require_machine, run, tool
 
 
 def test_listings(capsys: pytest.CaptureFixture[str]) -> None:
@@ -155,8 +155,7 @@ def test_device_tree(tmp_path: Path) -> None:
 
 def test_exit_status_is_the_guests(tmp_path: Path) -> None:
     """Five instructions in an ELF file, without firmware: they store 3 << 16 | FAIL into the finisher."""
-    if not (require_build("riscv64") / "system.blob").exists():
-        pytest.skip("riscv64 is generated without what machines need (make gen ISA=riscv64)")
+    require_machine("riscv64")
     code = struct.pack("<5I", 0x001002B7, 0x00033337, 0x33330313, 0x0062A023, 0x0000006F)
     header = b"\x7fELF\x02\x01\x01" + bytes(9)
     header += struct.pack("<HHIQQQIHHHHHH", 2, 243, 1, 0x80000000, 64, 0, 0, 64, 56, 1, 0, 0, 0)

@@ -7,18 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
 from tests.machine.debian_guest import initramfs, kernel
 from tests.machine.session import Session
 from tests.machine.test_boot import OPENSBI, firmware
-from tests.tools import tool
+from tests.tools import require_machine, tool
 
 U_BOOT = Path("/usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin")
 
 
 def test_gdb_attaches(tmp_path: Path) -> None:
-    if not (ROOT / "build" / "riscv64" / "system.blob").exists():
-        pytest.skip("riscv64 is generated without what machines need (make gen ISA=riscv64)")
+    require_machine("riscv64")
     if not U_BOOT.exists() or not Path("/usr/lib/riscv64-linux-gnu/opensbi").exists():
         pytest.skip("no firmware (Debian packages opensbi, u-boot-qemu)")
     gdb = tool("gdb-multiarch", "gdb-multiarch")
@@ -79,8 +77,7 @@ _COUNTS = """
 
 def test_watchpoints(tmp_path: Path) -> None:
     """gdb's watch, rwatch and awatch over a machine: it stops behind the access, with both values; and the end."""
-    if not (ROOT / "build" / "riscv64" / "system.blob").exists():
-        pytest.skip("riscv64 is generated without what machines need (make gen ISA=riscv64)")
+    require_machine("riscv64")
     gdb = tool("gdb-multiarch", "gdb-multiarch")
     source, program, raw, place = (tmp_path / name for name in ("counts.s", "counts.o", "counts.bin", "gdb"))
     source.write_text(_COUNTS)

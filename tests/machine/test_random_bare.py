@@ -12,7 +12,7 @@ import pytest
 from runtime.core.cpu import load_isa
 from runtime.syntax.assemble import assemble_text
 from tests.machine.random_bare import ADDI, FUNCTION, RAM, RETURN, program
-from tests.tools import isomorph, require_build, tool
+from tests.tools import isomorph, require_build, require_machine, tool
 
 _MACHINE = ["-nographic", "-m", "64"]
 
@@ -58,9 +58,7 @@ def corrected(told: str, code: bytes) -> str:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_random_programs_with_page_tables(seed: int, tmp_path: Path) -> None:
-    folder = require_build("riscv64")
-    if not (folder / "system.blob").exists():
-        pytest.skip("riscv64 is generated without its machine (make gen ISA=riscv64)")
+    require_machine("riscv64")
     qemu = tool("qemu-system-riscv64", "qemu-system-misc")
     bios = image(seed, 400, tmp_path / "bare.bin")
     expected = corrected(output([qemu, "-M", "virt", *_MACHINE, "-bios", str(bios)]), bios.read_bytes())
