@@ -15,10 +15,17 @@ ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("ISOMORPH_CACHE", "off")
 
 
+def _unheard(number: int, frame: object) -> None:
+    """Ignores a signal in this process only: programs it starts have the default action."""
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Ctrl-C works in tests of Ctrl-C where a shell started us in the background and had it ignored."""
+    """What a shell or nohup had ignored for us is not ignored by the programs that are tested; Ctrl-C works in them."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGHUP, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, _unheard)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
