@@ -60,6 +60,8 @@ def main(words: Sequence[str]) -> int:
         complain(str(error))
         return 1
     except OSError as error:
+        if not options.html:
+            raise
         complain(f"{options.html}: {error.strerror}")
         return 1
     return 0

@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 from contextlib import suppress
+from io import TextIOWrapper
 
 from isomorph import __version__
 from runtime.core.light import import_module
@@ -75,10 +76,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _open_standard_streams() -> None:
-    """Of 0, 1 and 2, have those that were closed lead nowhere: a file of ours in such a place would be the guest's."""
+    """Of 0, 1 and 2, have those that were closed lead nowhere: a file of ours in such a place would be the guest's.
+
+    And have stdout take every text.
+    """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w" if number else "r"))  # noqa: SIM115  # as long as the process
+    # Where the terminal has not our characters others stand for them; names of files are the bytes they were.
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape" if sys.stdout.encoding == "utf-8" else "replace")
 
 
 def _drop_output() -> None:

@@ -25,7 +25,7 @@ def whole_file(path: str | os.PathLike[str], mode: int = 0o666) -> Iterator[Bina
         with open(name, "wb") as file:
             yield file
         return
-    target = os.path.realpath(name)
+    target = os.path.realpath(name) if os.path.islink(name) else name
     scratch = f"{target}.{os.getpid()}.tmp"
     try:
         with open(scratch, "wb", opener=lambda place, flags: os.open(place, flags, mode)) as file:
@@ -34,6 +34,6 @@ def whole_file(path: str | os.PathLike[str], mode: int = 0o666) -> Iterator[Bina
     except BaseException as error:
         with suppress(OSError):
             os.unlink(scratch)
-        if isinstance(error, OSError) and error.filename == scratch:
+        if isinstance(error, OSError) and error.filename in (scratch, None):
             error.filename, error.filename2 = name, None
         raise

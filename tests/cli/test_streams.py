@@ -58,6 +58,17 @@ def test_a_full_disk_is_one_line(words: tuple[str, ...]) -> None:
     assert shell(">/dev/full 2>/dev/full", *words).returncode == 1
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_every_text_can_be_printed(encoding: str) -> None:
+    """Also where the terminal has not the characters of the help, and names that are no text."""
+    for words in (("machine", "--help"), ("completion", "fish"), ("list", os.fsdecode(b"\xff"))):
+        environment = dict(os.environ, PYTHONPATH=str(ROOT), PYTHONIOENCODING=f"{encoding}:strict")
+        done = subprocess.run(isomorph(*words), capture_output=True, check=False, env=environment, timeout=120)
+        assert done.returncode == int(words[0] == "list")
+        assert done.stderr == b""
+        assert done.stdout
+
+
 def test_what_was_closed_is_closed_for_the_guest(reader: str) -> None:
     """No file of the emulator's may take the place: the guest would read it, or write to it."""
     assert shell("</dev/null", "run", reader).returncode == 0
