@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from runtime.hw.device import Device, Doorbell
 
 
+#: bytes of a memory that the host may give huge pages to
+_LARGE = 16 << 20
+#: bytes that all of an erased memory is made of
+_ERASED = 1 << 20
+
+
 class MapError(ValueError):
     """A region that cannot be where it is put; the message is for whoever describes the machine."""
 
@@ -36,10 +42,16 @@ class Memory:
             raise MapError(f"{name}: {len(contents):#x} bytes in a memory of {size:#x}")
         self.name = name
         self._buffer = HostBuffer(size)
+        if size >= _LARGE:
+            self._buffer.advise_huge_pages()
         self.size = self._buffer.size
         self.host = self._buffer.address
         self.bytes = self._buffer.view()
         self.bytes[: len(contents)] = contents
+
+    def erase(self) -> None:
+        """Make it all ones, as flash is; that takes no memory of the host's until somebody stores there."""
+        self._buffer.repeat(b"\xff" * min(self.size, _ERASED))
 
     def discard(self) -> None:
         """Make it all zeros, and give its pages back to the host."""

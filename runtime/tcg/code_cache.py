@@ -301,6 +301,10 @@ class CodeCache:
 
     # ------------------------------------------------------------ machines
 
+    def expect_much(self) -> None:
+        """Tens of thousands of blocks will be made, as in any operating system."""
+        self._code.advise_huge_pages()
+
     def set_bus(self, read: int, write: int) -> None:
         """Host addresses of what is called for physical addresses that are no RAM."""
         self._set("bus_read", read)
