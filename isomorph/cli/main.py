@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
     if name not in COMMANDS:
         complain(f"there is no command {name!r}{_suggest(name)}; `isomorph --help` lists them")
         return 2
-    own = arguments is None and name == "run"  # this process is for nothing else
+    own = arguments is None and name in ("run", "machine")  # this process is for nothing else
     if own:
         gc.disable()  # there is no garbage yet, and looking for it takes a twentieth of a short run
     try:

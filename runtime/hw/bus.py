@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from runtime.hw.device import Device, Doorbell
 
 
-#: bytes of a memory that the host may give huge pages to
-_LARGE = 16 << 20
 #: bytes that all of an erased memory is made of
 _ERASED = 1 << 20
 
@@ -42,8 +40,6 @@ class Memory:
             raise MapError(f"{name}: {len(contents):#x} bytes in a memory of {size:#x}")
         self.name = name
         self._buffer = HostBuffer(size)
-        if size >= _LARGE:
-            self._buffer.advise_huge_pages()
         self.size = self._buffer.size
         self.host = self._buffer.address
         self.bytes = self._buffer.view()
