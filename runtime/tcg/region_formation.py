@@ -58,6 +58,7 @@ class Node:
         "_seen_at",
         "address",
         "alive",
+        "armed",
         "cflags",
         "compiled",
         "counted",
@@ -84,9 +85,12 @@ class Node:
         #: whether it lies in a region already
         self.compiled = False
         self.heat = 0
+        #: whether Python is going to hear of it, again perhaps; from then on it is counted on, below 0
+        self.armed = False
         if self.counted:
             remaining, base = _COUNTS.unpack_from(code, at + TB["bytes"] + COUNT_RECORD["remaining"])
             self.heat = base - remaining & _ALL_ONES
+            self.armed = 0 < remaining < 1 << 63
         #: where its last jump goes to, if that is an indirect one to few places (or any that leaves a machine's page)
         self.seen: tuple[int, ...] = ()
         #: blocks that its linked jumps lead to
