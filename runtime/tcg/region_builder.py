@@ -38,6 +38,8 @@ from runtime.tcg.values import same
 DEOPT = Exit.NONE
 #: most places that an indirect jump is compared with
 MOST_CANDIDATES = 16
+#: ... one after the other; of more it is found out by halves
+_MOST_IN_TURN = 4
 #: calls inside one another that get copies of what they call
 _DEEPEST = 3
 #: instructions that all the copies may have
@@ -473,9 +475,31 @@ class RegionBuilder(Builder):
 
     def _compare(self, jump: Op, candidates: list[_Place]) -> None:
         """Before an indirect jump: is it to a block of the region?"""
-        target = jump.args[0]
+        if len(candidates) > _MOST_IN_TURN:
+            other = self.function.label()
+            places = {place[0]: place for place in reversed(candidates)}  # the first counts
+            self._search(jump.args[0], [places[pc] for pc in sorted(places)], other)
+            self.bind(other)
+            return
         for place in candidates:
             other = self.function.label()
-            self.dead = False
-            self.branch(self.eq(self.layout.pc_width, target, place[0]), self._flows[place].label, other)
+            self._go_if(jump.args[0], place, other)
             self.bind(other)
+
+    def _search(self, target: Value, places: list[_Place], other: Label) -> None:
+        """Find the target among places in the order of their pcs; it is for `other` if it is none of them."""
+        self.dead = False
+        if len(places) == 1:
+            self._go_if(target, places[0], other)
+            return
+        middle = len(places) // 2
+        low, high = self.function.label(), self.function.label()
+        self.branch(self.ult(self.layout.pc_width, target, places[middle][0]), low, high)
+        self.bind(low)
+        self._search(target, places[:middle], other)
+        self.bind(high)
+        self._search(target, places[middle:], other)
+
+    def _go_if(self, target: Value, place: _Place, other: Label) -> None:
+        self.dead = False
+        self.branch(self.eq(self.layout.pc_width, target, place[0]), self._flows[place].label, other)
