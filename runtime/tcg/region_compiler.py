@@ -14,6 +14,7 @@ from pathlib import Path
 from runtime.core.cpu import Isa, load_isa
 from runtime.core.record import replace
 from runtime.tcg.blobs import read_symbols
+from runtime.tcg.helpers import InlineHelpers
 from runtime.tcg.ir import Function
 from runtime.tcg.link import link
 from runtime.tcg.llvm import assembly, compile_region, has_avx
@@ -88,6 +89,7 @@ class RegionCompiler:
         self._avx = has_avx()
         self._translate = isa.module("translate")
         self._layout = replace(isa.layout, machine=True) if machine else isa.layout
+        self._helpers = InlineHelpers(self._translate.HELPERS, self._layout)
         self._native = read_symbols(isa.system_blob_path if machine else isa.blob_path)
 
     def compile(self, request: RegionRequest) -> CompiledRegion:
@@ -119,9 +121,9 @@ class RegionCompiler:
         if self.verified:
             verify(function)
         if layout.machine:
-            lowering: RegionLowering = MachineRegionLowering(layout, function, self._native)
+            lowering: RegionLowering = MachineRegionLowering(layout, function, self._native, self._helpers)
         else:
-            lowering = RegionLowering(function, self._native, self.checks == "guard", self._avx)
+            lowering = RegionLowering(function, self._native, self.checks == "guard", self._avx, self._helpers)
         ir = module_text([lowering], "")
         mark("lower")
         data = compile_region(ir, self.pipeline, self.level)

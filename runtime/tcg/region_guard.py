@@ -18,7 +18,7 @@ from runtime.tcg.ir import Function, Label, Op, Operand, Temp
 from runtime.tcg.ops import OPS, Effect, mask
 from runtime.tcg.region_flow import Flow
 
-_SIZES = (1, 2, 4, 8)
+_SIZES = (1, 2, 4, 8, 16)
 
 
 @dataclass(slots=True)
@@ -83,13 +83,13 @@ class _Planner:
         if check.size not in _SIZES or len(self._flow.predecessors[number]) > 1:
             return
         access = self._access(check, number)
-        if access is None:
+        if access is None or (check.size > 8 and access.flag):  # no vector's bytes are turned round
             return
         width = check.widths[0]
         root: Temp | None = None
         if width > ADDRESS_BITS:
             base, offset = self._root(check.args[0], width)
-            if not -ADDRESS_MARGIN < offset < ADDRESS_MARGIN - 8:
+            if not -ADDRESS_MARGIN < offset < ADDRESS_MARGIN - _SIZES[-1]:
                 base = check.args[0]
             if isinstance(base, int):
                 if base >> ADDRESS_BITS:
@@ -126,7 +126,7 @@ class _Planner:
                 break
             total = offset + more & mask(width)
             total = total - (1 << width) if total >> (width - 1) else total
-            if not -ADDRESS_MARGIN < total < ADDRESS_MARGIN - 8:
+            if not -ADDRESS_MARGIN < total < ADDRESS_MARGIN - _SIZES[-1]:
                 break
             address, offset = following, total
         return address, offset
