@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from runtime.core.layout import Layout
 from runtime.tcg.builder import Builder
 from runtime.tcg.instructions import Helper
-from runtime.tcg.ir import Function, plain_function
+from runtime.tcg.ir import Function, Op, Operand, Temp, plain_function
 from runtime.tcg.lanes import gather_lanes
 from runtime.tcg.llvm import optimized_ir
 from runtime.tcg.lower import lower_module
@@ -25,11 +25,15 @@ _DECLARED = re.compile(r"^declare .*@([\w.]+)\(", re.MULTILINE)
 _ATTRIBUTES = re.compile(r" #\d+\b")
 
 
-def helper_function(layout: Layout, helper: Helper) -> Function:
-    """A helper's body as a function of its own."""
-    function = plain_function(helper.name, helper.parameters, helper.results)
+def helper_function(layout: Layout, helper: Helper, known: Mapping[int, int] | None = None, name: str = "") -> Function:
+    """A helper's body as a function of its own, with that name or its own; `known` parameters, by their number, have
+    values and are none of the function's."""
+    known = known or {}
+    widths = [width for number, width in enumerate(helper.parameters) if number not in known]
+    function = plain_function(name or helper.name, tuple(widths), helper.results)
+    parameters = iter(function.parameters)
     b = Builder(layout, function)
-    result = helper.body(b, *function.parameters)
+    result = helper.body(b, *[known[at] if at in known else next(parameters) for at in range(len(helper.parameters))])
     b.ret(result if isinstance(result, tuple) else () if result is None else (result,))
     gather_lanes(function)
     return function
@@ -39,8 +43,14 @@ def helper_function(layout: Layout, helper: Helper) -> Function:
 class Inlined:
     """The definition of a helper in LLVM IR, and declarations it wants, by name."""
 
+    name: str
     text: str
     declarations: Mapping[str, str]
+    special: bool  # made for the numbers that one call passes
+
+    def takes(self, value: Operand) -> bool:
+        """Whether an argument is passed."""
+        return not self.special or isinstance(value, Temp)
 
 
 class InlineHelpers:
@@ -49,23 +59,32 @@ class InlineHelpers:
     def __init__(self, helpers: Mapping[str, Helper], layout: Layout) -> None:
         self._helpers = helpers
         self._layout = layout
-        self._known: dict[str, Inlined | None] = {}
+        self._known: dict[tuple[str, tuple[int | None, ...]], Inlined | None] = {}
 
-    def find(self, name: str) -> Inlined | None:
-        """The helper's definition, if it is one that works on lanes and is short."""
-        if name not in self._known:
-            helper = self._helpers.get(name)
-            self._known[name] = self._make(helper) if helper else None
-        return self._known[name]
+    def find(self, call: Op) -> Inlined | None:
+        """The definition of what is called, if it works on lanes and is short, perhaps for the numbers passed only."""
+        helper = self._helpers.get(call.symbol)
+        if helper is None or len(helper.results) != 1:
+            return None
+        found = self._find(helper, {})
+        numbers = {at: value for at, value in enumerate(call.args) if isinstance(value, int)}
+        return self._find(helper, numbers) if found is None and numbers else found
 
-    def _make(self, helper: Helper) -> Inlined | None:
-        function = helper_function(self._layout, helper)
+    def _find(self, helper: Helper, numbers: Mapping[int, int]) -> Inlined | None:
+        key = helper.name, tuple(numbers.get(at) for at in range(len(helper.parameters)))
+        if key not in self._known:
+            self._known[key] = self._make(helper, numbers)
+        return self._known[key]
+
+    def _make(self, helper: Helper, numbers: Mapping[int, int]) -> Inlined | None:
+        name = ".".join([helper.name, *(f"{at}.{value:x}" for at, value in numbers.items())])
+        function = helper_function(self._layout, helper, numbers, name)
         if not function.lanes:
             return None
-        return _inlined(optimized_ir(lower_module([function])))
+        return _inlined(name, optimized_ir(lower_module([function])), bool(numbers))
 
 
-def _inlined(text: str) -> Inlined | None:
+def _inlined(name: str, text: str, special: bool) -> Inlined | None:
     """What a region needs of a module with one function; None if that is long, or has branches."""
     start = text.index("define ")
     end = text.index("\n}", start) + 2
@@ -80,4 +99,4 @@ def _inlined(text: str) -> Inlined | None:
         if line.startswith("declare ")
         for name in _DECLARED.findall(line)
     }
-    return Inlined(f"{head} alwaysinline nounwind {{\n{rest}", declarations)
+    return Inlined(name, f"{head} alwaysinline nounwind {{\n{rest}", declarations, special)

@@ -12,10 +12,12 @@ from itertools import pairwise
 from pathlib import Path
 
 from runtime.core.cpu import Isa, load_isa
+from runtime.core.env import ENV
 from runtime.core.record import replace
 from runtime.tcg.blobs import read_symbols
 from runtime.tcg.helpers import InlineHelpers
 from runtime.tcg.ir import Function
+from runtime.tcg.lanes import gather_lanes
 from runtime.tcg.link import link
 from runtime.tcg.llvm import assembly, compile_region, has_avx
 from runtime.tcg.lower import module_text
@@ -104,7 +106,11 @@ class RegionCompiler:
         mark("build")
         function = region.function
         straighten(function)
-        promote(function, region.start, layout.translation_registers if layout.machine else (), layout.owed)
+        if layout.machine:
+            promote(function, region.start, layout.translation_registers, layout.owed)
+        else:
+            own = {ENV["flags"]: request.flags, ENV["npc"]: None}
+            promote(function, region.start, (), layout.owed, own)
         mark("promote")
         propagate(function)
         apply_rules(function)
@@ -117,6 +123,7 @@ class RegionCompiler:
             apply_rules(function)
             remove_dead(function)
             sink_into_exits(function)
+        gather_lanes(function)
         mark("optimize")
         if self.verified:
             verify(function)

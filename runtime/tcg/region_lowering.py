@@ -6,7 +6,7 @@ offset that is known when the region is compiled.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from runtime.core.env import ADDRESS_BITS, ENV, PAGE_BITS, PAGE_READ, PAGE_WRITE
 from runtime.tcg.helpers import InlineHelpers
@@ -44,6 +44,8 @@ _STORED = """  %store_page.at = getelementptr inbounds i8, ptr %env, i64 {store_
 """
 
 
+#: how much more often a branch is taken that is for all results but NaNs
+_USUAL = 4000
 #: the section of a region's object that says where its accesses go on when they are refused: pairs of 32-bit distances
 FAULT_TABLE = ".faults"
 _FAULT_ENTRY = f"\\0A.pushsection {FAULT_TABLE},\\22a\\22,@progbits\\0A.long 771b - .\\0A.long $L - .\\0A.popsection"
@@ -124,25 +126,29 @@ class RegionLowering(VectorLowering):
         elif id(op) in self._reals.ordered and id(op) not in self._reals.needless:
             number, kind = self.real(op.args[0], op.widths[0]), real_type(op.widths[0])
             self.define(op, f"fcmp ord {kind} {number}, {number}")
+        elif op.name == "slice" and op.result in self._reals.temps:
+            self._real_lane(op)
         elif id(op) not in self._lowered and id(op) not in self._reals.needless:
             super().lower(op)
 
-    def _inlines(self, helper: str) -> bool:
-        return self._helpers is not None and self._helpers.find(helper) is not None
+    def _inlines(self, call: Op) -> bool:
+        return self._helpers is not None and self._helpers.find(call) is not None
 
     def call(self, op: Op) -> None:
-        found = self._helpers.find(op.symbol) if self._helpers else None
+        found = self._helpers.find(op) if self._helpers else None
         if found is None:
             self._call(op, self.native_function(op.symbol))
             return
-        self.declarations |= {op.symbol: found.text, **found.declarations}
-        self._call(op, f"@{op.symbol}")
+        self.declarations |= {found.name: found.text, **found.declarations}
+        given = [(value, width) for value, width in zip(op.args, op.widths, strict=True) if found.takes(value)]
+        op.args, op.widths = tuple([value for value, _ in given]), tuple([width for _, width in given])
+        self._call(op, f"@{found.name}")
 
     def call_env(self, op: Op) -> None:
         self._call(op, self.native_function(op.symbol), "ptr %env")
 
     def brcond(self, op: Op) -> None:
-        weights = self._weights.get(id(op))
+        weights = (_USUAL, 1) if id(op) in self._reals.usual else self._weights.get(id(op))
         if weights is None or op.offset:
             super().brcond(op)
             return
@@ -178,6 +184,19 @@ class RegionLowering(VectorLowering):
             self._numbers[op.result] = value
         else:
             super().define_real(op, value)
+
+    def _real_lane(self, op: Op) -> None:
+        """A lane of a vector as a floating-point number."""
+        width = op.result.width
+        lanes = f"<{op.widths[0] // width} x {real_type(width)}>"
+        whole = f"{vector_type(op.widths[0])} {self.vector(op.args[0], op.widths[0])}"
+        vector = self.let(f"bitcast {whole} to {lanes}")
+        self._numbers[op.result] = self.let(f"extractelement {lanes} {vector}, i64 {op.offset // width}")
+
+    def lanes(self, values: Sequence[Operand], width: int) -> tuple[str, list[str]]:
+        if self._numbers.keys().isdisjoint(values):
+            return super().lanes(values, width)
+        return real_type(width), [self.real(value, width) for value in values]
 
     def select(self, op: Op) -> None:
         """A branch that is as good as never taken, where the operation's result is a NaN: so it waits for nothing."""

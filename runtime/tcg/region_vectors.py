@@ -6,7 +6,7 @@ integer it would be several general registers for the code generator, and every 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from runtime.tcg.ir import Function, Op, Operand, Temp
 from runtime.tcg.lower import FunctionLowering
@@ -25,17 +25,15 @@ def vector_type(width: int) -> str:
     return f"<{width // _ELEMENT} x i{_ELEMENT}>"
 
 
-def find_vectors(function: Function, inlined: Callable[[str], bool]) -> set[Temp]:
-    """The temps that are kept as vectors; `inlined` says which helpers are known to work on lanes."""
+def find_vectors(function: Function, inlined: Callable[[Op], bool]) -> set[Temp]:
+    """The temps that are kept as vectors; `inlined` says of which calls the code is known."""
     found: set[Temp] = set()
     made: dict[Temp, Op] = {}
     for op in function.ops:  # what makes a value comes before what uses it
         for temp in op.results:
             made[temp] = op
             if temp.width in WIDTHS and (
-                (op.name in _LOADS and not op.flag)
-                or (op.name == "call" and inlined(op.symbol))
-                or _stays(op, found, made)
+                (op.name in _LOADS and not op.flag) or (op.name == "call" and inlined(op)) or _stays(op, found, made)
             ):
                 found.add(temp)
     return found
@@ -74,7 +72,7 @@ def _replaces(op: Op, vectors: set[Temp], made: dict[Temp, Op]) -> Temp | None:
 class VectorLowering(FunctionLowering):
     """Lowers what is done with vectors."""
 
-    def __init__(self, function: Function, name: str = "", inlined: Callable[[str], bool] = lambda _: False) -> None:
+    def __init__(self, function: Function, name: str = "", inlined: Callable[[Op], bool] = lambda _: False) -> None:
         super().__init__(function, name)
         self._made = {temp: op for op in function.ops for temp in op.results}
         #: temps that are kept as vectors, and these, as far as they are made
@@ -147,14 +145,18 @@ class VectorLowering(FunctionLowering):
             high, low = (self.vector(value, 128) for value in op.args)
             return self._halves(low, high)
         replaced = _replaces(op, self.vector_temps, self._made)
-        lane = op.widths[-1]
-        parts = f"<{width // lane} x i{lane}>"
-        total, lanes = "poison", op.args[::-1]
+        lane, total = op.widths[-1], "poison"
+        element, lanes = self.lanes(op.args[::-1] if replaced is None else op.args[1:], lane)
+        parts = f"<{width // lane} x {element}>"
         if replaced is not None:
-            total, lanes = self.let(f"bitcast {kind} {self.vector(replaced, width)} to {parts}"), op.args[1:]
+            total = self.let(f"bitcast {kind} {self.vector(replaced, width)} to {parts}")
         for number, value in enumerate(lanes):
-            total = self.let(f"insertelement {parts} {total}, i{lane} {self.value(value)}, i64 {number}")
+            total = self.let(f"insertelement {parts} {total}, {element} {value}, i64 {number}")
         return self.let(f"bitcast {parts} {total} to {kind}")
+
+    def lanes(self, values: Sequence[Operand], width: int) -> tuple[str, list[str]]:
+        """The type of lanes, and these."""
+        return f"i{width}", [self.value(value) for value in values]
 
     # ------------------------------------------------------------ parameters, loads and stores
 
