@@ -85,7 +85,7 @@ class InlineHelpers:
 
 
 def _inlined(name: str, text: str, special: bool) -> Inlined | None:
-    """What a region needs of a module with one function; None if that is long, or has branches."""
+    """What a region needs of a module with one function; None if that is long, has branches or calls others."""
     start = text.index("define ")
     end = text.index("\n}", start) + 2
     body = text[start:end]
@@ -94,9 +94,11 @@ def _inlined(name: str, text: str, special: bool) -> Inlined | None:
     head, _, rest = _ATTRIBUTES.sub("", body).partition(" {\n")
     head = head.replace("define hidden", "define internal", 1)
     declarations = {
-        name: _ATTRIBUTES.sub("", line) + " #0"
+        declared: _ATTRIBUTES.sub("", line) + " #0"
         for line in text.splitlines()
         if line.startswith("declare ")
-        for name in _DECLARED.findall(line)
+        for declared in _DECLARED.findall(line)
     }
+    if not all(declared.startswith("llvm.") for declared in declarations):  # it calls other helpers
+        return None
     return Inlined(name, f"{head} alwaysinline nounwind {{\n{rest}", declarations, special)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from random import Random
 
 import pytest
 
+from runtime.core.cpu import load_isa
 from runtime.core.env import GUEST_STATE, Exit
 from runtime.core.layout import LAZY_ARGUMENTS
 from runtime.syntax.decode import Decoder
 from runtime.syntax.tables import Form
+from runtime.tcg.helpers import InlineHelpers
+from runtime.tcg.ir import Op, Temp
 from tests.conftest import ROOT
 from tests.oracles.x86_cases import instruction, name_of, random_lane
 from tests.tcg.regions import CODE, DATA, DATA_SIZE, Ending, RegionMachine
@@ -113,3 +117,18 @@ def test_regions_of_vector_instructions_agree(vectors: Vectors) -> None:
 def test_many_regions_of_vector_instructions_agree(vectors: Vectors) -> None:
     wrong = _sweep(vectors, 3000, "many vectors")
     assert not wrong, "\n".join([f"{len(wrong)} differences", *wrong[:3]])
+
+
+def test_what_stands_in_a_region_calls_nothing() -> None:
+    """Of a helper whose text is put into regions; all else is called, where the native code has it."""
+    isa = load_isa(require_build("x86_64"))
+    helpers = isa.module("translate").HELPERS
+    inline, found = InlineHelpers(helpers, isa.layout), set[str]()
+    for helper in helpers.values():
+        arguments = tuple(Temp(number, width) for number, width in enumerate(helper.parameters))
+        made = inline.find(Op("call", (), arguments, helper.parameters, symbol=helper.name))
+        if made is not None:
+            found.add(made.name)
+            assert all(name.startswith("llvm.") for name in re.findall(r"@([\w.]+)\(", made.text) if name != made.name)
+    assert {"each_128_add_32", "each_256_l_eq_8"} <= found
+    assert "l_sad" not in found
