@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.kvm.kvm import assemble
 
 ORIGIN, SETUP = 0x100000, 0x400
-#: for code in 32-bit or 64-bit mode, over the serial port: `say` the text at esi, a `letter` in al, the `number` in ebx;
+#: for code in 32-bit or 64-bit mode: over the serial port `say` the text at esi, a `letter` in al, the `number` in ebx;
 #: and `end` by ACPI
 SAY = """
 say:    lodsb
