@@ -108,7 +108,7 @@ def _run(words: list[str], own: bool) -> int:
     if name not in COMMANDS:
         complain(f"there is no command {name!r}{_suggest(name)}; `isomorph --help` lists them")
         return 2
-    own = own and name == "run"
+    own = own and name in ("run", "machine")
     if own:
         gc.disable()  # there is no garbage yet, and looking for it takes a twentieth of a short run
     status: int = import_module(f"isomorph.cli.{name}").main(rest)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 
 from runtime.hw.registry import parse_size
 
@@ -206,6 +205,8 @@ def parse(words: Sequence[str]) -> MachineOptions:
         if name not in OPTIONS and name.startswith("--"):  # QEMU takes two dashes for one
             name = _OTHER_NAMES.get(name[1:], name[1:])
         if name not in OPTIONS:
+            from difflib import get_close_matches
+
             close = get_close_matches(name, OPTIONS, 1)
             raise UsageError(f"there is no option {word}" + (f" (did you mean {close[0]}?)" if close else ""))
         attribute, placeholder, _ = OPTIONS[name]

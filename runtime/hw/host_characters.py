@@ -23,13 +23,17 @@ _PIECE = 4096
 
 
 class Terminal(Characters):
-    """Standard input and output.  A terminal is set raw, so that every key goes to the guest, until `close`."""
+    """Standard input and output.  A terminal is set raw, so that every key goes to the guest, until `close`.
+
+    What is written leaves in the main loop's next turn: guests send character by character."""
 
     def __init__(self, events: EventLoop, signals: bool = False) -> None:
         super().__init__()
         self._events = events
         self._saved: list[object] | None = None
         self._watching = self._ended = False
+        self._closed = False
+        self._waiting = bytearray()
         sys.stdout.flush()
         if os.isatty(0):
             self._saved = termios.tcgetattr(0)
@@ -41,6 +45,15 @@ class Terminal(Characters):
             termios.tcsetattr(0, termios.TCSANOW, mode)
 
     def write(self, data: bytes) -> None:
+        if not self._waiting and not self._closed:
+            self._events.call(self._flush)
+        self._waiting += data
+        if len(self._waiting) >= _PIECE or self._closed:
+            self._flush()
+
+    def _flush(self) -> None:
+        data = bytes(self._waiting)
+        self._waiting.clear()
         with suppress(BrokenPipeError):
             while data:
                 try:
@@ -78,6 +91,8 @@ class Terminal(Characters):
         return "stdio"
 
     def close(self) -> None:
+        self._closed = True
+        self._flush()
         self._events.forget(0)
         if self._saved is not None:
             termios.tcsetattr(0, termios.TCSADRAIN, self._saved)  # type: ignore[arg-type]  # what tcgetattr gave

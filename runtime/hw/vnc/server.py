@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from runtime.core.local_socket import local_server
 from runtime.hw.device import DeviceError
+from runtime.hw.vnc import FIRST_PORT
 from runtime.hw.vnc.connection import Plain, WebSocket
 from runtime.hw.vnc.viewer import Viewer
 
@@ -17,10 +18,6 @@ if TYPE_CHECKING:
     from runtime.hw.events import EventLoop
     from runtime.hw.seat import Seat
 
-__all__ = ["FIRST_PORT", "FIRST_WEB_PORT", "VncServer"]
-
-#: display number 0, and its port for browsers
-FIRST_PORT, FIRST_WEB_PORT = 5900, 5700
 _MOST_VIEWERS = 16
 
 
