@@ -123,3 +123,8 @@ def assembly(text: str, opt: int = 2, pipeline: str = "") -> str:
     """The module's assembly text, as `-d out_asm` prints; of a region's if a pipeline is named."""
     module = _region_module(text, pipeline, opt) if pipeline else _optimized(text, opt)
     return str(_target_machine(opt).emit_assembly(module))
+
+
+def optimized_ir(text: str, opt: int = 2) -> str:
+    """The module after LLVM's passes, as text."""
+    return str(_optimized(text, opt))
