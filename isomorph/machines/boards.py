@@ -50,7 +50,7 @@ class BoardKind:
 
 def rtc_base(text: str, machine: Machine) -> int | None:
     """-rtc base=…, as ns since 1970; None: now."""
-    given = settings("-rtc", text or "base=", "-")
+    given = settings("-rtc", text or "base=", None)
     base = given.take("base") or ("2000-01-01" if isinstance(machine.clock, InstructionClock) else "utc")
     for ignored in ("clock", "driftfix"):
         given.take(ignored)

@@ -47,8 +47,11 @@ class Settings:
             raise UsageError(f"{self.option} {self.text}: there is no option {name}{there}")
 
 
-def settings(option: str, text: str, first: str = "kind") -> Settings:
-    """Take `kind,name=value,…` apart; a comma in a value is written twice.  `first`: a name for the first word."""
+def settings(option: str, text: str, first: str | None = "kind") -> Settings:
+    """Take `kind,name=value,…` apart; a comma in a value is written twice.
+
+    `first`: a name for the first word; None where all words are alike.
+    """
     words, word = [], ""
     at = 0
     while at < len(text):
@@ -66,7 +69,7 @@ def settings(option: str, text: str, first: str = "kind") -> Settings:
     kind, values = "", dict[str, str]()
     for index, item in enumerate(words):
         name, equals, value = item.partition("=")
-        if index == 0 and (not equals or name == first):
+        if index == 0 and first is not None and (not equals or name == first):
             kind = value if equals else name
         elif not name:
             raise UsageError(f"{option} {text}: an empty word between commas")

@@ -9,6 +9,7 @@ import termios
 import tty
 from contextlib import suppress
 
+from runtime.core.local_socket import local_server
 from runtime.hw.characters import Characters, FileOutput
 from runtime.hw.device import DeviceError
 
@@ -191,19 +192,13 @@ class SocketServer(_Stream):
         super().__init__(events)
         self._connection: socket.socket | None = None
         self._path = place if isinstance(place, str) else ""
-        family = socket.AF_UNIX if self._path else socket.AF_INET
-        self._listener = socket.socket(family, socket.SOCK_STREAM)
         try:
-            if self._path:
-                with suppress(FileNotFoundError):
-                    os.unlink(self._path)
+            if isinstance(place, str):
+                self._listener = local_server(place)
             else:
-                self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._listener.bind(place)
-            self._listener.listen(1)
+                self._listener = socket.create_server(place, backlog=1)
         except (OSError, OverflowError) as error:
-            self._listener.close()
-            reason = error.strerror if isinstance(error, OSError) else str(error)
+            reason = (error.strerror if isinstance(error, OSError) else "") or str(error)
             raise DeviceError(f"cannot listen at {_shown(place)}: {reason}") from error
         self.place = self._path or f"{place[0]}:{self._listener.getsockname()[1]}"
         if wait:

@@ -48,6 +48,7 @@ _HOT_NEXT = _WORD["hot_next"]
 _LISTED_SHIFT = LISTED_BITS.bit_length() - 1
 _WORD_FORMAT = struct.Struct("<Q")
 _KEY = struct.Struct("<3Q")  # of a block: pc, cs_base, flags
+_PLACE, _HASH_NEXT = TB["place"], TB["hash_next"]
 _ALL_ONES = (1 << 64) - 1
 # The multipliers of @tb_hash_head.
 _SPREAD_FLAGS, _SPREAD = -7046029288634856825 & _ALL_ONES, -7046029254386353131 & _ALL_ONES
@@ -99,6 +100,7 @@ class CodeCache:
         vcpus = jump_caches + MOST_VCPUS * 8
         self._context = HostBuffer(vcpus + MOST_VCPUS * 8)
         self._hash = HostBuffer(buckets * 8)
+        self._heads = memoryview(self._hash.memory)[: buckets * 8].cast("Q")
         self._pages = HostBuffer((memory.size >> PAGE_BITS) * 8, sparse=True)
         self._code = HostBuffer(self.size)
         self.address = self._context.address
@@ -146,6 +148,7 @@ class CodeCache:
         """Free the buffers: no vCPU may run with this cache any more."""
         self.code.release()
         self._words.release()
+        self._heads.release()
         for buffer in (self._context, self._hash, self._pages, self._code):
             buffer.close()
         for extra in (self._hot_ring, self._listed):
@@ -258,17 +261,17 @@ class CodeCache:
         """Host address of the block for this key, 0 when there is none: @tb_find_slow in Python.
 
         place: where its code is to be; else any of them, if there are several."""
-        head = ((pc ^ flags * _SPREAD_FLAGS & _ALL_ONES) * _SPREAD & _ALL_ONES) >> 32 & self._get("hash_mask")
-        with memoryview(self._hash.memory) as heads:
-            address = _WORD_FORMAT.unpack_from(heads, 8 * head)[0]
+        heads = self._heads
+        address = heads[((pc ^ flags * _SPREAD_FLAGS & _ALL_ONES) * _SPREAD & _ALL_ONES) >> 32 & len(heads) - 1]
+        code, key = self.code, (pc, 0, flags)
         while address:
             at = address - self.code_address
-            if _KEY.unpack_from(self.code, at) == (pc, 0, flags) and (
-                place is None or _WORD_FORMAT.unpack_from(self.code, at + TB["place"])[0] == place
+            if _KEY.unpack_from(code, at) == key and (
+                place is None or _WORD_FORMAT.unpack_from(code, at + _PLACE)[0] == place
             ):
                 break
-            address = _WORD_FORMAT.unpack_from(self.code, at + TB["hash_next"])[0]
-        return int(address)
+            address = _WORD_FORMAT.unpack_from(code, at + _HASH_NEXT)[0]
+        return address
 
     def place(self, address: int) -> int:
         """Where the code of the block at a host address is."""

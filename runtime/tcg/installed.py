@@ -344,6 +344,13 @@ class InstalledRegions:
         self._words[at + 2] = heat + remaining & _ALL_ONES
         self._words[at + 1] = remaining
 
+    def recount(self, block: int, remaining: int) -> bool:
+        """`count`, for a block at a host address; False if it is not counted."""
+        if not self._words[block + TB["counted"] - self._cache.code_address >> 3]:
+            return False
+        self.count(block + TB["bytes"], remaining)
+        return True
+
     def forget_heads(self, start: int, end: int) -> None:
         """The blocks at host addresses [start, end) are about to be freed."""
         for head in [head for head in self._heads if start <= head < end]:

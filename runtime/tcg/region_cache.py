@@ -91,7 +91,7 @@ class RegionCache:
         """A file's contents; one that is damaged is removed."""
         path = os.path.join(self.folder, name)
         try:
-            with open(path, "rb") as file:
+            with open(path, "rb", 0) as file:
                 data = file.read()
         except OSError:
             return None

@@ -33,8 +33,12 @@ def _layout(fields: Iterable[tuple[str, int]]) -> MappingProxyType[str, int]:
 #: blocks that one block can be linked to at a time; it is cut before it has more jump slots (one past these would
 #: work, unlinked, through tb_find_slow)
 TB_OUTGOING = 16
-#: targets of its last, indirect jump that a block remembers: a power of two
-SEEN_TARGETS = 4
+#: targets of its last, indirect jump that a block remembers: as many as an interpreter's has for its common operations
+SEEN_BITS = 4
+SEEN_TARGETS = 1 << SEEN_BITS
+#: one is found by the upper bits of its product with this, or in one of the next places
+SEEN_FACTOR = -7046029254386353131
+SEEN_TRIES = 6
 #: most guest instructions in a block
 TB_MAX_INSTRUCTIONS = 64
 #: most bytes of op records in a block

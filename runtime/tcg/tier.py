@@ -115,8 +115,10 @@ class Tier:
         self._generation = 0
         self._seen = 0
         self._next_poll = 0.0
-        #: whether answers were not looked at last time, for the guest had waited enough
+        #: whether last time was for new blocks alone, for the guest had waited enough
         self._put_off = False
+        #: whether the last look found regions on disk; where some are there are more
+        self._fetching = self._disk is not None
         #: host addresses of blocks that became hot and were not looked at yet
         self._found: list[int] = []
         #: host addresses of hot blocks to be compiled
@@ -136,9 +138,9 @@ class Tier:
     # ------------------------------------------------------------ the slow path
 
     @property
-    def busy(self) -> bool:
-        """Whether there is something to do but for new hot blocks."""
-        return bool(self._pending or self._waiting or self._found)
+    def behind(self) -> bool:
+        """Whether to look again soon: the guest had waited enough, or regions come from the disk."""
+        return bool(self._found) or self._put_off or self._fetching
 
     def attend(self) -> None:
         """Look after hot blocks and answers; the guest waits meanwhile, so not for long."""
@@ -161,10 +163,11 @@ class Tier:
         if self._cache.hot_count != self._seen:
             self._seen = self._cache.hot_count
             self._found += self._cache.take_hot()
-        long = self._look(self._found)
-        self._put_off = long and not self._put_off and self.options.workers > 0
         if self._put_off:
-            return  # the rest next time, but then whatever has come meanwhile
+            self._put_off = False  # this time is for the rest
+        elif self._look(self._found) and self.options.workers:
+            self._put_off = True
+            return
         if self._pending and compilers is not None and perf_counter() >= self._next_poll:
             compilers.poll()
             self._next_poll = perf_counter() + _POLL
@@ -176,11 +179,13 @@ class Tier:
     def _look(self, found: list[int]) -> bool:
         """See what is to be done about blocks that became hot, as many as there is time for; whether it took long."""
         began = now = perf_counter()
+        fetched = self.statistics.cached
         while found:
             self._hot(found.pop(0))
             now = perf_counter()
             if now >= began + _MOST_PAUSE and self.options.workers:
                 break
+        self._fetching = self.statistics.cached != fetched
         return now >= began + _MOST_PAUSE / 4
 
     def _give_up(self) -> None:
@@ -201,7 +206,7 @@ class Tier:
     def _hot(self, address: int) -> None:
         """A block came to its threshold."""
         node = Node(self._cache, address)
-        if not node.alive or not node.counted:
+        if not node.alive or not node.counted or node.armed:  # armed: a region that has it came meanwhile
             return
         key = node.key
         region = self.regions.ready.get(key) or self._from_disk(key)
@@ -231,7 +236,9 @@ class Tier:
             compilers = self._compilers = self._make_compilers()
             self._generation = compilers.generation
             if self.options.workers:
-                return  # starting one is for the next time: no long pauses
+                return  # starting one is for the next time, and the first request for the one after: no long pauses
+        if not compilers.start():
+            return
         while self._waiting and compilers.slots() > 0:
             key, hottest = max(self._waiting.items(), key=lambda item: heat(self._cache, item[1]))
             del self._waiting[key]
@@ -285,11 +292,13 @@ class Tier:
         if block:
             self.regions.install(region, block)
 
-    def _put(self, region: Region, answer: RegionAnswer) -> bool:
-        """Have a compiled region ready, if the guest's code is what it was made from.
+    def _put(self, region: Region, answer: RegionAnswer, compared: bool = False) -> bool:
+        """Have a compiled region ready, if the guest's code is what it was made from (compared: it has just been).
 
         Other vCPUs must not store to it while that is found out and guarded: a page that holds no code yet lets them.
         """
+        if compared and not self._cache.world.is_shared and not self._is_machine:
+            return self._guard_and_add(region, answer)
         if self._cache.world.is_shared and not all(
             self._memory.table[start >> PAGE_BITS] & PAGE_CODE for start, _ in region.spans
         ):
@@ -301,6 +310,9 @@ class Tier:
         if not self._is_machine and not self._is_current(region.request, region.places, region.spans):
             self.regions.forget(region)
             return False
+        return self._guard_and_add(region, answer)
+
+    def _guard_and_add(self, region: Region, answer: RegionAnswer) -> bool:
         if answer.accesses:
             self._tcg.guard()
         self.regions.add(region, answer)
@@ -310,13 +322,12 @@ class Tier:
             return False
         if self._perf_map is not None and region.memory is not None:
             self._perf_map.add(region.memory.address, region.memory.size, f"region {region.request.entry:#x}")
+        flags, find, ready, again = region.request.flags, self._cache.find, self.regions.ready, self.options.threshold
         for block, place in zip(region.request.blocks[1:], region.places[1:], strict=True):
             # Blocks inside it that are entered from outside have to become hot anew.
-            inside = block.pc, region.request.flags, place
-            if inside not in self.regions.ready and (address := self._cache.find(*inside)):
-                node = Node(self._cache, address)
-                if node.counted:
-                    self._count_on(node, self.options.threshold)
+            inside = block.pc, flags, place
+            if inside not in ready and (address := find(*inside)) and self.regions.recount(address, again):
+                self._waiting.pop(inside, None)
         return region.function != 0
 
     def _from_disk(self, key: Key) -> Region | None:
@@ -332,7 +343,7 @@ class Tier:
         request, answer, places = found
         region = Region(request, places)
         self.regions.watch(region)
-        if not self._put(region, answer):
+        if not self._put(region, answer, True):
             return None
         self.statistics.cached += 1
         return region
