@@ -16,6 +16,7 @@ from runtime.core.foreign import CFUNCTYPE, c_uint64, c_void_p, string_at
 from runtime.tcg.tb import (
     COUNT_RECORD,
     HOT_RING,
+    LISTED_BITS,
     RECORD_MAX_BYTES,
     SEEN_TARGETS,
     SEGMENT,
@@ -28,7 +29,7 @@ from runtime.tcg.world import MOST_VCPUS, World
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from mmap import mmap
     from typing import Protocol
 
@@ -44,6 +45,7 @@ SMALLEST_SEGMENT = 4 << 10
 _WORD = {name: offset // 8 for name, offset in TCG_CONTEXT.items()}
 _SEGMENT_WORDS = SEGMENT["bytes"] // 8
 _HOT_NEXT = _WORD["hot_next"]
+_LISTED_SHIFT = LISTED_BITS.bit_length() - 1
 _WORD_FORMAT = struct.Struct("<Q")
 _KEY = struct.Struct("<3Q")  # of a block: pc, cs_base, flags
 _PLACE, _HASH_NEXT = TB["place"], TB["hash_next"]
@@ -126,6 +128,8 @@ class CodeCache:
         self._set("vcpus", self.address + vcpus)
         self._hot_ring: HostBuffer | None = None
         self._hot_taken = 0
+        self._listed: HostBuffer | None = None
+        self._not_listed = 0
         self.tier: Tier | None = None
         self._fill_segment(0)
         self.world = World(code, self.address)
@@ -147,8 +151,9 @@ class CodeCache:
         self._heads.release()
         for buffer in (self._context, self._hash, self._pages, self._code):
             buffer.close()
-        if self._hot_ring is not None:
-            self._hot_ring.close()
+        for extra in (self._hot_ring, self._listed):
+            if extra is not None:
+                extra.close()
 
     def guard(self, memory: GuestMemory) -> None:
         """Have the host's protection follow the permissions of `memory`, which this cache's code is from."""
@@ -214,7 +219,20 @@ class CodeCache:
             self._hot_taken = self.hot_count
             self._set("hot_ring", self._hot_ring.address)
         self._set("hot_exit", leave)
-        self._set("hot_threshold", threshold)
+        self._set("hot_threshold", max(threshold, self._not_listed) if threshold else 0)
+
+    def list_blocks(self, pcs: Iterable[int], threshold: int, others: int) -> None:
+        """Let new blocks at these addresses become hot after `threshold` entries, and all others after `others`."""
+        listed = self._listed = HostBuffer(LISTED_BITS >> 3)
+        bits = listed.memory
+        for pc in pcs:
+            number = (pc ^ pc >> _LISTED_SHIFT) & LISTED_BITS - 1
+            bits[number >> 3] |= 1 << (number & 7)
+        self._not_listed = others
+        self._set("listed_threshold", threshold)
+        if self._get("hot_threshold"):
+            self._set("hot_threshold", others)
+        self._set("listed", listed.address)
 
     @property
     def hot_count(self) -> int:
@@ -254,6 +272,10 @@ class CodeCache:
                 break
             address = _WORD_FORMAT.unpack_from(code, at + _HASH_NEXT)[0]
         return address
+
+    def place(self, address: int) -> int:
+        """Where the code of the block at a host address is."""
+        return int(_WORD_FORMAT.unpack_from(self.code, address - self.code_address + TB["place"])[0])
 
     def block(self, address: int) -> TranslationBlock:
         """The block at a host address (env.tb)."""
@@ -303,6 +325,10 @@ class CodeCache:
         self._set("hooked", address)
 
     # ------------------------------------------------------------ machines
+
+    def expect_much(self) -> None:
+        """Tens of thousands of blocks will be made, as in any operating system."""
+        self._code.advise_huge_pages()
 
     def set_bus(self, read: int, write: int) -> None:
         """Host addresses of what is called for physical addresses that are no RAM."""

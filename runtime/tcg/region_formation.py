@@ -117,6 +117,15 @@ class Node:
         return RegionBlock(self.pc, memory.read(self.place, self.size, 0), min(self.heat, COMPILED), self.seen)
 
 
+def heat(cache: CodeCache, address: int) -> int:
+    """A Node's heat, without the rest."""
+    code, at = cache.code, address - cache.code_address
+    if not _WORD.unpack_from(code, at + TB["counted"])[0]:
+        return 0
+    remaining, base = _COUNTS.unpack_from(code, at + TB["bytes"] + COUNT_RECORD["remaining"])
+    return int(base - remaining & _ALL_ONES)
+
+
 class Former:
     """Chooses regions from the blocks of a code cache.
 

@@ -24,7 +24,7 @@ from runtime.tcg.ir import Function, Label, Op, Operand, Temp
 from runtime.tcg.ops import OPS, Effect, mask
 from runtime.tcg.region_flow import Flow
 
-_SIZES = (1, 2, 4, 8)
+_SIZES = (1, 2, 4, 8, 16)
 _FAR = ADDRESS_MARGIN // 4
 #: what a root is compared with: it is less than one of the guest's own addresses and margins are
 LAST_ADDRESS = (1 << ADDRESS_BITS) - 1
@@ -160,7 +160,7 @@ class Addresses:
         if check.size not in _SIZES or len(self.flow.predecessors[number]) > 1:
             return
         access = self._access(check, number)
-        if access is None:
+        if access is None or (check.size > 8 and access.flag):  # no vector's bytes are turned round
             return
         width = check.widths[0]
         root: Temp | None = None
@@ -202,7 +202,7 @@ class Addresses:
                 break
             total = offset + more & mask(width)
             total = total - (1 << width) if total >> (width - 1) else total
-            if not -_FAR < total < _FAR - 8:
+            if not -_FAR < total < _FAR - _SIZES[-1]:
                 break
             address, offset = following, total
         return address, offset

@@ -10,9 +10,10 @@ from time import perf_counter
 
 from runtime.core.env import PAGE_BITS, PAGE_CODE, PAGE_EXEC, PAGE_HOOKED
 from runtime.tcg.code_memory import CodeMemory
-from runtime.tcg.installed import InstalledRegions, Region
-from runtime.tcg.region_formation import COMPILED, Former, Node
+from runtime.tcg.installed import InstalledRegions, Region, spans_of
+from runtime.tcg.region_formation import COMPILED, Former, Node, heat
 from runtime.tcg.tb import TB
+from runtime.tcg.tier_options import CACHED_THRESHOLD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -105,6 +106,8 @@ class Tier:
             from runtime.tcg.tier_options import isa_folder
 
             self._disk = RegionCache(isa_folder(options.cache, isa, code))
+        #: whether the cache knows which blocks may have a region on disk
+        self._listed = False
         self.regions = InstalledRegions(cache, code, options.memory, self._retire, vcpus)
         self._retired: list[CodeMemory] = []
         self._former = Former(cache, memory, self._is_compiled, self._allowed, options.size, self.regions.first_large)
@@ -237,10 +240,9 @@ class Tier:
         if not compilers.start():
             return
         while self._waiting and compilers.slots() > 0:
-            nodes = {key: Node(self._cache, address) for key, address in self._waiting.items()}
-            key = max(nodes, key=lambda key: nodes[key].heat)
+            key, hottest = max(self._waiting.items(), key=lambda item: heat(self._cache, item[1]))
             del self._waiting[key]
-            formed = self._former.form(nodes[key].address)
+            formed = self._former.form(hottest)
             if formed is None:
                 self._hopeless.add(key)
                 continue
@@ -251,8 +253,7 @@ class Tier:
             for other in [
                 other for other in self._waiting if (other[0], other[2]) in region.points and other[1] == key[1]
             ]:
-                self._count_on(nodes[other], 16 * self.options.threshold)
-                del self._waiting[other]
+                self._count_on(Node(self._cache, self._waiting.pop(other)), 16 * self.options.threshold)
             compilers.submit(request, self._receiver(region), self._listen is not None)
             if self.options.workers:
                 break  # choosing a region takes a millisecond: another one next time
@@ -306,7 +307,7 @@ class Tier:
         return self._put_now(region, answer)
 
     def _put_now(self, region: Region, answer: RegionAnswer) -> bool:
-        if not self._is_current(region.request, region.places):
+        if not self._is_machine and not self._is_current(region.request, region.places, region.spans):
             self.regions.forget(region)
             return False
         return self._guard_and_add(region, answer)
@@ -315,23 +316,27 @@ class Tier:
         if answer.accesses:
             self._tcg.guard()
         self.regions.add(region, answer)
-        if self._is_machine and not self._is_current(region.request, region.places):
-            self.regions.remove(region)  # a device has stored there before it was guarded
+        # In a machine, a device may store there until it is guarded: what was found before would say little.
+        if self._is_machine and not self._is_current(region.request, region.places, region.spans):
+            self.regions.remove(region)
             return False
         if self._perf_map is not None and region.memory is not None:
             self._perf_map.add(region.memory.address, region.memory.size, f"region {region.request.entry:#x}")
         flags, find, ready, again = region.request.flags, self._cache.find, self.regions.ready, self.options.threshold
         for block, place in zip(region.request.blocks[1:], region.places[1:], strict=True):
-            address = find(block.pc, flags, place)
             # Blocks inside it that are entered from outside have to become hot anew.
-            if address and (block.pc, flags, place) not in ready and self.regions.recount(address, again):
-                self._waiting.pop((block.pc, flags, place), None)
+            inside = block.pc, flags, place
+            if inside not in ready and (address := find(*inside)) and self.regions.recount(address, again):
+                self._waiting.pop(inside, None)
         return region.function != 0
 
     def _from_disk(self, key: Key) -> Region | None:
         """The region an earlier run has compiled."""
         if self._disk is None or key in self._pending:
             return None
+        if not self._listed:
+            self._listed, threshold = True, self.options.threshold
+            self._cache.list_blocks(self._disk.entries(), min(CACHED_THRESHOLD, threshold), threshold)
         found = self._disk.find(key[0], key[1], lambda request: self._present(key, request))
         if found is None:
             return None
@@ -348,28 +353,37 @@ class Tier:
     def _is_compiled(self, node: Node) -> bool:
         return node.heat >= COMPILED or self.regions.covers(node.key)
 
-    def _is_current(self, request: RegionRequest, places: tuple[int, ...]) -> bool:
-        """Whether the guest's code is what the region was made from."""
+    def _is_current(self, request: RegionRequest, places: tuple[int, ...], spans: Iterable[tuple[int, int]]) -> bool:
+        """Whether the guest's code is what the region was made from; `spans` are all its places."""
+        for start, end in spans:
+            if not self._allowed(start, end):
+                return False
         read = self._memory.read
-        return all(
-            self._allowed(place, place + len(block.code)) and read(place, len(block.code), 0) == block.code
-            for block, place in zip(request.blocks, places, strict=True)
-        )
+        for block, place in zip(request.blocks, places, strict=True):
+            size = len(block.code)
+            if self._is_machine and (place ^ place + size - 1) >> PAGE_BITS:
+                return False  # its second page may be anywhere
+            if read(place, size, 0) != block.code:
+                return False
+        return True
 
     def _present(self, key: Key, request: RegionRequest) -> tuple[int, ...] | None:
         """Where the code of a region that begins with the block of `key` is; None if it is not there."""
-        places = tuple(self._place(block.pc, key) for block in request.blocks)
-        return places if self._is_current(request, places) else None
+        places = self._places(key, request)
+        return places if self._is_current(request, places, spans_of(request, places)) else None
 
-    def _place(self, pc: int, key: Key) -> int:
-        """Where the code at pc may be: in the page of a block of that address, or as far from the entry as pc is.
+    def _places(self, key: Key, request: RegionRequest) -> tuple[int, ...]:
+        """Where the code of its blocks may be: in the pages of blocks of these addresses, or as far from the entry as
+        they are.
 
         It may be elsewhere: a machine finds out when the region is entered."""
-        near = pc - key[0] + key[2] & _ALL_ONES
-        if not self._is_machine or pc >> PAGE_BITS == key[0] >> PAGE_BITS:
-            return near
-        block = self._cache.find(pc, key[1])
-        return Node(self._cache, block).place if block else near
+        near = key[2] - key[0]
+        distances = {key[0] >> PAGE_BITS: near}
+        for block in request.blocks if self._is_machine else ():
+            page = block.pc >> PAGE_BITS
+            if page not in distances and (address := self._cache.find(block.pc, key[1])):
+                distances[page] = self._cache.place(address) - block.pc
+        return tuple(block.pc + distances.get(block.pc >> PAGE_BITS, near) & _ALL_ONES for block in request.blocks)
 
     def _allowed(self, start: int, end: int) -> bool:
         """Whether code in these places may be compiled: it is executable, nobody wants to see it run, and it seldom
