@@ -26,6 +26,7 @@ from runtime.tcg.region import RegionRequest
 from runtime.tcg.region_builder import RegionBuilder
 from runtime.tcg.region_carrying import carry_less
 from runtime.tcg.region_checks import merge_checks
+from runtime.tcg.region_hoisting import compare_before_loops
 from runtime.tcg.region_lowering import FAULT_TABLE, NAME, RegionLowering
 from runtime.tcg.region_machine import MachineRegionLowering
 from runtime.tcg.region_narrowing import narrow_registers
@@ -128,6 +129,8 @@ class RegionCompiler:
             remove_dead(function)
             sink_into_exits(function)
         gather_lanes(function)
+        if self.checks == "guard" and not layout.machine:
+            compare_before_loops(function)
         mark("optimize")
         if self.verified:
             verify(function)
