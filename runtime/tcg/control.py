@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from runtime.tcg.ir import Deferred, Function, InternalError, Label, Op, Operand, Temp, Value
 from runtime.tcg.values import ValueBuilder, same
 
-SELDOM, MOSTLY = 1, 2  # ir.Op.offset of a brcond
+SELDOM = 1  # ir.Op.offset of a brcond that is seldom true (2: mostly)
 
 
 class Var:

@@ -17,34 +17,6 @@ _COMMON = ("engine.ll", "generate.ll", "invalidate.ll", "regions.ll", "threads.l
 _USER = ("reservation.ll", "mem_slow.ll")
 _MACHINE = ("machine_memory.ll", "soft_tlb.ll", "soft_mmu.ll", "physical.ll", "machine_regions.ll", "system.ll")
 
-#: functions of the engine that Python calls by their address in the blob: name -> (argument count, whether it returns)
-ENTRY_POINTS: dict[str, tuple[int, bool]] = {
-    "cpu_exec_native": (1, False),  # env
-    "tb_find": (1, True),  # env -> block or 0
-    "tb_invalidate_page": (2, False),  # tcg, page
-    "tb_invalidate_range": (3, False),  # tcg, start, end
-    "tb_flush_segment": (2, False),  # tcg, index
-    "tb_discard": (2, False),  # tcg, block
-    "world_add": (3, False),  # tcg, env, jump cache
-    "world_remove": (3, False),  # tcg, env, jump cache
-    "world_stop": (2, False),  # tcg, env that may run on or 0
-    "world_go": (1, False),  # tcg
-    "region_guard": (3, False),  # tcg, guard, page
-    "region_unguard": (2, False),  # tcg, guard
-    "spawn_detached": (6, True),  # path, argv, envp, descriptors for 0, 1 and 2 -> less than 0 when it failed
-}
-#: functions of a machine's engine that Python calls
-MACHINE_ENTRY_POINTS: dict[str, tuple[int, bool]] = {
-    "system_run": (1, False),  # env
-    "tlb_flush": (2, False),  # env, virtual address or all ones
-    "clock_now": (1, True),  # env -> ticks
-    "clock_deadline": (1, True),  # env -> ticks, all ones for never
-    "host_cycles": (0, True),
-    "hook_reset": (1, False),  # env
-    "hook_wake": (1, True),  # env -> 1: it does not sleep
-    "translate_debug": (3, True),  # env, virtual address, access -> physical address or all ones
-}
-
 # What decode_insn and decode_goto return besides the instruction's length (bits 0-7) and its records' bytes (8-23).
 DECODED_ENDS_TB = 1 << 24
 DECODED_NEW_FLAGS = 1 << 29
@@ -178,7 +150,7 @@ def _names(layout: Layout) -> Iterator[tuple[str, int]]:
 
 
 def engine_ir(layout: Layout) -> str:
-    """The module text: defines ENTRY_POINTS, @tb_lookup, @tb_link and @mem_slow; wants the ISA's own decoder.
+    """The module text: what Python calls by name (blobs.py), @tb_lookup, @tb_link, @mem_slow; wants the ISA's decoder.
 
     Wanted: @decode_insn, @decode_goto, @decode_after, @next_flags, @fused_handler, @fetch_fault and @sync_state;
     for a machine also its hooks, and it defines what those call.
