@@ -52,7 +52,7 @@ MOST = 256
 #: instructions of a turn, and of a thread between two looks at the world
 SLICE, LONG_SLICE = 200_000, 50_000_000
 #: turns are longer on a clock of the host's, while they take less nanoseconds than this; instructions of the longest
-SHORT, LONGEST = 500_000, 3_200_000
+SHORT, LONGEST = 2_000_000, 3_200_000
 _SECOND = 1_000_000_000
 _NEVER = 1 << 63
 
