@@ -237,7 +237,7 @@ class _Resolver:
             except BadExpression as error:
                 raise _Wrong(str(error)) from None
         target, style = value % (1 << hole.width), style_of(hole)
-        solver, known = Solver(form.encoding.fields, self.syntax.modes), dict(self.syntax.modes)
+        solver, known = Solver(form.fields, self.syntax.modes), dict(self.syntax.modes)
         try:
             if not fits(value, hole.width, style):
                 raise Unsolvable(solver.range_of(hole, known, style))

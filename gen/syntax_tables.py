@@ -106,6 +106,12 @@ class _SyntaxPrinter:
             (f'f["{PC}"]', f'f["{NEXT_PC}"]'),
         )
         self.prefixes: list[list[str]] = []
+        self.set_by_prefixes = {
+            part.place.mode
+            for prefix in spec.prefixes
+            for part in prefix.body
+            if isinstance(part, model.Assign) and isinstance(part.place, model.ToMode)
+        }
         self.files = {file.names: file.name for file in spec.files if file.names}
         self.registers: dict[str, None] = {}  # constants of the tables whose names are no symbols
         self.hole_names: dict[int, str] = {}  # id of a hole in the loaded tables -> its constant
@@ -166,10 +172,11 @@ class _SyntaxPrinter:
             arguments.append(Keyword("field=", quoted(slot.expr.name)))
             wanted = slot.expr.name
         else:
-            names, _, addresses = variables_of(slot.expr, self.spec.functions)
+            names, modes, addresses = variables_of(slot.expr, self.spec.functions)
             wanted = "_".join([*addresses, *names]) or "constant"
             arguments.append(Keyword("value=", self.function(wanted, slot.expr, pos)))
             arguments.append(Keyword("fields=", tuple_of(map(quoted, names))))
+            arguments += self.prefix_state(modes)
         if slot.signed:
             arguments.append(Keyword("signed=", "True"))
         if slot.table and kind in ("names", "set"):
@@ -183,6 +190,11 @@ class _SyntaxPrinter:
         value = call("Hole", *arguments)
         return self.holes.name(wanted.upper() if len(wanted) > 1 else f"{wanted.upper()}_HOLE", value, repr(value))
 
+    def prefix_state(self, modes: Iterable[str]) -> list[Doc]:
+        """What of these modes prefixes set, so that it changes from instruction to instruction."""
+        keys = [quoted(mode_key(mode)) for mode in modes if mode in self.set_by_prefixes]
+        return [Keyword("modes=", tuple_of(keys))] if keys else []
+
     def pieces(self, template: model.Template, pos: Pos) -> Doc:
         return tuple_of(
             quoted(piece.text) if isinstance(piece, model.Literal) else self.hole(piece, pos) for piece in template
@@ -194,13 +206,14 @@ class _SyntaxPrinter:
             if isinstance(argument, model.FieldRef):
                 arguments.append(call("Argument", str(argument.width), Keyword("field=", quoted(argument.name))))
             else:
-                names, _, _ = variables_of(argument, self.spec.functions)
+                names, modes, _ = variables_of(argument, self.spec.functions)
                 arguments.append(
                     call(
                         "Argument",
                         str(argument.width),
                         Keyword("value=", self.function(operand.name, argument, pos)),
                         Keyword("fields=", tuple_of(map(quoted, names))),
+                        *self.prefix_state(modes),
                     )
                 )
         rows: list[Doc] = []

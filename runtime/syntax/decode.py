@@ -182,13 +182,18 @@ class Decoder:
         for argument in operand.arguments:
             head = head << argument.width | argument.evaluate(values)
         for row in operand.rows:
-            rest = fetch >> at
-            if not row.head.matches(head) or not row.rest.matches(rest) or at + row.rest.length > available:
+            rest, after = fetch >> at, at + row.rest.length
+            if not row.head.matches(head):
+                continue
+            # Of bytes that are not there it may be this row or a later one: that is no instruction yet.
+            known = row.rest.mask if after <= available else row.rest.mask & ((1 << max(available - at, 0)) - 1)
+            if (rest ^ row.rest.value) & known:
                 continue
             inner = {**modes, PC: values[PC], **row.head.extract(head), **row.rest.extract(rest)}
             if row.guard is not None and not row.guard(inner):
                 continue
-            after = at + row.rest.length
+            if after > available:
+                return None
             operands: dict[str, BoundRow] = {}
             for nested in row.operands:
                 bound = self._bind(nested, inner, modes, fetch, after, available)

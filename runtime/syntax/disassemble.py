@@ -295,7 +295,7 @@ class _Operands:
                 continue
             value = piece.evaluate(values)
             text = show_value(piece, value, self.address)
-            if text is None or not self._canonical(piece, value, values, fields):
+            if text is None or not self._canonical(piece, value, values, fields, pieces):
                 return None
             shown.append(text)
         return shown
@@ -312,7 +312,9 @@ class _Operands:
         holes = iter(shown)
         return "".join(piece if isinstance(piece, str) else next(holes) for piece in row.pieces)
 
-    def _canonical(self, hole: Hole, value: int, values: Values, fields: Sequence[Field]) -> bool:
+    def _canonical(
+        self, hole: Hole, value: int, values: Values, fields: Sequence[Field], pieces: Sequence[Piece]
+    ) -> bool:
         """Whether reading the value back gives these field bits and no others that mean the same."""
         if hole.value is None or hole.kind == "optional":
             return True
@@ -322,7 +324,14 @@ class _Operands:
             solver.solve(hole, value, known, style_of(hole))
         except Unsolvable:
             return False
-        return all(known[name] == values[name] for name in hole.fields)
+        return all(
+            values[name] == known[name]
+            if name in known
+            # A field that this value does not depend on is read from another hole, or is 0.
+            else not values[name]
+            or any(name in other.depends for other in pieces if isinstance(other, Hole) and other is not hole)
+            for name in hole.fields
+        )
 
 
 def _constraints(alias: Alias) -> int:

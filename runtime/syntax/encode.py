@@ -123,7 +123,7 @@ class Encoder:
         found = [
             Candidate(target, given)
             for target in targets
-            for given in matcher.match(target.pieces, () if isinstance(target, Alias) else target.operands)
+            for given in matcher.match(target.pieces, self._operands_of(target))
         ]
         if found:
             # A symbol may be called as a register is, where no register can stand.
@@ -142,6 +142,12 @@ class Encoder:
         at = min(matcher.furthest, max(len(text.rstrip()) - 1, 0))
         what = f"found '{text[at:].split(',')[0].strip()}'" if matcher.furthest < len(text) else "something is missing"
         raise Rejected(f"the operands do not fit '{word}': {what}", at, at + 1, forms_note(targets))
+
+    def _operands_of(self, target: Form | Alias) -> Sequence[Operand]:
+        """The sub-tables that a template's holes name."""
+        if isinstance(target, Form):
+            return target.operands
+        return [operand for step in target.steps for operand in self.syntax.by_name[step.form].operands]
 
     def _names_register(self, given: Given) -> bool:
         match given.value:

@@ -138,7 +138,7 @@ class Matcher:
             return
         if hole.kind == "operand":
             operand = next(operand for operand in operands if operand.name == hole.operand)
-            for row in operand.rows:
+            for row in operand.shortest_first:
                 for inner, end in self._pieces(row.pieces, 0, start, row.operands):
                     yield Given(RowGiven(row, inner), start, end)
             return

@@ -36,6 +36,8 @@ class _Expression(Protocol):
     def value(self) -> Evaluate | None: ...
     @property
     def fields(self) -> tuple[str, ...]: ...
+    @property
+    def modes(self) -> tuple[str, ...]: ...
 
     def evaluate(self, values: Values) -> int: ...
 
@@ -85,7 +87,8 @@ class Solver:
     def __init__(self, fields: Iterable[Field], modes: Values) -> None:
         self.fields = {field.name: field for field in fields}
         self.modes = modes
-        self._affine: dict[tuple[int, tuple[str, ...]], _Affine | None] = {}
+        #: weights and tables of an expression are others behind other prefixes
+        self._affine: dict[tuple[int, tuple[str, ...], tuple[int, ...]], _Affine | None] = {}
         self._tables: dict[tuple[int, tuple[tuple[str, int], ...]], dict[int, tuple[int, ...]]] = {}
 
     def solve(self, expression: _Expression, target: int, known: dict[str, int], style: Style = "unsigned") -> None:
@@ -121,7 +124,7 @@ class Solver:
 
     def _affine_of(self, expression: _Expression, known: Values, free: tuple[str, ...]) -> _Affine | None:
         """Weights of the free bits, or None if the expression is not affine in them."""
-        key = (id(expression), free)
+        key = (id(expression), free, tuple([known[mode] for mode in expression.modes]))
         if key in self._affine and len(free) == len(expression.fields):
             return self._affine[key]
         modulus = 1 << expression.width
@@ -195,7 +198,11 @@ class Solver:
         bits: tuple[tuple[str, int], ...],
         style: Style,
     ) -> dict[int, tuple[int, ...]]:
-        fixed = (*(name for name in expression.fields if name in known), *((PC,) if style == "relative" else ()))
+        fixed = (
+            *(name for name in expression.fields if name in known),
+            *expression.modes,
+            *((PC,) if style == "relative" else ()),
+        )
         key = (id(expression), tuple((name, known[name]) for name in fixed))
         if key not in self._tables:
             table: dict[int, tuple[int, ...]] = {}

@@ -150,7 +150,7 @@ class Hole:
 
     kind: 'number', 'hex', 'plus' (a number with its sign), 'names', 'set' (of names, by bit), 'address', 'optional'
     (shows `text` unless the value is 0), 'operand' (a sub-table).  With `names` but of another kind, names are
-    preferred to numbers.
+    preferred to numbers.  `modes` are those of the expression's modes (mode_key) that prefixes set.
     """
 
     kind: str
@@ -158,6 +158,7 @@ class Hole:
     field: str = ""
     value: Evaluate | None = None
     fields: tuple[str, ...] = ()
+    modes: tuple[str, ...] = ()
     signed: bool = False
     names: Names | None = None
     numbers: Mapping[int, str] | None = None  # named numbers, such as system registers
@@ -178,12 +179,16 @@ Piece = str | Hole
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """What an operand's rows match their head bits against: a field of the outer encoding, or an expression."""
+    """What an operand's rows match their head bits against: a field of the outer encoding, or an expression.
+
+    `modes` are as a Hole's.
+    """
 
     width: int
     field: str = ""
     value: Evaluate | None = None
     fields: tuple[str, ...] = ()
+    modes: tuple[str, ...] = ()
 
     def evaluate(self, values: Values) -> int:
         return values[self.field] if self.value is None else self.value(values)
@@ -200,13 +205,18 @@ class Row:
     operands: tuple[Operand, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Operand:
     """A sub-table bound in an encoding; rows are tried top-down."""
 
     name: str
     arguments: tuple[Argument, ...]
     rows: tuple[Row, ...]
+
+    @cached_property
+    def shortest_first(self) -> tuple[Row, ...]:
+        """The rows as an assembler wants them: short ones first, and those that need a prefix or the like last."""
+        return tuple(sorted(self.rows, key=lambda row: (row.guard is not None, row.rest.length)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 TABLE = Path(__file__).parent / "objdump_x86_texts.txt"
-#: what objdump shows of prefixes that change nothing
-_PREFIXES = re.compile(
-    r"^(?:(?:rep[nz]*|lock|data16|addr(?:16|32)|[cdefgs]s|rex(?:\.\w+)?|notrack|bnd|xacquire|xrelease)\s+)+(?=\S)"
+#: what objdump shows of prefixes in front of an instruction's name
+PREFIXES = re.compile(
+    r"(?:(?:rep[nz]*|lock|data16|addr(?:16|32)|[cdefgs]s|rex(?:\.\w+)?|notrack|bnd|xacquire|xrelease)\s+)+(?=\S)"
 )
+#: string instructions: objdump shows registers and memory that are always the same, and the size with them
+_STRINGS = re.compile(r"(movs|stos|lods|scas|cmps|ins|outs)\s+.*?(BYTE|WORD|DWORD|QWORD) PTR")
+_UNTIL = ("scas", "cmps")
 _COMMENT = re.compile(r"\s*#\s*(0x[0-9a-f]+)\s*$")
 _RELATIVE = re.compile(r"\[[re]ip[+-]0x[0-9a-f]+\]")
-_FLAT = re.compile(r"\b([cdefgs]s):(0x[0-9a-f]+)")
 _NUMBER = re.compile(r"(?<![\w(])[+-]?(?:0x[0-9a-f]+|\d+)\b")
-_IN_BRACKETS = re.compile(r"\[[^]]*\]")
-_SHORT = re.compile(r"\be([a-z]{2})\b|\b(r\d+)d\b")
+_OTHER_SEGMENT = re.compile(r"\b[cdes]s:(?:\[|(0x[0-9a-f]+))")
+_FLAT = re.compile(r"\b([fg]s):(0x[0-9a-f]+)")
+_EXTENT = re.compile(r"\b(\w+) PTR ")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Text:
     """A mnemonic, its operands with `#` for each number, and the numbers."""
 
@@ -32,8 +36,14 @@ class Text:
         return (
             self.mnemonic == other.mnemonic
             and self.operands == other.operands
-            and all(_same(one, two) for one, two in zip(self.numbers, other.numbers, strict=True))
+            and (
+                self.numbers == other.numbers
+                or all(_same(one, two) for one, two in zip(self.numbers, other.numbers, strict=True))
+            )
         )
+
+    def __str__(self) -> str:
+        return f"{self.mnemonic} {self.operands}".strip()
 
 
 def _same(one: int, two: int) -> bool:
@@ -52,55 +62,86 @@ def _same(one: int, two: int) -> bool:
 
 
 def _numbers(operands: str) -> tuple[str, tuple[int, ...]]:
-    found = [int(match[0].lstrip("+"), 0) for match in _NUMBER.finditer(operands)]
-    return _NUMBER.sub("#", operands), tuple(found)
+    found = tuple(int(number.lstrip("+"), 0) for number in _NUMBER.findall(operands))
+    return (_NUMBER.sub("#", operands) if found else operands), found
 
 
-def theirs(text: str, sixteen_or_less: bool) -> Text:
-    """As objdump's Intel syntax has it; `sixteen_or_less` says that 67 stands before it, which shows shorter names."""
+def theirs(text: str) -> Text:
+    """As objdump's Intel syntax has it."""
     comment = _COMMENT.search(text)
-    text = _COMMENT.sub("", _PREFIXES.sub("", text.strip(), count=1))
     if comment:
-        text = _RELATIVE.sub(f"[{comment[1]}]", text)
-    mnemonic, _, operands = text.partition(" ")
-    # The other segments begin at 0; an address alone has no brackets.
-    operands = re.sub(r"\b([fg]s):(0x[0-9a-f]+)", r"\1:[\2]", operands)
-    operands = re.sub(r"\b[cdes]s:(?:\[|(0x[0-9a-f]+))", lambda m: f"[{m[1]}]" if m[1] else "[", operands)
-    operands = re.sub(r"\+[re]iz\*\d", "", operands)
-    operands = re.sub(r"\[[re]iz\*\d([+-])", r"[\1", operands).replace("[+", "[")
-    operands = re.sub(r"(?i)\b(\w+) ptr \b", lambda m: f"{m[1].lower()} ptr ", operands).lower()
-    if sixteen_or_less:
-        operands = _IN_BRACKETS.sub(lambda m: _SHORT.sub(lambda n: f"r{n[1]}" if n[1] else n[2], m[0]), operands)
-    return Text(mnemonic, *_numbers(operands.replace(" ", "")))
+        text = _RELATIVE.sub(f"[{comment[1]}]", text[: comment.start()])
+    before = ""
+    prefixes = PREFIXES.match(text)
+    if prefixes is not None:
+        before, text = prefixes[0], text[prefixes.end() :]
+    locked = "lock " if "lock " in before else ""
+    string = _STRINGS.match(text)
+    if string is not None:
+        return Text(f"{_repeated(before, string[1] in _UNTIL)}{string[1]}{string[2][0].lower()}", "", ())
+    mnemonic, _, operands = text.strip().partition(" ")
+    if not operands:
+        return Text(locked + mnemonic, "", ())
+    if ":" in operands:
+        # The other segments begin at 0; an address alone has no brackets.
+        operands = _FLAT.sub(r"\1:[\2]", operands)
+        operands = _OTHER_SEGMENT.sub(lambda m: f"[{m[1]}]" if m[1] else "[", operands)
+    if "iz*" in operands:
+        operands = re.sub(r"\+[re]iz\*\d", "", operands)
+        operands = re.sub(r"\[[re]iz\*\d([+-])", r"[\1", operands).replace("[+", "[")
+    return Text(locked + mnemonic, *_numbers(_EXTENT.sub(_extent, operands).replace(" ", "")))
+
+
+def _extent(match: re.Match[str]) -> str:
+    """Sixteen bytes have another name in CMPXCHG16B alone."""
+    return "xmmwordptr" if match[1] == "OWORD" else f"{match[1].lower()}ptr"
+
+
+def string_instruction(text: str) -> str | None:
+    """A string instruction of objdump's as the specification writes it; None if it is none, or of another segment."""
+    prefixes = PREFIXES.match(text)
+    before, text = ("", text) if prefixes is None else (prefixes[0], text[prefixes.end() :])
+    string = _STRINGS.match(text)
+    if string is None or "fs:" in text or "gs:" in text or "[e" in text:
+        return None
+    return f"{_repeated(before, string[1] in _UNTIL)}{string[1]}{string[2][0].lower()}"
+
+
+def _repeated(before: str, until: bool) -> str:
+    """The repeat prefix as the specification writes it."""
+    if "repnz " in before or "repne " in before:
+        return "repne "
+    if "rep " in before or "repz " in before:
+        return "repe " if until else "rep "
+    return ""
 
 
 def ours(mnemonic: str, operands: str) -> Text:
     """As the specification has it."""
-    words = f"{mnemonic} {operands}".split()
-    while words[0] in ("lock", "rep") and len(words) > 1:
-        words = words[1:]
-    return Text(words[0].removesuffix(".d32"), *_numbers("".join(words[1:])))
+    while mnemonic in ("lock", "rep", "repe", "repne") and operands:
+        word, _, operands = operands.partition(" ")
+        mnemonic = f"{mnemonic} {word}"
+    return Text(mnemonic.removesuffix(".d32").removesuffix(".d16"), *_numbers(operands.replace(" ", "")))
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A line of the table: what is written here, what there."""
+    """A line of the table: what is written here, what there, and why."""
 
     ours: re.Pattern[str]
     theirs: re.Pattern[str]
+    reason: str
 
-    def explains(self, one: Text, two: Text) -> bool:
-        return bool(
-            self.ours.fullmatch(f"{one.mnemonic} {one.operands}".strip())
-            and self.theirs.fullmatch(f"{two.mnemonic} {two.operands}".strip())
-        )
+    def explains(self, one: str, two: str) -> bool:
+        return self.ours.fullmatch(one) is not None and self.theirs.fullmatch(two) is not None
 
 
+@cache
 def rules() -> list[Rule]:
     """The table's lines."""
     found = []
     for line in TABLE.read_text().splitlines():
         if line and not line.startswith("#"):
-            one, two, _ = (part.strip() for part in re.split(r"\s\|\s", line))
-            found.append(Rule(re.compile(one), re.compile(two)))
+            one, two, reason = (part.strip() for part in re.split(r"\s\|\s", line))
+            found.append(Rule(re.compile(one), re.compile(two), reason))
     return found
