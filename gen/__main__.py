@@ -26,7 +26,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("isa", nargs="*", metavar="ISA", help="a spec's name in specs/, or the path of an .isa file")
     build = Path(os.environ.get("ISOMORPH_BUILD") or stamp.ROOT / "build")
     parser.add_argument("--build", type=Path, default=build, metavar="DIR", help="default: $ISOMORPH_BUILD, or build")
-    parser.add_argument("--jobs", type=int, default=0, metavar="N", help="worker processes; default: one a CPU")
+    jobs = os.cpu_count() or 1
+    parser.add_argument("--jobs", type=int, default=jobs, metavar="N", help="worker processes; default: one a CPU")
     parser.add_argument("--force", action="store_true", help="generate even what has not changed")
     parser.add_argument("--list", action="store_true", help="list the instruction sets, and stop")
     parser.add_argument("--verbose", action="store_true", help="say how long each phase took")
@@ -37,7 +38,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = make_parser()
     options = parser.parse_args(argv)
-    if options.jobs < 0:
+    if options.jobs < 1:
         parser.error("--jobs must be at least 1")
     return options
 
@@ -71,7 +72,10 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     from gen.schedule import run
 
-    return run(stale, options.build, options.jobs or os.cpu_count() or 1, options.verbose)
+    try:
+        return run(stale, options.build, options.jobs, options.verbose)
+    except OSError as error:  # of folders and files of --build
+        sys.exit(f"gen: {error.filename}: {error.strerror}" if error.filename else f"gen: {error}")
 
 
 if __name__ == "__main__":

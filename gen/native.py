@@ -24,9 +24,9 @@ from runtime import tcg
 from runtime.core.layout import LAZY_SYNC, Layout
 from runtime.tcg.builder import Builder
 from runtime.tcg.engine import engine_ir
-from runtime.tcg.instructions import Helper, Instruction
+from runtime.tcg.helpers import helper_function
+from runtime.tcg.instructions import Instruction
 from runtime.tcg.ir import Function, Value, plain_function
-from runtime.tcg.lanes import gather_lanes
 from runtime.tcg.lower import FunctionLowering, Lowering, lower_module
 from runtime.tcg.machine_lowering import MachineLowering
 from runtime.tcg.tb import DELAYED_MAYBE, DELAYED_NOT_TAKEN, DELAYED_TAKEN, DELAYED_UNKNOWN
@@ -36,16 +36,6 @@ SHARD_OPS = 1500
 #: a spec with one of these describes a machine
 _MACHINE_HOOKS = frozenset(("exception", "interrupt", "translate"))
 FETCH_ACCESS = 2  # what `on badaddr` is told for an instruction fetch
-
-
-def helper_function(layout: Layout, helper: Helper) -> Function:
-    """A helper's body as a function of its own."""
-    function = plain_function(helper.name, helper.parameters, helper.results)
-    b = Builder(layout, function)
-    result = helper.body(b, *function.parameters)
-    b.ret(result if isinstance(result, tuple) else () if result is None else (result,))
-    gather_lanes(function)
-    return function
 
 
 class _FaultBuilder(Builder):

@@ -118,7 +118,6 @@ class Runner:
         """A run, with these ends, in the course of which `resume` may be called several times."""
         if self.running:
             raise RunError("run() while this emulator runs: a hook returns first; another thread uses its own emulator")
-        self.running = True
         self._asked = None
         self.vcpu.stop_requested = False
         self._until = until
@@ -131,6 +130,7 @@ class Runner:
         if timer is not None:
             timer.daemon = True
             timer.start()
+        self.running = True  # whoever sees this can stop the run
         try:
             yield
         finally:

@@ -19,6 +19,7 @@ from isomorph.errors import IsomorphError
 from runtime.core.layout import Layout
 from runtime.core.memory import PAGE_SIZE, Region
 from runtime.core.snapshot import MemorySnapshot
+from runtime.core.whole_file import whole_file
 
 MAGIC = b"isomorph snapshot 1\n"
 _MOST_HEAD = 1 << 28
@@ -59,19 +60,11 @@ def save(path: str | os.PathLike[str], layout: Layout, saved: Saved) -> None:
     }
     text = json.dumps(head, separators=(",", ":")).encode()
     compressor = zlib.compressobj(1)
-    target = os.fspath(path)
-    scratch = f"{target}.{os.getpid()}.tmp"
-    try:
-        with open(scratch, "wb") as file:
-            file.write(MAGIC + len(text).to_bytes(8, "little") + text)
-            for page in pages:
-                file.write(compressor.compress(memory.pages[page]))
-            file.write(compressor.flush())
-        os.replace(scratch, target)
-    except BaseException:
-        if os.path.exists(scratch):
-            os.unlink(scratch)
-        raise
+    with whole_file(path) as file:
+        file.write(MAGIC + len(text).to_bytes(8, "little") + text)
+        for page in pages:
+            file.write(compressor.compress(memory.pages[page]))
+        file.write(compressor.flush())
 
 
 def load(path: str | os.PathLike[str], layout: Layout, memory_size: int, field_names: tuple[str, ...]) -> Saved:

@@ -12,7 +12,6 @@ from types import ModuleType
 from gen import model, tree
 from gen.bodies import BodyPrinter
 from gen.errors import Diagnostic, SpecError
-from gen.native import helper_function
 from gen.python_emitter import ModulePrinter
 from isomorph.coverage import ran
 from runtime.core.cpu import Isa
@@ -21,6 +20,7 @@ from runtime.core.memory import PAGE_SIZE, GuestMemory
 from runtime.syntax.assemble import assemble_one
 from runtime.syntax.encode import Encoder, Rejected
 from runtime.tcg.builder import Builder, Value
+from runtime.tcg.helpers import helper_function
 from runtime.tcg.ir import Function
 from runtime.tcg.loop import Tcg, TcgVcpu, cpu_exec
 from runtime.tcg.reference import Machine, Outcome

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
 from isomorph.builds import NotGenerated, find_build
 from isomorph.cli.main import complain
+from isomorph.cli.numbers import address
 from runtime.core.cpu import Isa, load_isa
 from runtime.linux.abi import EM_NONE, AbiError, abi_of
 
@@ -31,7 +33,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("sources", metavar="FILE.s", nargs="+", help="assembly text; - reads standard input")
     parser.add_argument("-o", dest="output", metavar="FILE", help="the executable; default: the source without .s")
     parser.add_argument("--isa", default=DEFAULT_ISA, metavar="NAME", help=f"instruction set; default: {DEFAULT_ISA}")
-    parser.add_argument("--base", type=_number, metavar="ADDRESS", help="where .text begins")
+    parser.add_argument("--base", type=address, metavar="ADDRESS", help="where .text begins")
     parser.add_argument("--raw", action="store_true", help="write the bytes alone, without ELF headers")
     parser.add_argument(
         "-l",
@@ -44,10 +46,6 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("-I", dest="folders", metavar="DIR", action="append", default=[], help="look here for .include")
     parser.add_argument("--defsym", metavar="NAME=VALUE", action="append", default=[], help="give a symbol a value")
     return parser
-
-
-def _number(text: str) -> int:
-    return int(text, 0)
 
 
 def main(words: list[str]) -> int:
@@ -115,9 +113,11 @@ def _text_of(source: str) -> str:
 def _definition(text: str) -> tuple[str, int]:
     name, _, value = text.partition("=")
     try:
-        return name, int(value, 0)
+        if re.fullmatch(r"[A-Za-z_.$][\w.$]*", name):
+            return name, int(value, 0)
     except ValueError:
-        raise ValueError(f"--defsym {text}: it is written NAME=VALUE, with a number") from None
+        pass
+    raise ValueError(f"--defsym {text}: it is written NAME=VALUE, with a number")
 
 
 def header_of(isa: Isa) -> tuple[int, int, bool]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from isomorph.builds import NotGenerated, find_build
 from isomorph.cli.asm import DEFAULT_ISA
 from isomorph.cli.main import complain
+from isomorph.cli.numbers import address
 from isomorph.programs import isa_of
 from runtime.core.cpu import Isa, load_isa
 from runtime.linux.elf import PF_X, ElfError, open_executable, read_image
@@ -54,16 +55,12 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--isa", metavar="NAME", help=f"default: the program's; {DEFAULT_ISA} for words and bytes")
     parser.add_argument("-j", dest="sections", action="append", metavar="SECTION", help="this section; may be repeated")
     parser.add_argument("--symbol", metavar="NAME", help="only this function")
-    parser.add_argument("--start", type=_number, default=0, metavar="ADDRESS", help="from here on")
-    parser.add_argument("--stop", type=_number, metavar="ADDRESS", help="up to here")
+    parser.add_argument("--start", type=address, default=0, metavar="ADDRESS", help="from here on")
+    parser.add_argument("--stop", type=address, metavar="ADDRESS", help="up to here")
     parser.add_argument(
         "--no-aliases", action="store_true", help="every instruction by its own name, without pseudo-instructions"
     )
     return parser
-
-
-def _number(text: str) -> int:
-    return int(text, 0)
 
 
 def main(words: Sequence[str]) -> int:

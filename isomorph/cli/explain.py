@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from isomorph.cli.main import complain
+from isomorph.cli.numbers import address
 from isomorph.errors import IsomorphError
 
 _EPILOG = """\
@@ -30,7 +31,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("isa", metavar="ISA", help="a generated instruction set")
     parser.add_argument("what", metavar="WHAT", nargs="+", help="instructions, hexadecimal, or PROGRAM:SYMBOL+OFFSET")
-    parser.add_argument("--at", type=lambda text: int(text, 0), metavar="ADDRESS", help="where they stand")
+    parser.add_argument("--at", type=address, metavar="ADDRESS", help="where they stand")
     parser.add_argument("--count", type=int, metavar="N", help="how many; default: all, one of a program")
     parser.add_argument("--html", metavar="FILE", help="write a page instead")
     return parser
@@ -59,6 +60,8 @@ def main(words: Sequence[str]) -> int:
         complain(str(error))
         return 1
     except OSError as error:
+        if not options.html:
+            raise
         complain(f"{options.html}: {error.strerror}")
         return 1
     return 0

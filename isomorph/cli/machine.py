@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from collections.abc import Sequence
@@ -101,6 +102,9 @@ def _run(built: Built) -> int:
     machine.start(paused=built.options.stopped)
     if built.options.loadvm and built.monitor is not None:
         built.monitor.snapshots.load(built.options.loadvm)
+    if not gc.isenabled():
+        gc.freeze()  # what stands now stays to the end
+        gc.enable()
     ending = machine.run()
     if ending.report:
         built.close()

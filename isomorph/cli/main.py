@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from contextlib import suppress
+from io import TextIOWrapper
 
 from isomorph import __version__
 from runtime.core.light import import_module
@@ -55,8 +57,44 @@ def complain(message: str) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; its exit status (2: the command line is wrong)."""
-    words = sys.argv[1:] if arguments is None else arguments
+    """Run the command; its exit status (1: it failed; 2: the command line is wrong; 128 + n: as after signal n)."""
+    _open_standard_streams()
+    try:
+        status = _run(sys.argv[1:] if arguments is None else arguments, arguments is None)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # whoever read our output has seen enough
+        _drop_output()
+        return 128 + _SIGPIPE
+    except OSError as error:  # commands speak of the files they open; what is left is mostly a full disk behind stdout
+        _drop_output()
+        with suppress(OSError):  # stderr may be where it is full
+            complain(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error))
+        return 1
+    except KeyboardInterrupt:
+        return 128 + _SIGINT
+
+
+def _open_standard_streams() -> None:
+    """Of 0, 1 and 2, have those that were closed lead nowhere: a file of ours in such a place would be the guest's.
+
+    And have stdout take every text.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w" if number else "r"))  # noqa: SIM115  # as long as the process
+    # Where the terminal has not our characters others stand for them; names of files are the bytes they were.
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape" if sys.stdout.encoding == "utf-8" else "replace")
+
+
+def _drop_output() -> None:
+    """Have what is still to be written to stdout lead nowhere: the interpreter would try again at its end, and fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _run(words: list[str], own: bool) -> int:
+    """Hand over to the subcommand; `own`: this process is for nothing else."""
     if not words:
         sys.stderr.write(usage())
         return 2
@@ -70,21 +108,15 @@ def main(arguments: list[str] | None = None) -> int:
     if name not in COMMANDS:
         complain(f"there is no command {name!r}{_suggest(name)}; `isomorph --help` lists them")
         return 2
-    own = arguments is None and name == "run"  # this process is for nothing else
+    own = own and name in ("run", "machine")
     if own:
         gc.disable()  # there is no garbage yet, and looking for it takes a twentieth of a short run
-    try:
-        status: int = import_module(f"isomorph.cli.{name}").main(rest)
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + _SIGPIPE
-    except KeyboardInterrupt:
-        return 128 + _SIGINT
+    status: int = import_module(f"isomorph.cli.{name}").main(rest)
     if own:
         # Nothing is left to do, and taking the interpreter apart takes a tenth of a short run.
         sys.stdout.flush()
-        sys.stderr.flush()
+        with suppress(OSError):
+            sys.stderr.flush()
         os._exit(status)
     return status
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -54,6 +55,9 @@ def _tcg(wanted: Execution) -> Accelerator:
         isa = load_isa(find_build(wanted.isa))
     except NotGenerated as error:
         raise NotGenerated(f"{error}{'; try -accel kvm' if wanted.isa == OF_KVM else ''}") from None
+    if not os.path.isfile(isa.system_blob_path):
+        mend = "use -accel kvm" if wanted.isa == OF_KVM else f"generate it anew: isomorph gen {wanted.isa}"
+        raise UsageError(f"-accel tcg: what is generated of {wanted.isa} runs programs, not machines; {mend}")
     module = import_module("runtime.tcg.system")
     size = size or module.DEFAULT_BYTES
     made: Accelerator = module.TcgAccelerator(isa, wanted.icount, wanted.threaded, wanted.frequency, size, tier)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from isomorph.machines.backends import Backends
 from isomorph.machines.options import MachineOptions, Settings, UsageError, memory_size, settings
@@ -13,8 +13,10 @@ from runtime.hw.block.drive import parse_drive
 from runtime.hw.characters import Characters
 from runtime.hw.clock import InstructionClock
 from runtime.machine.machine import Machine
-from runtime.machine.pc import BIOS, Pc, PcOptions
 from runtime.machine.virt import TIMEBASE, Cpu, Virt, VirtOptions
+
+if TYPE_CHECKING:
+    from runtime.machine.pc import Pc
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class BoardKind:
 
 def rtc_base(text: str, machine: Machine) -> int | None:
     """-rtc base=…, as ns since 1970; None: now."""
-    given = settings("-rtc", text or "base=", "-")
+    given = settings("-rtc", text or "base=", None)
     base = given.take("base") or ("2000-01-01" if isinstance(machine.clock, InstructionClock) else "utc")
     for ignored in ("clock", "driftfix"):
         given.take(ignored)
@@ -121,6 +123,8 @@ def _make_pc(
     count: int,
     backends: Backends,
 ) -> Pc:
+    from runtime.machine.pc import BIOS, Pc, PcOptions  # a fourth of what a start of the other board would import
+
     inside = given.take_switch("kernel-irqchip")
     menu = given.take_switch("boot-menu")
     given.done("kernel-irqchip", "boot-menu", "accel", "graphics")

@@ -168,7 +168,7 @@ def _fw_cfg(options: MachineOptions, board: Any) -> None:
             raise UsageError(f"-fw_cfg {text}: it needs name=NAME, and file=PATH or string=TEXT")
         try:
             with open(path, "rb") if path else open(os.devnull, "rb") as file:
-                board.fw_cfg.add_file(given.kind, file.read() or string.encode("utf-8"))
+                board.fw_cfg.add_file(given.kind, file.read() or string.encode("utf-8", "surrogateescape"))
         except OSError as error:
             raise UsageError(f"-fw_cfg {text}: {path}: {error.strerror}") from None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from isomorph import __version__
@@ -91,6 +90,8 @@ def send_keys(seat: Seat, keys: list[str]) -> None:
         raise MachineError("the machine has no keyboard; -device virtio-keyboard-device adds one")
     for key in keys:
         if key not in NAMES:
+            from difflib import get_close_matches
+
             close = get_close_matches(key, NAMES, 3)
             raise MachineError(f"there is no key {key!r}" + (f" (did you mean {', '.join(close)}?)" if close else ""))
     seat.press([NAMES[key] for key in keys])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 
 from runtime.hw.registry import parse_size
 
@@ -48,8 +47,11 @@ class Settings:
             raise UsageError(f"{self.option} {self.text}: there is no option {name}{there}")
 
 
-def settings(option: str, text: str, first: str = "kind") -> Settings:
-    """Take `kind,name=value,…` apart; a comma in a value is written twice.  `first`: a name for the first word."""
+def settings(option: str, text: str, first: str | None = "kind") -> Settings:
+    """Take `kind,name=value,…` apart; a comma in a value is written twice.
+
+    `first`: a name for the first word; None where all words are alike.
+    """
     words, word = [], ""
     at = 0
     while at < len(text):
@@ -67,7 +69,7 @@ def settings(option: str, text: str, first: str = "kind") -> Settings:
     kind, values = "", dict[str, str]()
     for index, item in enumerate(words):
         name, equals, value = item.partition("=")
-        if index == 0 and (not equals or name == first):
+        if index == 0 and first is not None and (not equals or name == first):
             kind = value if equals else name
         elif not name:
             raise UsageError(f"{option} {text}: an empty word between commas")
@@ -203,6 +205,8 @@ def parse(words: Sequence[str]) -> MachineOptions:
         if name not in OPTIONS and name.startswith("--"):  # QEMU takes two dashes for one
             name = _OTHER_NAMES.get(name[1:], name[1:])
         if name not in OPTIONS:
+            from difflib import get_close_matches
+
             close = get_close_matches(name, OPTIONS, 1)
             raise UsageError(f"there is no option {word}" + (f" (did you mean {close[0]}?)" if close else ""))
         attribute, placeholder, _ = OPTIONS[name]

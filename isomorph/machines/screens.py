@@ -5,11 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from threading import Event, Thread
+from typing import TYPE_CHECKING
 
 from isomorph.machines.options import MachineOptions, UsageError, settings
 from runtime.hw.seat import Seat
-from runtime.hw.vnc.server import FIRST_PORT, FIRST_WEB_PORT, VncServer
+from runtime.hw.vnc import FIRST_PORT, FIRST_WEB_PORT
 from runtime.machine.machine import Machine, MachineError
+
+if TYPE_CHECKING:
+    from runtime.hw.vnc.server import VncServer
 
 _MOST = 0xFFFF - FIRST_PORT
 
@@ -66,6 +70,8 @@ def vnc_server(text: str, machine: Machine, seat: Seat) -> tuple[VncServer, Watc
 
     And who looks at the screen, if it does not tell of changes itself.
     """
+    from runtime.hw.vnc.server import VncServer  # a tenth of what a start without it imports
+
     given = settings("-vnc", text, "place")
     where, number = _number(text, given.kind)
     last = given.take_number("to", number)

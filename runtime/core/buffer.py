@@ -58,6 +58,11 @@ class HostBuffer:
         with suppress(OSError):  # a kernel without them refuses the advice
             self.memory.madvise(mmap.MADV_NOHUGEPAGE)
 
+    def advise_huge_pages(self) -> None:
+        """Most of it will be touched: the host may as well give huge pages, each for hundreds of faults."""
+        with suppress(OSError):
+            self.memory.madvise(mmap.MADV_HUGEPAGE)
+
     def view(self) -> memoryview:
         """The bytes, without the margins."""
         with memoryview(self.memory) as whole:
@@ -85,6 +90,21 @@ class HostBuffer:
         """
         flags = (mmap.MAP_SHARED if shared else mmap.MAP_PRIVATE) | (mmap.MAP_ANONYMOUS if descriptor < 0 else 0)
         self._place(offset, size, descriptor, file_offset, flags | _NORESERVE, writable)
+
+    def repeat(self, data: bytes) -> None:
+        """Have it hold `data`, whole host pages, over and over, whatever was there.
+
+        The host keeps that once, until somebody stores to a page."""
+        pattern = os.memfd_create("isomorph")
+        try:
+            if os.write(pattern, data) != len(data) or len(data) % HOST_PAGE:
+                raise MemoryError(f"cannot fill {self.size:#x} bytes")
+            for offset in range(0, self.size, len(data)):
+                self.place(offset, min(len(data), self.size - offset), pattern, 0, False, True)
+        except OSError as error:
+            raise MemoryError(f"cannot fill {self.size:#x} bytes: {error}") from error
+        finally:
+            os.close(pattern)
 
     def _place(self, offset: int, size: int, descriptor: int, file_offset: int, flags: int, writable: bool) -> None:
         protection = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)

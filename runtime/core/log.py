@@ -33,13 +33,16 @@ class LogError(ValueError):
 
 
 class Log:
-    """The items wanted and the stream they go to."""
+    """The items wanted and the stream they go to.
+
+    A stream that takes no more (a full disk, a closed pipe) ends the log, with a message on stderr; the guest goes on.
+    """
 
     def __init__(
         self, items: Iterable[str], stream: TextIO | None = None, ranges: Iterable[tuple[int, int]] = ()
     ) -> None:
         self.items = frozenset(items)
-        self._stream = stream or sys.stderr
+        self._stream: TextIO | None = stream or sys.stderr
         self._ranges = tuple(ranges)
 
     def __contains__(self, item: str) -> bool:
@@ -51,11 +54,28 @@ class Log:
 
     def write(self, text: str) -> None:
         """Add text to the log."""
-        self._stream.write(text)
+        if self._stream is not None:
+            try:
+                self._stream.write(text)
+            except OSError as error:
+                self._end(error)
 
     def flush(self) -> None:
         """Have everything written, before the guest writes to the same terminal or the process ends."""
-        self._stream.flush()
+        if self._stream is not None:
+            try:
+                self._stream.flush()
+            except OSError as error:
+                self._end(error)
+
+    def _end(self, error: OSError) -> None:
+        """Write no more."""
+        stream, self._stream = self._stream, None
+        if stream is None or stream is sys.stderr:
+            return
+        # The interpreter would try what is in the stream's buffer again at its end, and fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno(), inheritable=False)
+        print(f"isomorph: -D {stream.name}: {error.strerror}: the log ends here", file=sys.stderr)
 
 
 def open_log(items: str | None, path: str | None = None, ranges: str | None = None) -> Log | None:

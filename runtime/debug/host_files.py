@@ -84,7 +84,7 @@ class HostFiles:
         return self._open[number]
 
     def _open_file(self, name: bytes, flags: int) -> int:
-        if flags & 3 or flags & ~3:  # O_RDONLY is 0; O_WRONLY, O_RDWR, O_APPEND, O_CREAT, O_TRUNC, O_EXCL
+        if flags:  # O_RDONLY is 0; the others are O_WRONLY, O_RDWR, O_APPEND, O_CREAT, O_TRUNC, O_EXCL
             raise fail(errno.EROFS)
         if len(self._open) >= _MOST_OPEN:
             raise fail(errno.EMFILE)

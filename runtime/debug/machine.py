@@ -47,6 +47,7 @@ class MachineTarget:
         self._set: frozenset[int] = frozenset()  # the breakpoints that the processors know of
         self._watched: dict[Watched, int] = {}  # the physical memory that they watch -> its virtual address
         self._waited_for = False  # gdb was told that the machine runs
+        self._halted = False  # what makes it stand still is known here, and told
         self.attached = True
         #: the way back, in a replay
         self.past: MachineHistory | None = None
@@ -131,6 +132,7 @@ class MachineTarget:
 
     def _resume(self, plans: dict[int, Plan]) -> None:
         assert self.machine.vm is not None
+        self._halted = False
         if self.breakpoints.code != self._set:
             self._set = self.breakpoints.code
             self.machine.vm.set_breakpoints(self._set)
@@ -239,6 +241,7 @@ class MachineTarget:
     def _halt(self, stop: Stop) -> None:
         if self._stop is None:
             self._stop = stop
+        self._halted = True
         self.machine.pause(State.DEBUG)
         self.machine.at_rest(self._tell)
 
@@ -255,7 +258,7 @@ class MachineTarget:
         if event == "SHUTDOWN":
             self._stop = Stop(StopKind.EXITED, 1, status=0)
             self.tell()
-        elif event == "STOP" and self._waited_for and self._stop is None:  # the monitor's `stop`
+        elif event == "STOP" and self._waited_for and not self._halted:  # the monitor's `stop`
             self._stop = Stop(StopKind.INTERRUPT, 1, SIGINT)
             self.tell()
 

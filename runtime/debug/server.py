@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import select
 import socket
-import stat
 import threading
 from contextlib import suppress
 
+from runtime.core.local_socket import local_server
 from runtime.debug.packets import Again, Interrupt, Packet, PacketReader, frame
 from runtime.debug.session import Session
 from runtime.debug.stop import DebugError
@@ -37,31 +37,13 @@ class Listener:
                 name = self._socket.getsockname()
                 self.where = f"{name[0]}:{name[1]}"
             elif "/" in place:
-                self._socket = self._local(place)
-                self.where = place
+                self._socket = local_server(place)
+                self._path = self.where = place
             else:
                 raise DebugError(f"-g {place}: neither a port nor the path of a socket, which has a / in it")
         except (OSError, OverflowError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise DebugError(f"-g {place}: cannot wait for gdb there: {reason}") from None
-
-    def _local(self, path: str) -> socket.socket:
-        with suppress(FileNotFoundError):
-            if stat.S_ISSOCK(os.lstat(path).st_mode) and _is_dead(path):
-                os.unlink(path)
-        made = socket.socket(socket.AF_UNIX)
-        try:
-            mask = os.umask(0o177)
-            try:
-                made.bind(path)
-            finally:
-                os.umask(mask)
-            made.listen(1)
-        except OSError:
-            made.close()
-            raise
-        self._path = path
-        return made
 
     def fileno(self) -> int:
         """The descriptor that is readable when gdb is there."""
@@ -83,18 +65,6 @@ class Listener:
             with suppress(OSError):
                 os.unlink(self._path)
             self._path = None
-
-
-def _is_dead(path: str) -> bool:
-    """Whether a socket is one that its maker left behind."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(path)
-        except ConnectionRefusedError:
-            return True
-        except OSError:
-            pass
-    return False
 
 
 class Server:

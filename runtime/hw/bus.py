@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from runtime.hw.device import Device, Doorbell
 
 
+#: bytes that all of an erased memory is made of
+_ERASED = 1 << 20
+
+
 class MapError(ValueError):
     """A region that cannot be where it is put; the message is for whoever describes the machine."""
 
@@ -40,6 +44,10 @@ class Memory:
         self.host = self._buffer.address
         self.bytes = self._buffer.view()
         self.bytes[: len(contents)] = contents
+
+    def erase(self) -> None:
+        """Make it all ones, as flash is; that takes no memory of the host's until somebody stores there."""
+        self._buffer.repeat(b"\xff" * min(self.size, _ERASED))
 
     def discard(self) -> None:
         """Make it all zeros, and give its pages back to the host."""

@@ -126,7 +126,7 @@ def _encoded(value: int | str | bytes | Node) -> bytes:
             raise DeviceTreeError(f"{value:#x} does not fit a cell")
         return (value & 0xFFFFFFFF).to_bytes(4, "big")
     if isinstance(value, str):
-        return value.encode("utf-8") + b"\0"
+        return value.encode("utf-8", "surrogateescape") + b"\0"
     if isinstance(value, Node):
         return value.phandle.to_bytes(4, "big")
     return value

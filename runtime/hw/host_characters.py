@@ -9,6 +9,7 @@ import termios
 import tty
 from contextlib import suppress
 
+from runtime.core.local_socket import local_server
 from runtime.hw.characters import Characters, FileOutput
 from runtime.hw.device import DeviceError
 
@@ -22,13 +23,17 @@ _PIECE = 4096
 
 
 class Terminal(Characters):
-    """Standard input and output.  A terminal is set raw, so that every key goes to the guest, until `close`."""
+    """Standard input and output.  A terminal is set raw, so that every key goes to the guest, until `close`.
+
+    What is written leaves in the main loop's next turn: guests send character by character."""
 
     def __init__(self, events: EventLoop, signals: bool = False) -> None:
         super().__init__()
         self._events = events
         self._saved: list[object] | None = None
         self._watching = self._ended = False
+        self._closed = False
+        self._waiting = bytearray()
         sys.stdout.flush()
         if os.isatty(0):
             self._saved = termios.tcgetattr(0)
@@ -40,6 +45,15 @@ class Terminal(Characters):
             termios.tcsetattr(0, termios.TCSANOW, mode)
 
     def write(self, data: bytes) -> None:
+        if not self._waiting and not self._closed:
+            self._events.call(self._flush)
+        self._waiting += data
+        if len(self._waiting) >= _PIECE or self._closed:
+            self._flush()
+
+    def _flush(self) -> None:
+        data = bytes(self._waiting)
+        self._waiting.clear()
         with suppress(BrokenPipeError):
             while data:
                 try:
@@ -77,6 +91,8 @@ class Terminal(Characters):
         return "stdio"
 
     def close(self) -> None:
+        self._closed = True
+        self._flush()
         self._events.forget(0)
         if self._saved is not None:
             termios.tcsetattr(0, termios.TCSADRAIN, self._saved)  # type: ignore[arg-type]  # what tcgetattr gave
@@ -176,19 +192,13 @@ class SocketServer(_Stream):
         super().__init__(events)
         self._connection: socket.socket | None = None
         self._path = place if isinstance(place, str) else ""
-        family = socket.AF_UNIX if self._path else socket.AF_INET
-        self._listener = socket.socket(family, socket.SOCK_STREAM)
         try:
-            if self._path:
-                with suppress(FileNotFoundError):
-                    os.unlink(self._path)
+            if isinstance(place, str):
+                self._listener = local_server(place)
             else:
-                self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._listener.bind(place)
-            self._listener.listen(1)
+                self._listener = socket.create_server(place, backlog=1)
         except (OSError, OverflowError) as error:
-            self._listener.close()
-            reason = error.strerror if isinstance(error, OSError) else str(error)
+            reason = (error.strerror if isinstance(error, OSError) else "") or str(error)
             raise DeviceError(f"cannot listen at {_shown(place)}: {reason}") from error
         self.place = self._path or f"{place[0]}:{self._listener.getsockname()[1]}"
         if wait:

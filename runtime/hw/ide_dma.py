@@ -112,7 +112,10 @@ class BusMaster(RegisterDevice):
     def _parts(self, table: int, size: int) -> tuple[list[tuple[int, int]], bool]:
         """Where `size` bytes go, and whether the table ends with them; DmaError if it has not so many."""
         parts = []
+        end = (table | 0xFFFF) + 1  # 1.2: tables do not cross it
         while True:
+            if table >= end:
+                raise DmaError(table, _ENTRY)
             entry = self._memory.read(table, _ENTRY)
             address, word = int.from_bytes(entry[:4], "little") & ~1, int.from_bytes(entry[4:], "little")
             length = word & 0xFFFE or _WHOLE

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 #: the crystal, Hz; sixteen of its cycles a bit at divisor 1
 FREQUENCY = 3_686_400
 _FIFO = 16
+#: what drivers access for each character: where it is sent, and whether it may be
+_THR, _LSR = 0, 5
 _TRIGGERS = (1, 4, 8, 14)
 #: interrupt identification, section 8.5, by priority
 _LINE_STATUS, _DATA, _TIME_OUT, _EMPTY, _MODEM, _NONE = 0x6, 0x4, 0xC, 0x2, 0x0, 0x1
@@ -105,9 +107,15 @@ class Ns16550(RegisterDevice):
         return "write" if write else "read"
 
     def read(self, offset: int, size: int) -> int:
+        if offset == _LSR and self.log is None:
+            return self.read_lsr()
         return super().read(offset, 1)  # eight data lines, whatever the access
 
     def write(self, offset: int, size: int, value: int) -> None:
+        if offset == _THR and self.log is None and not self.field("LCR", "DLAB"):
+            self.value["THR"] = value & 0xFF
+            self.write_thr(value & 0xFF)
+            return
         super().write(offset, 1, value & 0xFF)
 
     # ------------------------------------------------------------ the outside

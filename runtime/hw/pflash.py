@@ -36,7 +36,7 @@ class Pflash(Device):
         self.sector = sector
         self.read_only = read_only
         self.memory = Memory(name, size)
-        self.memory.bytes[:] = b"\xff" * size
+        self.memory.erase()
         self.command = _READ_ARRAY
         self.status = _READY
         self.count = 0
@@ -85,7 +85,7 @@ class Pflash(Device):
         step = 8 + self.sector
         if len(data) % step:
             raise DeviceError(f"{self.name}: the saved contents are of another flash")
-        self.memory.bytes[:] = b"\xff" * self.size
+        self.memory.erase()
         for at in range(0, len(data), step):
             place = int.from_bytes(data[at : at + 8], "little")
             if place % self.sector or place >= self.size:

@@ -123,6 +123,7 @@ class RegisterDevice(Device):
         if registers is not None:
             check(name, registers)
         self._names = {register.name: register for register in self.registers}
+        self._fields = {(register.name, field.name): field for register in self.registers for field in register.fields}
         self._slots: dict[tuple[str, int], Slot] = {}
         self.value: dict[str, int] = {}
         self.array: dict[str, list[int]] = {}
@@ -141,12 +142,11 @@ class RegisterDevice(Device):
 
     def field(self, register: str, name: str) -> int:
         """A field of a register that there is one of."""
-        declared = next(field for field in self._names[register].fields if field.name == name)
-        return declared.of(self.value[register])
+        return self._fields[register, name].of(self.value[register])
 
     def set_field(self, register: str, name: str, value: int) -> None:
         """Change one."""
-        declared = next(field for field in self._names[register].fields if field.name == name)
+        declared = self._fields[register, name]
         self.value[register] = self.value[register] & ~declared.mask | (value << declared.low & declared.mask)
 
     # ------------------------------------------------------------ accesses

@@ -42,9 +42,21 @@ def begin(process: Process, thread: Thread) -> None:
 
 
 def begin_again(process: Process) -> None:
-    """Another program has been executed: nothing is handled any more."""
+    """Another program has been executed: nothing is handled any more, but what was pending is.
+
+    To set the action of a signal to one that ignores it discards it, even if that was its action before, or if it is
+    blocked; execve(2) does not.
+    """
+    host = process.host
     for number in process.signals.names:
+        own = process.signals.host(number)
+        before = host.action(own) if own else _DEFAULT
+        if before == _handler(process, number):
+            continue
+        data = host.take_blocked(own) if before not in (_DEFAULT, _IGNORE) else None
         mirror(process, number)
+        if data is not None:
+            host.requeue(data, from_host(process, data).code == SI_TKILL)
 
 
 def die(process: Process, number: int) -> None:

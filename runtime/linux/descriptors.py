@@ -12,6 +12,7 @@ import fcntl
 import os
 import stat
 from _thread import RLock
+from contextlib import suppress
 
 from runtime.linux.errors import fail
 
@@ -73,13 +74,14 @@ class DescriptorTable:
         self.limit = min(limit, MAX_DESCRIPTORS)
 
     def inherit(self) -> None:
-        """Hand the guest the host's 0, 1 and 2, those that are open."""
+        """Hand the guest the host's 0, 1 and 2, those that were open when this process began.
+
+        What has come to stand there since is ours, and all that we open is closed on exec.
+        """
         for number in range(_FIRST_HOST):
-            try:
-                os.fstat(number)
-            except OSError:
-                continue
-            self._open[number] = Descriptor(number)
+            with suppress(OSError):
+                if os.get_inheritable(number):
+                    self._open[number] = Descriptor(number)
 
     def get(self, number: int) -> Descriptor:
         """Descriptor `number`, or EBADF."""

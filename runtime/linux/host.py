@@ -293,11 +293,19 @@ class Host:
         data = Bytes(b"".join(field.to_bytes(8, "little") for field in fields))
         self.plain(_RT_SIGACTION, number, data.address, 0, MASK_BYTES, 0, 0)
 
-    def ignored(self, number: int) -> bool:
-        """Whether the process ignores a signal (it may have been started so)."""
+    def action(self, number: int) -> int:
+        """What happens at a signal (the process may have been started so): SIG_DFL, SIG_IGN, or a handler's address."""
         old = Bytes(32)
         self.plain(_RT_SIGACTION, number, 0, old.address, MASK_BYTES, 0, 0)
-        return int.from_bytes(old.raw[:8], "little") == 1
+        return int.from_bytes(old.raw[:8], "little")
+
+    def take_blocked(self, number: int) -> bytes | None:
+        """The siginfo of a signal that is pending because this thread blocks it, which it is no more then."""
+        wanted, found, at_once = Bytes((1 << number - 1).to_bytes(MASK_BYTES, "little")), Bytes(128), Bytes(16)
+        result = self.plain(
+            NUMBERS["rt_sigtimedwait"], wanted.address, found.address, at_once.address, MASK_BYTES, 0, 0
+        )
+        return found.raw[:SIGINFO_BYTES] if result == number else None
 
     # ------------------------------------------------------------ files cut short under their mappings
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import stat
 import struct
 
 from runtime.core.record import record
@@ -54,7 +55,10 @@ def read_file(path: str, option: str) -> memoryview:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            if not os.fstat(descriptor).st_size:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise MachineError(f"{option} {path}: {'a directory' if stat.S_ISDIR(found.st_mode) else 'not a file'}")
+            if not found.st_size:
                 raise MachineError(f"{option} {path}: the file is empty")
             return memoryview(mmap.mmap(descriptor, 0, prot=mmap.PROT_READ, flags=mmap.MAP_PRIVATE))
         finally:

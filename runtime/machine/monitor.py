@@ -257,5 +257,5 @@ class LineMonitor:
     def _run(self, line: str) -> None:
         text = self._monitor.execute(line)
         if text:
-            self._stream.write(text.replace("\n", "\r\n").encode() + b"\r\n")
+            self._stream.write(text.replace("\n", "\r\n").encode("utf-8", "backslashreplace") + b"\r\n")
         self._stream.write(PROMPT.encode())

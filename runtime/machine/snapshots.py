@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 
+from runtime.core.whole_file import whole_file
 from runtime.hw.block.backend import BlockError
 from runtime.machine.machine import Machine, MachineError
 from runtime.machine.state import SavedMachine, check, load, read, save, write
@@ -54,19 +54,15 @@ class Snapshots:
         taken: list[BlockBackend] = []
         tag = os.path.basename(path).removesuffix(SUFFIX)
         state = save(self._machine)
-        scratch = f"{path}.{os.getpid()}.tmp"
         try:
-            with open(scratch, "wb") as file:
+            with whole_file(path) as file:
                 write(state, file)
-            for disk in self._writable():
-                disk.take_snapshot(tag)
-                taken.append(disk)
-            os.replace(scratch, path)  # never half a file under the name
+                for disk in self._writable():
+                    disk.take_snapshot(tag)
+                    taken.append(disk)
         except (OSError, BlockError) as error:
             for disk in taken:
                 disk.drop_snapshot(tag)
-            with suppress(OSError):
-                os.unlink(scratch)
             raise MachineError(str(error) if isinstance(error, BlockError) else f"{path}: {error.strerror}") from error
         self.taken[name] = Snapshot(state, time.time(), path)
         return self.taken[name]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Sequence
 from pathlib import Path
 
+from runtime.core.whole_file import whole_file
 from runtime.syntax.image import Image, Section
 
 __all__ = ["executable_bytes", "write_executable", "write_file"]
@@ -100,7 +100,10 @@ class _Writer:
 def executable_bytes(
     image: Image, machine: int = _EM_NONE, bits: int = 64, big_endian: bool = False, flags: int = 0, isa: str = ""
 ) -> bytes:
-    """The file's bytes; `machine` and `flags` are the ABI's e_machine and e_flags, `isa` stands in a note."""
+    """The file's bytes; `machine` and `flags` are the ABI's e_machine and e_flags, `isa` stands in a note.
+
+    ValueError for a section that ends behind the last address of `bits` bits.
+    """
     writer = _Writer(bits, big_endian)
     groups = _groups(image.sections)
     note = writer.note(isa) if isa else b""
@@ -111,6 +114,8 @@ def executable_bytes(
     offsets: dict[str, int] = {}
     for group in groups:
         start, end = group[0].address, max(section.address + section.size for section in group)
+        if end > 1 << bits:
+            raise ValueError(f"{group[0].name}: its end, {end:#x}, is no address of {bits} bits")
         filed = max((section.address + len(section.data) for section in group if section.data), default=start) - start
         content = bytearray(filed)
         for section in group:
@@ -180,12 +185,14 @@ def _sections(image: Image, writer: _Writer, offsets: dict[str, int], at: int) -
     ordered = sorted(kept, key=lambda symbol: symbol.is_global)  # local ones first, as the gABI wants
     for inside, address, mark in image.marks:
         table += writer.symbol(strings.add(mark), address, 0, _STT_NOTYPE, index[inside])
+    mask = (1 << (64 if writer.wide else 32)) - 1
     for symbol in ordered:
         kind = _STT_NOTYPE if symbol.section is None else _STT_FUNC if symbol.section in code else _STT_OBJECT
         kind = {"function": _STT_FUNC, "object": _STT_OBJECT}.get(symbol.kind or "", kind)
         where = _SHN_ABS if symbol.section is None else index.get(symbol.section, _SHN_ABS)
-        value = symbol.value & ((1 << (64 if writer.wide else 32)) - 1)
-        table += writer.symbol(strings.add(symbol.name), value, symbol.size, symbol.is_global << 4 | kind, where)
+        table += writer.symbol(
+            strings.add(symbol.name), symbol.value & mask, symbol.size & mask, symbol.is_global << 4 | kind, where
+        )
     local = 1 + len(image.marks) + sum(not symbol.is_global for symbol in ordered)
     symtab_at = at + len(aside) + -(at + len(aside)) % 8
     tables = bytes(aside) + bytes(symtab_at - at - len(aside)) + bytes(table)
@@ -216,15 +223,7 @@ def write_executable(
 
 
 def write_file(data: bytes, path: Path | str, mode: int = 0o666) -> None:
-    """Writes a file at once; nothing is left where that fails."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(data)
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(mode & ~mask)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Writes a file at once, and the folders it stands in; nothing is left of it where that fails."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path, mode) as file:
+        file.write(data)

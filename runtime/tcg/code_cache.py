@@ -16,6 +16,7 @@ from runtime.core.env import PAGE_BITS, PAGE_CODE
 from runtime.tcg.tb import (
     COUNT_RECORD,
     HOT_RING,
+    LISTED_BITS,
     RECORD_MAX_BYTES,
     SEEN_TARGETS,
     SEGMENT,
@@ -28,7 +29,7 @@ from runtime.tcg.world import MOST_VCPUS, World
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from mmap import mmap
     from typing import Protocol
 
@@ -44,8 +45,10 @@ SMALLEST_SEGMENT = 4 << 10
 _WORD = {name: offset // 8 for name, offset in TCG_CONTEXT.items()}
 _SEGMENT_WORDS = SEGMENT["bytes"] // 8
 _HOT_NEXT = _WORD["hot_next"]
+_LISTED_SHIFT = LISTED_BITS.bit_length() - 1
 _WORD_FORMAT = struct.Struct("<Q")
 _KEY = struct.Struct("<3Q")  # of a block: pc, cs_base, flags
+_PLACE, _HASH_NEXT = TB["place"], TB["hash_next"]
 _ALL_ONES = (1 << 64) - 1
 # The multipliers of @tb_hash_head.
 _SPREAD_FLAGS, _SPREAD = -7046029288634856825 & _ALL_ONES, -7046029254386353131 & _ALL_ONES
@@ -97,6 +100,7 @@ class CodeCache:
         vcpus = jump_caches + MOST_VCPUS * 8
         self._context = HostBuffer(vcpus + MOST_VCPUS * 8)
         self._hash = HostBuffer(buckets * 8)
+        self._heads = memoryview(self._hash.memory)[: buckets * 8].cast("Q")
         self._pages = HostBuffer((memory.size >> PAGE_BITS) * 8, sparse=True)
         self._code = HostBuffer(self.size)
         self.address = self._context.address
@@ -124,6 +128,8 @@ class CodeCache:
         self._set("vcpus", self.address + vcpus)
         self._hot_ring: HostBuffer | None = None
         self._hot_taken = 0
+        self._listed: HostBuffer | None = None
+        self._not_listed = 0
         self.tier: Tier | None = None
         self._fill_segment(0)
         self.world = World(code, self.address)
@@ -142,10 +148,12 @@ class CodeCache:
         """Free the buffers: no vCPU may run with this cache any more."""
         self.code.release()
         self._words.release()
+        self._heads.release()
         for buffer in (self._context, self._hash, self._pages, self._code):
             buffer.close()
-        if self._hot_ring is not None:
-            self._hot_ring.close()
+        for extra in (self._hot_ring, self._listed):
+            if extra is not None:
+                extra.close()
 
     def guard(self, memory: GuestMemory) -> None:
         """Have the host's protection follow the permissions of `memory`, which this cache's code is from."""
@@ -211,7 +219,20 @@ class CodeCache:
             self._hot_taken = self.hot_count
             self._set("hot_ring", self._hot_ring.address)
         self._set("hot_exit", leave)
-        self._set("hot_threshold", threshold)
+        self._set("hot_threshold", max(threshold, self._not_listed) if threshold else 0)
+
+    def list_blocks(self, pcs: Iterable[int], threshold: int, others: int) -> None:
+        """Let new blocks at these addresses become hot after `threshold` entries, and all others after `others`."""
+        listed = self._listed = HostBuffer(LISTED_BITS >> 3)
+        bits = listed.memory
+        for pc in pcs:
+            number = (pc ^ pc >> _LISTED_SHIFT) & LISTED_BITS - 1
+            bits[number >> 3] |= 1 << (number & 7)
+        self._not_listed = others
+        self._set("listed_threshold", threshold)
+        if self._get("hot_threshold"):
+            self._set("hot_threshold", others)
+        self._set("listed", listed.address)
 
     @property
     def hot_count(self) -> int:
@@ -240,17 +261,21 @@ class CodeCache:
         """Host address of the block for this key, 0 when there is none: @tb_find_slow in Python.
 
         place: where its code is to be; else any of them, if there are several."""
-        head = ((pc ^ flags * _SPREAD_FLAGS & _ALL_ONES) * _SPREAD & _ALL_ONES) >> 32 & self._get("hash_mask")
-        with memoryview(self._hash.memory) as heads:
-            address = _WORD_FORMAT.unpack_from(heads, 8 * head)[0]
+        heads = self._heads
+        address = heads[((pc ^ flags * _SPREAD_FLAGS & _ALL_ONES) * _SPREAD & _ALL_ONES) >> 32 & len(heads) - 1]
+        code, key = self.code, (pc, 0, flags)
         while address:
             at = address - self.code_address
-            if _KEY.unpack_from(self.code, at) == (pc, 0, flags) and (
-                place is None or _WORD_FORMAT.unpack_from(self.code, at + TB["place"])[0] == place
+            if _KEY.unpack_from(code, at) == key and (
+                place is None or _WORD_FORMAT.unpack_from(code, at + _PLACE)[0] == place
             ):
                 break
-            address = _WORD_FORMAT.unpack_from(self.code, at + TB["hash_next"])[0]
-        return int(address)
+            address = _WORD_FORMAT.unpack_from(code, at + _HASH_NEXT)[0]
+        return address
+
+    def place(self, address: int) -> int:
+        """Where the code of the block at a host address is."""
+        return int(_WORD_FORMAT.unpack_from(self.code, address - self.code_address + TB["place"])[0])
 
     def block(self, address: int) -> TranslationBlock:
         """The block at a host address (env.tb)."""
@@ -300,6 +325,10 @@ class CodeCache:
         self._set("hooked", address)
 
     # ------------------------------------------------------------ machines
+
+    def expect_much(self) -> None:
+        """Tens of thousands of blocks will be made, as in any operating system."""
+        self._code.advise_huge_pages()
 
     def set_bus(self, read: int, write: int) -> None:
         """Host addresses of what is called for physical addresses that are no RAM."""

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
         #: nobody will compile anything any more
         dead: bool
 
+        def start(self) -> bool:
+            """Have somebody who compiles; False if that took so long that requests are for the next time."""
+            ...
+
         def slots(self) -> int:
             """How many more requests it takes now."""
             ...
@@ -66,6 +70,9 @@ class InlineCompiler:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+
+    def start(self) -> bool:
+        return True
 
     def slots(self) -> int:
         return 1
@@ -198,6 +205,15 @@ class WorkerPool:
         self._failures = 0
         self.dead = not sys.executable
         self.generation = 0
+
+    def start(self) -> bool:
+        if self._workers or self.dead:
+            return True
+        try:
+            self._workers.append(_Worker(self._spawn))
+        except OSError:
+            self.dead = True
+        return False
 
     def slots(self) -> int:
         if self.dead:

@@ -450,3 +450,35 @@ forget:
 done:
   ret void
 }
+
+; A target of a block's indirect jump is not where it would be among those noted behind the block, number %n: it goes to
+; the first free place from there on, of a few.
+define hidden preserve_mostcc void @note_target(ptr %seen, i64 %pc, i64 %n) noinline nounwind {
+entry:
+  br label %look
+
+look:
+  %tried = phi i64 [ 0, %entry ], [ %tried.next, %other ]
+  %place = add i64 %n, %tried
+  %number = and i64 %place, $seen_mask
+  %at = getelementptr i64, ptr %seen, i64 %number
+  %known = load atomic i64, ptr %at monotonic, align 8
+  %free = icmp eq i64 %known, 0
+  br i1 %free, label %store, label %taken
+
+store:
+  store atomic i64 %pc, ptr %at monotonic, align 8
+  ret void
+
+taken:
+  %same = icmp eq i64 %known, %pc
+  br i1 %same, label %done, label %other
+
+other:
+  %tried.next = add i64 %tried, 1
+  %on = icmp ult i64 %tried.next, $seen_tries
+  br i1 %on, label %look, label %done
+
+done:
+  ret void
+}

@@ -124,10 +124,15 @@ def _names(layout: Layout) -> Iterator[tuple[str, int]]:
     yield "tb_last_outgoing", tb.TB_OUTGOING - 3
     yield "seen_bytes", 8 * tb.SEEN_TARGETS
     yield "seen_mask", tb.SEEN_TARGETS - 1
+    yield "seen_tries", tb.SEEN_TRIES
+    yield "seen_factor", tb.SEEN_FACTOR
+    yield "seen_shift", 64 - tb.SEEN_BITS
     yield "decoded_slots_shift", DECODED_SLOTS_SHIFT
     yield "decoded_slots_mask", DECODED_SLOTS_MASK
     yield "tb_max_instructions", tb.TB_MAX_INSTRUCTIONS
     yield "hot_ring_mask", tb.HOT_RING - 1
+    yield "listed_shift", tb.LISTED_BITS.bit_length() - 1
+    yield "listed_mask", tb.LISTED_BITS - 1
     yield "fetch_bits", tb.FETCH_BYTES * 8
     yield "cf_single_step", tb.CF_SINGLE_STEP
     yield "cf_hooked", tb.CF_HOOKED

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from runtime.tcg.region_formation import Key
 
 _PAGE = 1 << PAGE_BITS
-_WORD = struct.Struct("<Q")
+_GUARD_PC, _GUARD_SIZE, _GUARD_CFLAGS, _GUARD_TABLE = (GUARD[name] // 8 for name in ("pc", "size", "cflags", "table"))
 _COUNTS = struct.Struct("<2Q")
 _ALL_ONES = (1 << 64) - 1
 _PAIR = struct.Struct("<2Q")
@@ -66,7 +66,7 @@ class Region:
         self.places = places
         self.key: Key = request.entry, request.flags, places[0]
         self.points = frozenset((block.pc, place) for block, place in zip(request.blocks, places, strict=True))
-        self.spans = tuple(_spans(request, places))
+        self.spans = tuple(spans_of(request, places))
         self.memory: CodeMemory | None = None
         self.function = 0
         self.instructions = 0
@@ -84,7 +84,7 @@ class Region:
         return any(first < end and start < last for first, last in self.spans)
 
 
-def _spans(request: RegionRequest, places: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+def spans_of(request: RegionRequest, places: tuple[int, ...]) -> Iterator[tuple[int, int]]:
     """The code of a request, without overlap, cut at page boundaries."""
     start = end = -1
     for place, size in sorted((p, len(block.code)) for p, block in zip(places, request.blocks, strict=True)):
@@ -109,6 +109,9 @@ class _Guards:
     def __init__(self) -> None:
         self._buffers: list[HostBuffer] = []
         self._free: list[int] = []
+        self._words: dict[
+            int, tuple[memoryview, int]
+        ] = {}  # where each is: words of a buffer, and the first one's number
 
     def take(self, start: int, end: int, table: int) -> int:
         """A guard for [start, end) of the region with this table (0: none): its host address."""
@@ -117,11 +120,12 @@ class _Guards:
             buffer = HostBuffer(_GUARDS * size)
             self._buffers.append(buffer)
             self._free = [buffer.address + number * size for number in range(_GUARDS)]
+            words = memoryview(buffer.memory).cast("Q")
+            self._words.update({guard: (words, guard - buffer.address >> 3) for guard in self._free})
         guard = self._free.pop()
-        for buffer in self._buffers:
-            if 0 <= guard - buffer.address < buffer.size:
-                for name, value in (("pc", start), ("size", end - start), ("cflags", CF_GUARD), ("table", table)):
-                    _WORD.pack_into(buffer.memory, guard - buffer.address + GUARD[name], value)
+        words, at = self._words[guard]
+        words[at + _GUARD_PC], words[at + _GUARD_SIZE] = start, end - start
+        words[at + _GUARD_CFLAGS], words[at + _GUARD_TABLE] = CF_GUARD, table
         return guard
 
     def stands(self, guard: int) -> bool:
@@ -132,6 +136,8 @@ class _Guards:
         self._free.append(guard)
 
     def close(self) -> None:
+        for words, _ in self._words.values():
+            words.release()
         for buffer in self._buffers:
             buffer.close()
 
@@ -337,6 +343,13 @@ class InstalledRegions:
         heat = self._words[at + 2] - self._words[at + 1]
         self._words[at + 2] = heat + remaining & _ALL_ONES
         self._words[at + 1] = remaining
+
+    def recount(self, block: int, remaining: int) -> bool:
+        """`count`, for a block at a host address; False if it is not counted."""
+        if not self._words[block + TB["counted"] - self._cache.code_address >> 3]:
+            return False
+        self.count(block + TB["bytes"], remaining)
+        return True
 
     def forget_heads(self, start: int, end: int) -> None:
         """The blocks at host addresses [start, end) are about to be freed."""

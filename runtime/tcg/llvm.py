@@ -51,7 +51,7 @@ PIPELINES: dict[str, tuple[str, ...] | int] = {
 }
 
 
-def _run_pipeline(module: llvm.ModuleRef, pipeline: str, level: int) -> None:
+def _run_pipeline(module: llvm.ModuleRef, text: str, pipeline: str, level: int) -> None:
     passes = PIPELINES[pipeline]
     options = llvm.create_pipeline_tuning_options(speed_level=passes if isinstance(passes, int) else level)
     options.loop_vectorization = False
@@ -61,6 +61,10 @@ def _run_pipeline(module: llvm.ModuleRef, pipeline: str, level: int) -> None:
     if isinstance(passes, int):
         builder.getModulePassManager().run(module, builder)
         return
+    if "alwaysinline" in text:
+        inliner = llvm.create_new_module_pass_manager()
+        inliner.add_always_inliner_pass()
+        inliner.run(module, builder)
     manager = llvm.create_new_function_pass_manager()
     for name in passes:
         getattr(manager, f"add_{name}_pass")()
@@ -84,7 +88,7 @@ def _region_module(text: str, pipeline: str, level: int) -> llvm.ModuleRef:
         raise InternalError(f"LLVM rejects the code of function {_function_at(text, str(error))}: {error}") from error
     module.triple = TRIPLE
     _set_up_for_regions()
-    _run_pipeline(module, pipeline, level)
+    _run_pipeline(module, text, pipeline, level)
     return module
 
 

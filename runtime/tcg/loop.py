@@ -34,15 +34,15 @@ if TYPE_CHECKING:
 SLICE = 1_000_000
 #: ... and at most: a look costs as much as thousands of compiled instructions do
 _LONGEST_SLICE = 16 * SLICE
+#: ... and while there is more to do about hot code than the guest shall wait for at once
+_SOON = SLICE // 4
 #: seconds of processor time that slices shall last, at least and at most
-_SHORT, _LONG = 0.001, 0.004
-#: ... and such a part of it while code is being compiled
-_BUSY = 4
+_SHORT, _LONG = 0.002, 0.006
 #: the same beside other vCPUs, who may want the world to stop
 SHARED_SLICE = 250_000
 
 #: what a program without hot code can do without, imported from the last on, one each time native code is left
-_STEPS = ("runtime.tcg.tier", "runtime.tcg.compilers", "runtime.tcg.region_formation")
+_STEPS = ("runtime.tcg.tier", "runtime.tcg.region_cache", "runtime.tcg.installed", "runtime.tcg.region_formation")
 
 _EXITS = tuple(Exit)
 _EXCEPTION = int(Exit.EXCEPTION)
@@ -220,11 +220,12 @@ class TcgVcpu(Vcpu):
         if self.world.is_shared:
             self.set_budget(SHARED_SLICE)
             return
+        if hot and (tier is None or tier.behind):  # a short program does not come here in its first slice
+            self.set_budget(_SOON)
+            return
         if hot != self._hot:  # more is likely to become hot soon, and waits in tier 0 to be looked at
             self._hot, self._slice = hot, SLICE
-        elif tier is not None and tier.busy:
-            lasted *= _BUSY
-        if lasted > _LONG:
+        elif lasted > _LONG:
             self._slice = max(self._slice // 2, SLICE)
         elif lasted < _SHORT:
             self._slice = min(2 * self._slice, _LONGEST_SLICE)

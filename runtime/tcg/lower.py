@@ -25,7 +25,7 @@ from runtime.tcg.lanes import MARK
 from runtime.tcg.lower_values import lower_value, real_type, upper_bound
 from runtime.tcg.ops import mask
 from runtime.tcg.optimize import remove_unreachable
-from runtime.tcg.tb import SEEN_TARGETS
+from runtime.tcg.tb import SEEN_BITS, SEEN_FACTOR
 from runtime.tcg.verify import verify
 
 #: where handlers begin: a jump reaches a whole fetch block of the host
@@ -45,6 +45,7 @@ attributes #3 = { nounwind cold }
 #: functions of the engine that lowered code may call
 _ENGINE = {
     "tb_lookup": f"declare hidden preserve_nonecc void @tb_lookup({_HANDLER_TYPES})",
+    "note_target": "declare hidden preserve_mostcc void @note_target(ptr, i64, i64)",
 }
 #: The engine's mem_slow by a convention that keeps all registers: a handler that may call it needs no stack frame and
 #: holds nothing in registers it would have to save.  Every module has a copy; the linker keeps one.
@@ -309,11 +310,21 @@ class FunctionLowering:
     def goto_ptr(self, op: Op) -> None:
         self.declarations["tb_lookup"] = _ENGINE["tb_lookup"]
         if op.size:  # behind the block's last record stand some of the places that its jump went to: for regions
-            pc = self.resized(self.value(op.args[0]), op.widths[0], 64)
-            place = self.let(f"and i64 {self.let(f'lshr i64 {pc}, 1')}, {SEEN_TARGETS - 1}")
-            seen = self.at(self.at("%op", op.size), self.let(f"shl i64 {place}, 3"))
-            self.line(f"store i64 {pc}, ptr {seen}, align 8")
+            self._note_target(self.resized(self.value(op.args[0]), op.widths[0], 64), self.at("%op", op.size))
         self._goto_ptr(op, lambda: "@tb_lookup")
+
+    def _note_target(self, pc: str, seen: str) -> None:
+        self.declarations["note_target"] = _ENGINE["note_target"]
+        mixed = self.let(f"mul i64 {pc}, {SEEN_FACTOR}")
+        number = self.let(f"lshr i64 {mixed}, {64 - SEEN_BITS}")
+        known = self.let(f"load i64, ptr {self.at(seen, self.let(f'shl i64 {number}, 3'))}, align 8")
+        other = self.let(f"icmp ne i64 {known}, {pc}")
+        note, noted = f"note{self.fresh()[1:]}", f"noted{self.fresh()[1:]}"
+        self.line(f"br i1 {other}, label %{note}, label %{noted}, {SELDOM_TAKEN}")
+        self.start_block(note)
+        self.line(f"call preserve_mostcc void @note_target(ptr {seen}, i64 {pc}, i64 {number}) #3")
+        self.line(f"br label %{noted}")
+        self.start_block(noted)
 
     def _goto_ptr(self, op: Op, lookup: Callable[[], str]) -> None:
         """One probe of tb_jmp_cache; the slow path, `lookup`, finds the block by env.pc."""

@@ -80,11 +80,10 @@ define internal void @note_far(ptr %slot, i64 %pc) alwaysinline nounwind {
   %owner = load ptr, ptr %owner.at
   %seen.at = getelementptr i8, ptr %owner, i64 $tb_seen
   %seen = load i64, ptr %seen.at
-  %moved = lshr i64 %pc, 1
-  %number = and i64 %moved, $seen_mask
+  %mixed = mul i64 %pc, $seen_factor
+  %number = lshr i64 %mixed, $seen_shift
   %targets = getelementptr i8, ptr %owner, i64 %seen
-  %target.at = getelementptr i64, ptr %targets, i64 %number
-  store atomic i64 %pc, ptr %target.at monotonic, align 8
+  call preserve_mostcc void @note_target(ptr %targets, i64 %pc, i64 %number)
   ret void
 }
 

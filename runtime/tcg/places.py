@@ -90,8 +90,11 @@ class RamPlaces:
     def check(self, place: int, size: int, need: int = 0) -> int | None:
         """None if all of the places are one page's: whether they may be executed, only a translation tells."""
         last = place + size - 1
-        inside = any(start <= place < start + end - begin for begin, end, start in self._blocks)
-        return None if inside and place >> PAGE_BITS == last >> PAGE_BITS else last
+        if place >> PAGE_BITS == last >> PAGE_BITS:
+            for begin, end, start in self._blocks:
+                if start <= place < start + end - begin:
+                    return None
+        return last
 
     def read(self, place: int, size: int, need: int = 0) -> bytes:
         """What the RAM at a place, all of one page, holds."""

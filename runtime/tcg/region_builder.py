@@ -23,21 +23,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 
-from runtime.core.env import Exit
+from runtime.core.env import ENV, Exit
 from runtime.core.layout import LAZY_ARGUMENTS, LAZY_SYMBOL, LAZY_SYNC, Layout, LazyLayout
-from runtime.tcg.builder import Builder
+from runtime.tcg.builder import NOT_TAKEN, Builder
 from runtime.tcg.control import SELDOM
 from runtime.tcg.ir import Function, Label, Op, Temp, Value
 from runtime.tcg.memory import WRITE
 from runtime.tcg.ops import mask
 from runtime.tcg.region import RegionBlock
 from runtime.tcg.tb import COUNT_RECORD
+from runtime.tcg.transaction import FLAGS_SYMBOL
 from runtime.tcg.values import same
 
 #: the reason of an `exit` that tier 0 takes over from
 DEOPT = Exit.NONE
 #: most places that an indirect jump is compared with
 MOST_CANDIDATES = 16
+#: ... one after the other; of more it is found out by halves
+_MOST_IN_TURN = 4
 #: calls inside one another that get copies of what they call
 _DEEPEST = 3
 #: instructions that all the copies may have
@@ -83,6 +86,7 @@ class RegionBuilder(Builder):
         self._initial: dict[str, Value | None] = {
             mode.name: flags >> mode.shift & mask(mode.width) for mode in layout.modes if not mode.prefix
         }
+        self._flags = flags
         self._left = self.function.local(64)  # the budget, less the bias
         self._by_pc = {block.pc: block for block in blocks}
         self._ends = {block.end for block in blocks}
@@ -177,6 +181,13 @@ class RegionBuilder(Builder):
                 return False
         return True
 
+    def _perhaps_same_modes(self) -> bool:
+        """Whether it is only for values found now that the modes may be others than at the region's entry."""
+        if self.layout.machine:  # another way of translating addresses begins with another block
+            return False
+        known = ((self.modes.get(name), value) for name, value in self._initial.items())
+        return all(now is None or (value is not None and same(now, value)) for now, value in known)
+
     def _finish(self, kind: Value, target: Value) -> None:
         """Where the way out has just been decided, each way goes on by itself instead of meeting the others first."""
         meeting = self.ops[-1]
@@ -215,13 +226,42 @@ class RegionBuilder(Builder):
             self.emit("goto_ptr", (target, self._budget_after(count)), (self.layout.pc_width, 64))
 
     def finish_goto_ptr(self, target: Value) -> None:
-        count = self._index() + 1
-        if isinstance(target, Temp) and self._same_modes():
-            self._spend(count)
-            self.emit("goto_ptr", (target, self._budget_after(count)), (self.layout.pc_width, 64))
-            self._flow.indirect.append((self.ops[-1], count, self._link()))
+        modes = self.modes
+        if self._same_modes():
+            self._go_to(target)
+        elif self._perhaps_same_modes():
+            same, other = self.function.label(), self.function.label()
+            flags = self.emit1("ld_env", (), (), 64, offset=ENV["flags"], symbol=FLAGS_SYMBOL)
+            self.branch(self.ne(64, flags, self._flags), other, same, SELDOM)
+            self.bind(other)
+            self._leave_for(target)
+            self.bind(same)
+            self.store_flags(self._flags)
+            self.modes = dict(self._initial)
+            self._go_to(target)
+            self.modes = modes  # of other ways out of the instruction
         else:
-            self.emit("goto_ptr", (target, self._budget_after(count)), (self.layout.pc_width, 64))
+            self._leave_for(target)
+
+    def _npc(self) -> Value:
+        """Where the branch before this slot goes, which is over: nobody wants to know it any more."""
+        npc = super()._npc()
+        self.emit("st_env", (NOT_TAKEN,), (64,), offset=ENV["npc"])
+        return npc
+
+    def _go_to(self, target: Value) -> None:
+        """To a pc perhaps found now, in the modes of the region."""
+        count = self._index() + 1
+        if isinstance(target, int):
+            self._go_on_at(target, count, self._link())
+            return
+        self._spend(count)
+        self._leave_for(target)
+        self._flow.indirect.append((self.ops[-1], count, self._link()))
+
+    def _leave_for(self, target: Value) -> None:
+        budget = self._budget_after(self._index() + 1)
+        self.emit("goto_ptr", (target, budget), (self.layout.pc_width, 64))
 
     # ------------------------------------------------------------ lazy groups
 
@@ -473,9 +513,31 @@ class RegionBuilder(Builder):
 
     def _compare(self, jump: Op, candidates: list[_Place]) -> None:
         """Before an indirect jump: is it to a block of the region?"""
-        target = jump.args[0]
+        if len(candidates) > _MOST_IN_TURN:
+            other = self.function.label()
+            places = {place[0]: place for place in reversed(candidates)}  # the first counts
+            self._search(jump.args[0], [places[pc] for pc in sorted(places)], other)
+            self.bind(other)
+            return
         for place in candidates:
             other = self.function.label()
-            self.dead = False
-            self.branch(self.eq(self.layout.pc_width, target, place[0]), self._flows[place].label, other)
+            self._go_if(jump.args[0], place, other)
             self.bind(other)
+
+    def _search(self, target: Value, places: list[_Place], other: Label) -> None:
+        """Find the target among places in the order of their pcs; it is for `other` if it is none of them."""
+        self.dead = False
+        if len(places) == 1:
+            self._go_if(target, places[0], other)
+            return
+        middle = len(places) // 2
+        low, high = self.function.label(), self.function.label()
+        self.branch(self.ult(self.layout.pc_width, target, places[middle][0]), low, high)
+        self.bind(low)
+        self._search(target, places[:middle], other)
+        self.bind(high)
+        self._search(target, places[middle:], other)
+
+    def _go_if(self, target: Value, place: _Place, other: Label) -> None:
+        self.dead = False
+        self.branch(self.eq(self.layout.pc_width, target, place[0]), self._flows[place].label, other)

@@ -51,10 +51,8 @@ class RegionCache:
         """The largest region for this entry whose code is what the guest has, and where it has it.
 
         present: the places of a request's blocks; None if the guest does not have them all."""
-        if self._index is None:
-            self._index = self._read_folder()
         best: tuple[RegionRequest, RegionAnswer, Places] | None = None
-        for name in self._index.get((entry, flags), ()):
+        for name in self._names().get((entry, flags), ()):
             found = self._load(name)
             if found is None:
                 continue
@@ -66,6 +64,16 @@ class RegionCache:
                 best = *found, places
                 self._stamp(name)
         return best
+
+    def entries(self) -> Iterator[int]:
+        """The pcs that regions of the cache begin at."""
+        return (entry for entry, _ in self._names())
+
+    def _names(self) -> dict[tuple[int, int], list[str]]:
+        """The names of the files by the pc and flags of what is in them, as they were when this was first asked."""
+        if self._index is None:
+            self._index = self._read_folder()
+        return self._index
 
     def _read_folder(self) -> dict[tuple[int, int], list[str]]:
         index: dict[tuple[int, int], list[str]] = {}
@@ -83,7 +91,7 @@ class RegionCache:
         """A file's contents; one that is damaged is removed."""
         path = os.path.join(self.folder, name)
         try:
-            with open(path, "rb") as file:
+            with open(path, "rb", 0) as file:
                 data = file.read()
         except OSError:
             return None

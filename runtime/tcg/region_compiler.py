@@ -12,9 +12,12 @@ from itertools import pairwise
 from pathlib import Path
 
 from runtime.core.cpu import Isa, load_isa
+from runtime.core.env import ENV
 from runtime.core.record import replace
 from runtime.tcg.blobs import read_symbols
+from runtime.tcg.helpers import InlineHelpers
 from runtime.tcg.ir import Function
+from runtime.tcg.lanes import gather_lanes
 from runtime.tcg.link import link
 from runtime.tcg.llvm import assembly, compile_region, has_avx
 from runtime.tcg.lower import module_text
@@ -22,6 +25,7 @@ from runtime.tcg.optimize import propagate, remove_dead, straighten
 from runtime.tcg.region import RegionRequest
 from runtime.tcg.region_builder import RegionBuilder
 from runtime.tcg.region_checks import merge_checks
+from runtime.tcg.region_hoisting import compare_before_loops
 from runtime.tcg.region_lowering import FAULT_TABLE, NAME, RegionLowering
 from runtime.tcg.region_machine import MachineRegionLowering
 from runtime.tcg.region_narrowing import narrow_registers
@@ -88,6 +92,7 @@ class RegionCompiler:
         self._avx = has_avx()
         self._translate = isa.module("translate")
         self._layout = replace(isa.layout, machine=True) if machine else isa.layout
+        self._helpers = InlineHelpers(self._translate.HELPERS, self._layout)
         self._native = read_symbols(isa.system_blob_path if machine else isa.blob_path)
 
     def compile(self, request: RegionRequest) -> CompiledRegion:
@@ -102,7 +107,11 @@ class RegionCompiler:
         mark("build")
         function = region.function
         straighten(function)
-        promote(function, region.start, layout.translation_registers if layout.machine else (), layout.owed)
+        if layout.machine:
+            promote(function, region.start, layout.translation_registers, layout.owed)
+        else:
+            own = {ENV["flags"]: request.flags, ENV["npc"]: None}
+            promote(function, region.start, (), layout.owed, own)
         mark("promote")
         propagate(function)
         apply_rules(function)
@@ -115,13 +124,16 @@ class RegionCompiler:
             apply_rules(function)
             remove_dead(function)
             sink_into_exits(function)
+        gather_lanes(function)
+        if self.checks == "guard" and not layout.machine:
+            compare_before_loops(function)
         mark("optimize")
         if self.verified:
             verify(function)
         if layout.machine:
-            lowering: RegionLowering = MachineRegionLowering(layout, function, self._native)
+            lowering: RegionLowering = MachineRegionLowering(layout, function, self._native, self._helpers)
         else:
-            lowering = RegionLowering(function, self._native, self.checks == "guard", self._avx)
+            lowering = RegionLowering(function, self._native, self.checks == "guard", self._avx, self._helpers)
         ir = module_text([lowering], "")
         mark("lower")
         data = compile_region(ir, self.pipeline, self.level)

@@ -58,6 +58,7 @@ class Node:
         "_seen_at",
         "address",
         "alive",
+        "armed",
         "cflags",
         "compiled",
         "counted",
@@ -84,9 +85,12 @@ class Node:
         #: whether it lies in a region already
         self.compiled = False
         self.heat = 0
+        #: whether Python is going to hear of it, again perhaps; from then on it is counted on, below 0
+        self.armed = False
         if self.counted:
             remaining, base = _COUNTS.unpack_from(code, at + TB["bytes"] + COUNT_RECORD["remaining"])
             self.heat = base - remaining & _ALL_ONES
+            self.armed = 0 < remaining < 1 << 63
         #: where its last jump goes to, if that is an indirect one to few places (or any that leaves a machine's page)
         self.seen: tuple[int, ...] = ()
         #: blocks that its linked jumps lead to
@@ -111,6 +115,15 @@ class Node:
     def block(self, memory: CodeMemory) -> RegionBlock:
         """What a request says of it, once `look` was called."""
         return RegionBlock(self.pc, memory.read(self.place, self.size, 0), min(self.heat, COMPILED), self.seen)
+
+
+def heat(cache: CodeCache, address: int) -> int:
+    """A Node's heat, without the rest."""
+    code, at = cache.code, address - cache.code_address
+    if not _WORD.unpack_from(code, at + TB["counted"])[0]:
+        return 0
+    remaining, base = _COUNTS.unpack_from(code, at + TB["bytes"] + COUNT_RECORD["remaining"])
+    return int(base - remaining & _ALL_ONES)
 
 
 class Former:
@@ -138,6 +151,8 @@ class Former:
         self._allowed = allowed
         self._most = most
         self._heads = heads
+        #: whether code anywhere in a page may be compiled, as far as was asked for this region
+        self._pages: dict[int, bool] = {}
 
     def form(self, head: int) -> tuple[RegionRequest, tuple[int, ...]] | None:
         """The region that begins with the block at host address `head`, and its blocks' places; None when that cannot
@@ -145,6 +160,7 @@ class Former:
         first = Node(self._cache, head)
         if not first.alive or first.cflags or not self._allowed(first.place, first.place + first.size):
             return None
+        self._pages.clear()
         nodes, successors = self._explore(first)
         chosen = self._choose(first, nodes, successors)
         request = RegionRequest(first.pc, first.flags, tuple(node.block(self._memory) for node in chosen))
@@ -212,7 +228,18 @@ class Former:
         if self._compiled(node):
             node.compiled = True
             node.heat = max(min(first.heat, heat), least)
-        return node.heat >= least and self._allowed(node.place, node.place + node.size)
+        return node.heat >= least and self._may_be_compiled(node.place, node.place + node.size)
+
+    def _may_be_compiled(self, start: int, end: int) -> bool:
+        """`allowed`, which is asked for whole pages first: there are few of them."""
+        page = start >> PAGE_BITS
+        if end - 1 >> PAGE_BITS == page:
+            whole = self._pages.get(page)
+            if whole is None:
+                whole = self._pages[page] = self._allowed(page << PAGE_BITS, page + 1 << PAGE_BITS)
+            if whole:
+                return True
+        return self._allowed(start, end)
 
     # ------------------------------------------------------------ choosing
 
@@ -281,18 +308,29 @@ def _distances(start: int, edges: dict[int, list[int]], nodes: dict[int, Node], 
 def _add_returns(nodes: dict[int, Node], successors: dict[int, list[int]], calls: list[tuple[list[int], int]]) -> None:
     """Blocks whose last jump leads to nobody knows where may return to what is behind the calls that lead to them."""
     leaving = {address for address, following in successors.items() if not following and not nodes[address].targets}
+    if not leaving:
+        return
     added: dict[int, list[int]] = {}
+    ends: dict[tuple[int, ...], list[int]] = {}
     for called, behind in calls:
-        found, queue = set(called), list(called)
-        for address in queue:
-            if address in leaving:
-                added.setdefault(address, []).append(behind)
-            for other in successors[address]:
-                if other not in found and len(found) < _MOST_CALLED:
-                    found.add(other)
-                    queue.append(other)
+        key = tuple(called)
+        if key not in ends:
+            ends[key] = _ends(called, successors, leaving)
+        for address in ends[key]:
+            added.setdefault(address, []).append(behind)
     for address, ways in added.items():
         successors[address] = list(dict.fromkeys(ways))
+
+
+def _ends(called: list[int], successors: dict[int, list[int]], leaving: set[int]) -> list[int]:
+    """Which of the blocks that leave for nobody knows where are in what these begin, as far as that is looked at."""
+    found, queue = set(called), list(called)
+    for address in queue:
+        for other in successors[address]:
+            if other not in found and len(found) < _MOST_CALLED:
+                found.add(other)
+                queue.append(other)
+    return [address for address in queue if address in leaving]
 
 
 def _new_part(node: Node, others: Iterable[Node]) -> float:

@@ -2,8 +2,14 @@
 
 Such an access is made without asking.  If the host refuses it, control goes on at the instruction's way out to tier 0.
 All that is asked is that the address does not lie outside the guest's memory and its margins: an address is a *root*
-plus a displacement known now, and a root below 2**ADDRESS_BITS, with any displacement less than ADDRESS_MARGIN, is a
-place where the host refuses what is nobody's.  One comparison of a root serves wherever it has certainly been made.
+plus a displacement known now, and a root below 2**ADDRESS_BITS, with any displacement of the margins, is a place where
+the host refuses what is nobody's.  One comparison of a root serves wherever it has certainly been made.
+
+An access that was not refused says as much of its root as a comparison does, but for its displacement.  So what steps
+through memory in a loop, by a distance known now, need not be compared in a turn if it was accessed in the one before;
+before the first turn it was compared (region_hoisting.py).  Displacements and steps are a quarter of a margin at most
+(_FAR): a root that was accessed is at most that far from the guest's memory, what it becomes for the next turn is twice
+as far, and what is accessed then three times.
 
 An instruction that has stored something must not fault any more: its later accesses are checked first, by the table.
 So are those that are not one plain load or store of the host's.
@@ -18,7 +24,11 @@ from runtime.tcg.ir import Function, Label, Op, Operand, Temp
 from runtime.tcg.ops import OPS, Effect, mask
 from runtime.tcg.region_flow import Flow
 
-_SIZES = (1, 2, 4, 8)
+_SIZES = (1, 2, 4, 8, 16)
+_FAR = ADDRESS_MARGIN // 4
+#: what a root is compared with: it is less than one of the guest's own addresses and margins are
+LAST_ADDRESS = (1 << ADDRESS_BITS) - 1
+_NOTHING: frozenset[Temp] = frozenset()
 
 
 @dataclass(slots=True)
@@ -34,26 +44,92 @@ class GuardPlan:
 
 def plan_guards(function: Function) -> GuardPlan:
     """Look through the function."""
-    return _Planner(function).run()
+    addresses = Addresses(function)
+    addresses.step(False)
+    return addresses.plan
 
 
-class _Planner:
+class Addresses:
+    """What is known of addresses in a function.
+
+    stepping  by the number of a loop's first block: its parameters that are near the guest's memory in each turn
+    known     roots that were compared or accessed, at the end of each block if control takes its last way
+    roots     of checks that are left to the host, by id
+    """
+
     def __init__(self, function: Function) -> None:
-        self._flow = Flow(function)
+        self.flow = Flow(function)
+        self.plan = GuardPlan()
+        self.stepping: dict[int, frozenset[Temp]] = {}
+        self.known: dict[int, frozenset[Temp]] = {}
+        self.roots: dict[int, Operand] = {}
+        #: first blocks of loops, and the blocks from which control comes back to each
+        self.loops: dict[int, set[int]] = {}
         self._made = {op.result: op for op in function.ops if op.name == "add"}
-        self._plan = GuardPlan()
-        #: roots that were compared, at the end of each block if control takes its last way
-        self._known: dict[int, frozenset[Temp]] = {}
+        self._compares = {
+            op.result: op.args[1] for op in function.ops if op.name == "ult" and op.args[0] == LAST_ADDRESS
+        }
         #: whether the instruction at hand may have stored something, at the end of each block
         self._stored: dict[int, bool] = {}
 
-    def run(self) -> GuardPlan:
-        flow = self._flow
+    def step(self, compared_before: bool) -> None:
+        """Find what steps through memory in loops, and plan.  compared_before: what is not known where a loop is
+        entered is going to be compared there."""
+        flow = self.flow
+        self._look()
+        dominates = flow.dominance()
+        for at in flow.order:
+            for after in flow.successors[at]:
+                if dominates(after, at):
+                    self.loops.setdefault(after, set()).add(at)
+        wanted = set(self.roots.values())
+        for header in self.loops:
+            found = frozenset(temp for temp in flow.blocks[header][0].results if temp in wanted)
+            if found:
+                self.stepping[header] = found
+        # What is near is near only if what it is made from is: begin with all, and take out until nothing is wrong.
+        while self.stepping:
+            self._look()
+            fewer = {
+                header: frozenset(temp for temp in found if self._steps(header, temp, compared_before))
+                for header, found in self.stepping.items()
+            }
+            if fewer == self.stepping:
+                return
+            self.stepping = {header: found for header, found in fewer.items() if found}
+        self._look()
+
+    def _steps(self, header: int, temp: Temp, compared_before: bool) -> bool:
+        return all(
+            self.is_near(self.argument(before, header, temp), temp.width, before)
+            or (compared_before and before not in self.loops[header])
+            for before in self.flow.predecessors[header]
+        )
+
+    def argument(self, before: int, at: int, temp: Temp) -> Operand:
+        """What a block passes for a parameter of the one after it."""
+        return self.flow.blocks[before][-1].args[self.flow.blocks[at][0].results.index(temp)]
+
+    def is_near(self, value: Operand, width: int, at: int) -> bool:
+        """Whether a value is known to be near the guest's memory at the end of a block."""
+        root, _ = self._root(value, width)
+        if isinstance(root, int):
+            return not root >> ADDRESS_BITS
+        return value in self.known[at] or root in self.known[at]
+
+    # ------------------------------------------------------------ one look
+
+    def _look(self) -> None:
+        """Plan, by what `stepping` says."""
+        flow = self.flow
+        self.plan, self.roots, self._stored = GuardPlan(), {}, {}
+        near: dict[int, frozenset[Temp]] = {}
         for at in flow.order:
             before = flow.predecessors[at]
             stored = any(self._stored.get(other, True) for other in before)
-            known = self._known[flow.dominator[at]] if at else frozenset()
-            if len(before) == 1 and (root := self._compared(before[0], at)) is not None:
+            known = self.known[flow.dominator[at]] if at else _NOTHING
+            near[at] = self.stepping.get(at, _NOTHING) | (near[flow.dominator[at]] if at else _NOTHING)
+            if len(before) == 1 and isinstance(root := self._compared(before[0], at), Temp):
                 known |= {root}
             block = flow.blocks[at]
             check: Op | None = None
@@ -65,43 +141,43 @@ class _Planner:
                 elif OPS[op.name].effects & Effect.WRITE_MEMORY:
                     stored = True
             if check is not None and not stored:
-                self._consider(check, block[-1], known)
-            self._known[at], self._stored[at] = known, stored
-        return self._plan
+                self._consider(check, block[-1], known | near[at])
+            self.known[at], self._stored[at] = known, stored
 
-    def _compared(self, before: int, at: int) -> Temp | None:
-        """The root that was compared on the way from one block to the next."""
-        block = self._flow.blocks[before]
-        if len(block) < 3 or block[-3].name != "check_mem":
+    def _compared(self, before: int, at: int) -> Operand | None:
+        """The root that was compared, or will have been accessed, on the way from one block to the next."""
+        block = self.flow.blocks[before]
+        last = block[-1]
+        if last.name != "brcond" or self.flow.number[last.labels[1]] != at:
             return None
-        good = block[-1].labels[1]
-        return self._plan.checks.get(id(block[-3])) if self._flow.number[good] == at else None
+        if isinstance(last.args[0], Temp) and last.args[0] in self._compares:
+            return self._compares[last.args[0]]
+        return self.roots.get(id(block[-3])) if len(block) > 2 else None
 
-    def _consider(self, check: Op, branch: Op, known: frozenset[Temp]) -> None:
+    def _consider(self, check: Op, branch: Op, near: frozenset[Temp]) -> None:
         bad, good = branch.labels
-        number = self._flow.number[good]
-        if check.size not in _SIZES or len(self._flow.predecessors[number]) > 1:
+        number = self.flow.number[good]
+        if check.size not in _SIZES or len(self.flow.predecessors[number]) > 1:
             return
         access = self._access(check, number)
-        if access is None:
+        if access is None or (check.size > 8 and access.flag):  # no vector's bytes are turned round
             return
         width = check.widths[0]
         root: Temp | None = None
         if width > ADDRESS_BITS:
-            base, offset = self._root(check.args[0], width)
-            if not -ADDRESS_MARGIN < offset < ADDRESS_MARGIN - 8:
-                base = check.args[0]
+            base, _ = self._root(check.args[0], width)
             if isinstance(base, int):
                 if base >> ADDRESS_BITS:
                     return
-            elif base not in known:
+            elif base not in near:
                 root = base
-        self._plan.checks[id(check)] = root
-        self._plan.accesses[id(access)] = bad
+            self.roots[id(check)] = base
+        self.plan.checks[id(check)] = root
+        self.plan.accesses[id(access)] = bad
 
     def _access(self, check: Op, number: int) -> Op | None:
         """The load or store that the check is for, if that is the next thing done in memory."""
-        for op in self._flow.blocks[number]:
+        for op in self.flow.blocks[number]:
             if op.name in ("insn_start", "check_mem"):
                 return None
             if OPS[op.name].effects & (Effect.READ_MEMORY | Effect.WRITE_MEMORY):
@@ -126,7 +202,7 @@ class _Planner:
                 break
             total = offset + more & mask(width)
             total = total - (1 << width) if total >> (width - 1) else total
-            if not -ADDRESS_MARGIN < total < ADDRESS_MARGIN - 8:
+            if not -_FAR < total < _FAR - _SIZES[-1]:
                 break
             address, offset = following, total
         return address, offset

@@ -6,15 +6,17 @@ offset that is known when the region is compiled.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from runtime.core.env import ADDRESS_BITS, ENV, PAGE_BITS, PAGE_READ, PAGE_WRITE
+from runtime.tcg.helpers import InlineHelpers
 from runtime.tcg.ir import Function, InternalError, Label, Op, Operand, Temp
-from runtime.tcg.lower import SELDOM_TAKEN, FunctionLowering
+from runtime.tcg.lower import SELDOM_TAKEN
 from runtime.tcg.lower_values import real_type
 from runtime.tcg.region_builder import DEOPT
 from runtime.tcg.region_guard import GuardPlan, plan_guards
 from runtime.tcg.region_reals import find_reals
+from runtime.tcg.region_vectors import VectorLowering, vector_type
 from runtime.tcg.region_weights import branch_weights
 
 #: the region's function in its module
@@ -42,6 +44,8 @@ _STORED = """  %store_page.at = getelementptr inbounds i8, ptr %env, i64 {store_
 """
 
 
+#: how much more often a branch is taken that is for all results but NaNs
+_USUAL = 4000
 #: the section of a region's object that says where its accesses go on when they are refused: pairs of 32-bit distances
 FAULT_TABLE = ".faults"
 _FAULT_ENTRY = f"\\0A.pushsection {FAULT_TABLE},\\22a\\22,@progbits\\0A.long 771b - .\\0A.long $L - .\\0A.popsection"
@@ -61,13 +65,21 @@ def _extensions(function: Function) -> dict[Operand, bool]:
     return {value: sign for value, sign in found.items() if value not in mixed}
 
 
-class RegionLowering(FunctionLowering):
+class RegionLowering(VectorLowering):
     """The text of a region's function."""
 
-    def __init__(self, function: Function, native: Mapping[str, int], guarded: bool = False, avx: bool = False) -> None:
+    def __init__(
+        self,
+        function: Function,
+        native: Mapping[str, int],
+        guarded: bool = False,
+        avx: bool = False,
+        helpers: InlineHelpers | None = None,
+    ) -> None:
         """native: where in the ISA's native code its functions stand.  guarded: the host refuses accesses that the
-        guest may not make.  avx: it has these instructions."""
-        super().__init__(function, NAME)
+        guest may not make.  avx: it has these instructions.  helpers: those that need not be called."""
+        self._helpers = helpers
+        super().__init__(function, NAME, self._inlines)
         self._native = native
         #: the branch that a check_mem decides; it and the comparison before it are lowered with the check
         self._branches: dict[int, Op] = {}
@@ -114,17 +126,29 @@ class RegionLowering(FunctionLowering):
         elif id(op) in self._reals.ordered and id(op) not in self._reals.needless:
             number, kind = self.real(op.args[0], op.widths[0]), real_type(op.widths[0])
             self.define(op, f"fcmp ord {kind} {number}, {number}")
+        elif op.name == "slice" and op.result in self._reals.temps:
+            self._real_lane(op)
         elif id(op) not in self._lowered and id(op) not in self._reals.needless:
             super().lower(op)
 
+    def _inlines(self, call: Op) -> bool:
+        return self._helpers is not None and self._helpers.find(call) is not None
+
     def call(self, op: Op) -> None:
-        self._call(op, self.native_function(op.symbol))
+        found = self._helpers.find(op) if self._helpers else None
+        if found is None:
+            self._call(op, self.native_function(op.symbol))
+            return
+        self.declarations |= {found.name: found.text, **found.declarations}
+        given = [(value, width) for value, width in zip(op.args, op.widths, strict=True) if found.takes(value)]
+        op.args, op.widths = tuple([value for value, _ in given]), tuple([width for _, width in given])
+        self._call(op, f"@{found.name}")
 
     def call_env(self, op: Op) -> None:
         self._call(op, self.native_function(op.symbol), "ptr %env")
 
     def brcond(self, op: Op) -> None:
-        weights = self._weights.get(id(op))
+        weights = (_USUAL, 1) if id(op) in self._reals.usual else self._weights.get(id(op))
         if weights is None or op.offset:
             super().brcond(op)
             return
@@ -161,6 +185,19 @@ class RegionLowering(FunctionLowering):
         else:
             super().define_real(op, value)
 
+    def _real_lane(self, op: Op) -> None:
+        """A lane of a vector as a floating-point number."""
+        width = op.result.width
+        lanes = f"<{op.widths[0] // width} x {real_type(width)}>"
+        whole = f"{vector_type(op.widths[0])} {self.vector(op.args[0], op.widths[0])}"
+        vector = self.let(f"bitcast {whole} to {lanes}")
+        self._numbers[op.result] = self.let(f"extractelement {lanes} {vector}, i64 {op.offset // width}")
+
+    def lanes(self, values: Sequence[Operand], width: int) -> tuple[str, list[str]]:
+        if self._numbers.keys().isdisjoint(values):
+            return super().lanes(values, width)
+        return real_type(width), [self.real(value, width) for value in values]
+
     def select(self, op: Op) -> None:
         """A branch that is as good as never taken, where the operation's result is a NaN: so it waits for nothing."""
         width = op.result.width
@@ -188,8 +225,12 @@ class RegionLowering(FunctionLowering):
         """What is passed is made here, in the form the parameter has."""
         given: list[str] = []
         for value, parameter in zip(op.args, self._parameters[op.labels[0]], strict=True):
-            real = parameter in self._reals.temps
-            given.append(self.real(value, parameter.width) if real else self.value(value))
+            if parameter in self._reals.temps:
+                given.append(self.real(value, parameter.width))
+            elif parameter in self.vector_temps:
+                given.append(self.vector(value, parameter.width))
+            else:
+                given.append(self.value(value))
         self._arguments[id(op)] = given
         super().br(op)
 
@@ -197,36 +238,38 @@ class RegionLowering(FunctionLowering):
         edges = self._edges.get(label.labels[0], [])
         lines = []
         for number, parameter in enumerate(label.results):
-            kind = real_type(parameter.width) if parameter in self._reals.temps else f"i{parameter.width}"
+            kind = f"i{parameter.width}"
+            if parameter in self._reals.temps:
+                kind = real_type(parameter.width)
+            elif parameter in self.vector_temps:
+                kind = vector_type(parameter.width)
             sources = ", ".join(f"[ {self._arguments[id(op)][number]}, %{block} ]" for block, op in edges)
             lines.append(f"  %t{parameter.id} = phi {kind} {sources}")
         return lines
 
     def _load(self, op: Op, pointer: str, align: int) -> bool:
-        """Load a floating-point number, if the op's result is one."""
+        """Load a floating-point number or a vector, if the op's result is one."""
         if op.result not in self._reals.temps:
-            return False
+            return self.load_vector(op, pointer, align)
         self._numbers[op.result] = self.let(f"load {real_type(op.result.width)}, ptr {pointer}, align {align}")
         return True
 
     def _store(self, operand: Operand, width: int, pointer: str, align: int) -> bool:
         if operand not in self._numbers:
-            return False
+            return self.store_vector(operand, width, pointer, align)
         self.line(f"store {real_type(width)} {self._numbers[operand]}, ptr {pointer}, align {align}")
         return True
 
     def ld_mem(self, op: Op) -> None:
         if id(op) in self._plan.accesses:
             self._load_guarded(op)
-        elif op.flag or op.result not in self._reals.temps or not self._load(op, self._place(op), 1):
+        elif op.flag or not self._load(op, self._place(op), 1):
             super().ld_mem(op)
 
     def st_mem(self, op: Op) -> None:
         if id(op) in self._plan.accesses:
             self._store_guarded(op)
-        elif (
-            op.flag or op.args[1] not in self._numbers or not self._store(op.args[1], op.widths[1], self._place(op), 1)
-        ):
+        elif op.flag or not self._store(op.args[1], op.widths[1], self._place(op), 1):
             super().st_mem(op)
 
     def _load_state(self, op: Op, pointer: str, align: int) -> None:
@@ -291,6 +334,12 @@ class RegionLowering(FunctionLowering):
             move = f"{self._move}s{'s' if width == 32 else 'd'} $1, $0"
             self._numbers[temp] = self._access(op, kind, move, "=x,*m,!i", f"{kind}) {self._place(op)}")
             return
+        if temp in self.vector_temps:
+            kind = vector_type(width)
+            self.vectors[temp] = self._access(
+                op, kind, f"{self._move}dqu $1, $0", "=x,*m,!i", f"{kind}) {self._place(op)}"
+            )
+            return
         sign = self._signs.get(temp, False) and not op.flag
         place = f"i{width}) {self._place(op)}"
         # A narrow value comes extended, so that extending it costs no instruction.
@@ -313,6 +362,12 @@ class RegionLowering(FunctionLowering):
             kind = real_type(width)
             move = f"{self._move}s{'s' if width == 32 else 'd'} $1, $0"
             self._access(op, "void", move, "=*m,x,!i", f"{kind}) {self._place(op)}, {kind} {self._numbers[operand]}")
+            return
+        if width > 64:
+            kind, given = vector_type(width), self.vector(operand, width)
+            self._access(
+                op, "void", f"{self._move}dqu $1, $0", "=*m,x,!i", f"{kind}) {self._place(op)}, {kind} {given}"
+            )
             return
         suffix = _SUFFIX.get(width, "q")
         if isinstance(operand, int) and not op.flag:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from runtime.core.env import ENV
 from runtime.core.layout import Layout
+from runtime.tcg.helpers import InlineHelpers
 from runtime.tcg.ir import Function, Op
 from runtime.tcg.machine_lowering import TlbLowering
 from runtime.tcg.region_lowering import RegionLowering
@@ -21,8 +22,10 @@ from runtime.tcg.tb import REGION_TABLE, TB
 class MachineRegionLowering(RegionLowering, TlbLowering):
     """The text of a region's function."""
 
-    def __init__(self, layout: Layout, function: Function, native: Mapping[str, int]) -> None:
-        super().__init__(function, native)
+    def __init__(
+        self, layout: Layout, function: Function, native: Mapping[str, int], helpers: InlineHelpers | None = None
+    ) -> None:
+        super().__init__(function, native, helpers=helpers)
         self.layout = layout
 
     # ------------------------------------------------------------ memory

@@ -2,14 +2,16 @@
 
 A pattern that floating-point operations make or use, and that is else only loaded, stored and passed on, is a `double`
 or `float` for LLVM: moving it to an integer register and back costs more than the operation.  Values passed to one
-label parameter are all of one kind, or the parameter is an integer.
+label parameter are all of one kind, or the parameter is an integer.  What is passed only where an operation's result
+was found to be a NaN does not count: that is seldom, and there it is moved.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from runtime.tcg.ir import Function, Label, Op, Temp
+from runtime.tcg.ir import Function, Label, Op, Operand, Temp
+from runtime.tcg.region_vectors import WIDTHS
 
 #: ops whose result is a floating-point number, and those whose arguments are
 _MAKING = frozenset(
@@ -30,12 +32,14 @@ class Reals:
     nan_choices: selects that replace a NaN that an operation made by a constant, which seldom happens; by id.
     needless: comparisons only such selects use, by id.
     ordered: comparisons of what an operation made with itself: whether it is no NaN, which raises nothing; by id.
+    usual: branches that are taken but where such a comparison fails; by id.
     """
 
     temps: set[Temp] = field(default_factory=set)
     nan_choices: set[int] = field(default_factory=set)
     needless: set[int] = field(default_factory=set)
     ordered: set[int] = field(default_factory=set)
+    usual: set[int] = field(default_factory=set)
 
 
 def find_reals(function: Function) -> Reals:
@@ -51,10 +55,11 @@ def find_reals(function: Function) -> Reals:
         if op.name == "label" and op.results:
             parameters[op.labels[0]] = op.results
     wanted: set[Temp] = set()
+    seldom = _seldom_jumps(function, made, found)
     for op in function.ops:
         if op.name in _MAKING or id(op) in found.nan_choices:
             wanted.add(op.result)
-        elif op.name == "br":
+        elif op.name == "br" and id(op) not in seldom:
             for parameter, value in zip(parameters.get(op.labels[0], ()), op.args, strict=True):
                 if isinstance(value, Temp):
                     webs.join(parameter, value)
@@ -70,6 +75,8 @@ def _neutral(op: Op, found: Reals) -> bool:
     """Whether the op's results may as well be floating-point numbers."""
     if op.name in _MAKING or op.name == "label" or id(op) in found.nan_choices:
         return True
+    if op.name == "slice":  # a vector's lane
+        return op.widths[0] in WIDTHS and op.offset % op.result.width == 0
     return op.name in _INDIFFERENT and not op.flag
 
 
@@ -92,6 +99,37 @@ def _find_choices(function: Function, made: dict[Temp, Op], found: Reals) -> Non
             found.nan_choices.add(id(op))
             if uses[test.result] == 1:
                 found.needless.add(id(test))
+
+
+def _seldom_jumps(function: Function, made: dict[Temp, Op], found: Reals) -> set[int]:
+    """Jumps of code that is only come to where an operation made a NaN, by id; notes the branches that tell."""
+    ways: dict[Label, int] = {}  # to a label, but for those that are seldom gone
+    jumps: set[int] = set()
+    for op in function.ops:
+        for label in op.labels if op.name != "label" else ():
+            ways[label] = ways.get(label, 0) + 1
+        if op.name == "brcond" and _says_ordered(op.args[0], made, found):
+            found.usual.add(id(op))
+            ways[op.labels[1]] -= 1
+    here = False
+    for op in function.ops:
+        if op.name == "label":
+            here = ways.get(op.labels[0], 1) == 0
+        elif here and op.name in ("br", "brcond"):
+            jumps.add(id(op))
+            for label in op.labels:
+                ways[label] -= 1
+    return jumps
+
+
+def _says_ordered(value: Operand, made: dict[Temp, Op], found: Reals) -> bool:
+    """Whether a condition holds only if the result of an operation is no NaN."""
+    op = made.get(value) if isinstance(value, Temp) else None
+    if op is None:
+        return False
+    if op.name == "and" or (op.name == "select" and op.args[2] == 0):
+        return any(_says_ordered(other, made, found) for other in op.args[:2])
+    return id(op) in found.ordered
 
 
 class _Webs:

@@ -3,12 +3,13 @@
 A *cell* is a register (or entry of a file) that is only ever accessed whole and at an offset known now, or a local.  It
 is loaded at the start if some way needs its value, and an exit stores it if some way to there wrote it: exits that
 leave by the same op and store the same cells share the code that does, with the values as its label's parameters.
-Registers that a run-time index may reach, and the runtime's own fields of env, stay in memory.
+Registers that a run-time index may reach stay in memory, and so do the runtime's own fields of env, but for the modes
+and where a delayed branch goes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from itertools import pairwise
 
 from runtime.core.env import GUEST_STATE
@@ -22,10 +23,18 @@ _STATE = ("ld_env", "st_env")
 _LOCAL = ("ld_local", "st_local")
 
 
-def promote(function: Function, start: Label, fixed: Iterable[str] = (), owed: LazyLayout | None = None) -> None:
+def promote(
+    function: Function,
+    start: Label,
+    fixed: Iterable[str] = (),
+    owed: LazyLayout | None = None,
+    own: Mapping[int, int | None] | None = None,
+) -> None:
     """Rewrite the function.  `start` is where its cells are loaded.  fixed: registers that stay in env, for what the
-    region calls reads them.  owed: registers that exits need not store where a rule's number says what they hold."""
-    _Promotion(function, start, frozenset(fixed), owed).run()
+    region calls reads them.  owed: registers that exits need not store where a rule's number says what they hold.  own:
+    the runtime's fields that are cells, too, for nobody looks at them while the region runs, and what they hold at
+    its start, if that is known."""
+    _Promotion(function, start, frozenset(fixed), owed, own or {}).run()
     if owed and not any(op.name == "ld_env" and op.symbol in owed.registers for op in function.ops):
         _keep_owing(function)
 
@@ -42,14 +51,14 @@ def _keep_owing(function: Function) -> None:
             op.name, op.args, op.widths, op.labels, op.offset = "br", (), (), op.labels[1:], 0
 
 
-def _cells(function: Function, fixed: Set[str]) -> dict[_Key, tuple[int, str]]:
+def _cells(function: Function, fixed: Set[str], own: Mapping[int, int | None]) -> dict[_Key, tuple[int, str]]:
     """Key -> width and register's name, in order of first use."""
     cells: dict[_Key, tuple[int, str]] = {}
     barred: set[_Key] = set()
     dynamic = {op.symbol for op in function.ops if op.name in ("ld_envx", "st_envx")} | fixed
     for op in function.ops:
         if op.name in _STATE:
-            if op.offset < GUEST_STATE or not op.symbol:
+            if op.offset not in own and (op.offset < GUEST_STATE or not op.symbol):
                 continue
             width = op.result.width if op.results else op.widths[0]
             if cells.setdefault(op.offset, (width, op.symbol))[0] != width or op.symbol in dynamic:
@@ -76,11 +85,19 @@ def _bits(mask: int) -> list[int]:
 
 
 class _Promotion:
-    def __init__(self, function: Function, start: Label, fixed: Set[str], owed: LazyLayout | None) -> None:
+    def __init__(
+        self,
+        function: Function,
+        start: Label,
+        fixed: Set[str],
+        owed: LazyLayout | None,
+        own: Mapping[int, int | None],
+    ) -> None:
         self._function = function
+        self._own = own
         self._flow = Flow(function)
         self._start = self._flow.number[start]
-        cells = _cells(function, fixed)
+        cells = _cells(function, fixed, own)
         self._keys = list(cells)
         self._widths = [width for width, _ in cells.values()]
         self._symbols = [symbol for _, symbol in cells.values()]
@@ -103,7 +120,7 @@ class _Promotion:
 
     def _cell(self, op: Op) -> int | None:
         if op.name in _STATE:
-            return self._number.get(op.offset) if op.symbol else None
+            return self._number.get(op.offset) if op.symbol or op.offset in self._own else None
         if op.name in _LOCAL and op.local is not None:
             return self._number.get(op.local)
         return None
@@ -228,6 +245,10 @@ class _Promotion:
         for cell in _bits(self._live[self._start] & self._state):
             key = self._keys[cell]
             assert isinstance(key, int)
+            known = self._own.get(key)
+            if known is not None:
+                here[cell] = known
+                continue
             temp = self._function.temp(self._widths[cell])
             here[cell] = temp
             loads.append(Op("ld_env", (temp,), offset=key, symbol=self._symbols[cell]))
@@ -291,5 +312,7 @@ class _Promotion:
         for cell, value in zip(cells, values, strict=True):
             key = self._keys[cell]
             assert isinstance(key, int)
+            if isinstance(value, int) and self._own.get(key) == value:  # as it was found
+                continue
             stores.append(Op("st_env", (), (value,), (self._widths[cell],), offset=key, symbol=self._symbols[cell]))
         return stores

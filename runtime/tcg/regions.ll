@@ -82,17 +82,52 @@ exit:
   ret void
 }
 
+; How often a new block at %pc is to be entered before it is hot, when others are at %threshold: less if what was
+; compiled of it earlier may be at hand.
+define internal i64 @tb_threshold(ptr %tcg, i64 %pc, i64 %threshold) alwaysinline nounwind {
+entry:
+  %listed.at = getelementptr i8, ptr %tcg, i64 $tcg_listed
+  %listed = load ptr, ptr %listed.at
+  %none = icmp eq ptr %listed, null
+  br i1 %none, label %usual, label %look
+
+look:
+  %high = lshr i64 %pc, $listed_shift
+  %folded = xor i64 %pc, %high
+  %number = and i64 %folded, $listed_mask
+  %offset = lshr i64 %number, 3
+  %byte.at = getelementptr i8, ptr %listed, i64 %offset
+  %byte = load i8, ptr %byte.at
+  %wide = zext i8 %byte to i64
+  %place = and i64 %number, 7
+  %moved = lshr i64 %wide, %place
+  %bit = and i64 %moved, 1
+  %known = icmp ne i64 %bit, 0
+  br i1 %known, label %sooner, label %usual
+
+sooner:
+  %first.at = getelementptr i8, ptr %tcg, i64 $tcg_listed_threshold
+  %first = load i64, ptr %first.at
+  ret i64 %first
+
+usual:
+  ret i64 %threshold
+}
+
 ; Put the count record of a new block at %code, if blocks are counted; where the other records begin.
 define internal ptr @tb_count_record(ptr %tcg, ptr %tb, ptr %code, i64 %cflags) alwaysinline nounwind {
 entry:
   %threshold.at = getelementptr i8, ptr %tcg, i64 $tcg_hot_threshold
-  %threshold = load i64, ptr %threshold.at
-  %off = icmp eq i64 %threshold, 0
+  %others = load i64, ptr %threshold.at
+  %off = icmp eq i64 %others, 0
   %special = icmp ne i64 %cflags, 0 ; never chained to, so never worth compiling
   %without = or i1 %off, %special
   br i1 %without, label %done, label %write
 
 write:
+  %tb.pc = getelementptr i8, ptr %tb, i64 $tb_pc
+  %pc = load i64, ptr %tb.pc
+  %threshold = call i64 @tb_threshold(ptr %tcg, i64 %pc, i64 %others)
   store ptr @h_count, ptr %code
   %remaining.at = getelementptr i8, ptr %code, i64 $count_remaining
   store i64 %threshold, ptr %remaining.at

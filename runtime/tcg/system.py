@@ -98,6 +98,7 @@ class TcgVm:
         self.code = map_native(self.isa.system_blob_path)
         self.ram = RamPlaces()
         self.cache = CodeCache(self.code, self.ram, accelerator.cache_bytes)
+        self.cache.expect_much()
         self.memory = self.ram
         self.world = self.cache.world
         self.tier_options = accelerator.tier_options

@@ -33,8 +33,12 @@ def _layout(fields: Iterable[tuple[str, int]]) -> MappingProxyType[str, int]:
 #: blocks that one block can be linked to at a time; it is cut before it has more jump slots (one past these would
 #: work, unlinked, through tb_find_slow)
 TB_OUTGOING = 16
-#: targets of its last, indirect jump that a block remembers: a power of two
-SEEN_TARGETS = 4
+#: targets of its last, indirect jump that a block remembers: as many as an interpreter's has for its common operations
+SEEN_BITS = 4
+SEEN_TARGETS = 1 << SEEN_BITS
+#: one is found by the upper bits of its product with this, or in one of the next places
+SEEN_FACTOR = -7046029254386353131
+SEEN_TRIES = 6
 #: most guest instructions in a block
 TB_MAX_INSTRUCTIONS = 64
 #: most bytes of op records in a block
@@ -143,6 +147,11 @@ TCG_CONTEXT = _layout(
         ("hooked", 8),  # host address of a bit for every guest address, set where code is hooked; 0: nowhere
         ("guarded", 8),  # non-zero: the host's protection of pages follows their permissions (runtime/core/guard.py)
         ("hot_threshold", 8),  # entries after which a new block is hot; 0: blocks are not counted
+        (
+            "listed",
+            8,
+        ),  # host address of LISTED_BITS bits; a block at an address that is set (@tb_threshold) is hot sooner
+        ("listed_threshold", 8),  # when those do
         ("hot_exit", 8),  # non-zero: native code is left when a block becomes hot
         ("hot_ring", 8),  # host address of HOT_RING block addresses, 0 where free
         ("hot_next", 8),  # entries of the ring tried so far
@@ -176,6 +185,8 @@ BUS_DONE, BUS_NOBODY, BUS_FAILED = 0, 1, 2
 COUNT_RECORD = _layout([("handler", 8), ("remaining", 8), ("base", 8)])
 #: blocks that can become hot between two looks of Python's: a power of two
 HOT_RING = 256
+#: addresses are told apart by so many bits where it does little harm to take one for another: a power of two
+LISTED_BITS = 1 << 17
 #: like a block in a page's list, for code that a region was compiled from; cflags is CF_GUARD
 GUARD = MappingProxyType(
     {

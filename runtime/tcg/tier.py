@@ -10,9 +10,10 @@ from time import perf_counter
 
 from runtime.core.env import PAGE_BITS, PAGE_CODE, PAGE_EXEC, PAGE_HOOKED
 from runtime.tcg.code_memory import CodeMemory
-from runtime.tcg.installed import InstalledRegions, Region
-from runtime.tcg.region_formation import COMPILED, Former, Node
+from runtime.tcg.installed import InstalledRegions, Region, spans_of
+from runtime.tcg.region_formation import COMPILED, Former, Node, heat
 from runtime.tcg.tb import TB
+from runtime.tcg.tier_options import CACHED_THRESHOLD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -105,6 +106,8 @@ class Tier:
             from runtime.tcg.tier_options import isa_folder
 
             self._disk = RegionCache(isa_folder(options.cache, isa, code))
+        #: whether the cache knows which blocks may have a region on disk
+        self._listed = False
         self.regions = InstalledRegions(cache, code, options.memory, self._retire, vcpus)
         self._retired: list[CodeMemory] = []
         self._former = Former(cache, memory, self._is_compiled, self._allowed, options.size, self.regions.first_large)
@@ -112,8 +115,10 @@ class Tier:
         self._generation = 0
         self._seen = 0
         self._next_poll = 0.0
-        #: whether answers were not looked at last time, for the guest had waited enough
+        #: whether last time was for new blocks alone, for the guest had waited enough
         self._put_off = False
+        #: whether the last look found regions on disk; where some are there are more
+        self._fetching = self._disk is not None
         #: host addresses of blocks that became hot and were not looked at yet
         self._found: list[int] = []
         #: host addresses of hot blocks to be compiled
@@ -133,9 +138,9 @@ class Tier:
     # ------------------------------------------------------------ the slow path
 
     @property
-    def busy(self) -> bool:
-        """Whether there is something to do but for new hot blocks."""
-        return bool(self._pending or self._waiting or self._found)
+    def behind(self) -> bool:
+        """Whether to look again soon: the guest had waited enough, or regions come from the disk."""
+        return bool(self._found) or self._put_off or self._fetching
 
     def attend(self) -> None:
         """Look after hot blocks and answers; the guest waits meanwhile, so not for long."""
@@ -158,10 +163,11 @@ class Tier:
         if self._cache.hot_count != self._seen:
             self._seen = self._cache.hot_count
             self._found += self._cache.take_hot()
-        long = self._look(self._found)
-        self._put_off = long and not self._put_off and self.options.workers > 0
         if self._put_off:
-            return  # the rest next time, but then whatever has come meanwhile
+            self._put_off = False  # this time is for the rest
+        elif self._look(self._found) and self.options.workers:
+            self._put_off = True
+            return
         if self._pending and compilers is not None and perf_counter() >= self._next_poll:
             compilers.poll()
             self._next_poll = perf_counter() + _POLL
@@ -173,11 +179,13 @@ class Tier:
     def _look(self, found: list[int]) -> bool:
         """See what is to be done about blocks that became hot, as many as there is time for; whether it took long."""
         began = now = perf_counter()
+        fetched = self.statistics.cached
         while found:
             self._hot(found.pop(0))
             now = perf_counter()
             if now >= began + _MOST_PAUSE and self.options.workers:
                 break
+        self._fetching = self.statistics.cached != fetched
         return now >= began + _MOST_PAUSE / 4
 
     def _give_up(self) -> None:
@@ -198,7 +206,7 @@ class Tier:
     def _hot(self, address: int) -> None:
         """A block came to its threshold."""
         node = Node(self._cache, address)
-        if not node.alive or not node.counted:
+        if not node.alive or not node.counted or node.armed:  # armed: a region that has it came meanwhile
             return
         key = node.key
         region = self.regions.ready.get(key) or self._from_disk(key)
@@ -228,12 +236,13 @@ class Tier:
             compilers = self._compilers = self._make_compilers()
             self._generation = compilers.generation
             if self.options.workers:
-                return  # starting one is for the next time: no long pauses
+                return  # starting one is for the next time, and the first request for the one after: no long pauses
+        if not compilers.start():
+            return
         while self._waiting and compilers.slots() > 0:
-            nodes = {key: Node(self._cache, address) for key, address in self._waiting.items()}
-            key = max(nodes, key=lambda key: nodes[key].heat)
+            key, hottest = max(self._waiting.items(), key=lambda item: heat(self._cache, item[1]))
             del self._waiting[key]
-            formed = self._former.form(nodes[key].address)
+            formed = self._former.form(hottest)
             if formed is None:
                 self._hopeless.add(key)
                 continue
@@ -244,8 +253,7 @@ class Tier:
             for other in [
                 other for other in self._waiting if (other[0], other[2]) in region.points and other[1] == key[1]
             ]:
-                self._count_on(nodes[other], 16 * self.options.threshold)
-                del self._waiting[other]
+                self._count_on(Node(self._cache, self._waiting.pop(other)), 16 * self.options.threshold)
             compilers.submit(request, self._receiver(region), self._listen is not None)
             if self.options.workers:
                 break  # choosing a region takes a millisecond: another one next time
@@ -284,11 +292,13 @@ class Tier:
         if block:
             self.regions.install(region, block)
 
-    def _put(self, region: Region, answer: RegionAnswer) -> bool:
-        """Have a compiled region ready, if the guest's code is what it was made from.
+    def _put(self, region: Region, answer: RegionAnswer, compared: bool = False) -> bool:
+        """Have a compiled region ready, if the guest's code is what it was made from (compared: it has just been).
 
         Other vCPUs must not store to it while that is found out and guarded: a page that holds no code yet lets them.
         """
+        if compared and not self._cache.world.is_shared and not self._is_machine:
+            return self._guard_and_add(region, answer)
         if self._cache.world.is_shared and not all(
             self._memory.table[start >> PAGE_BITS] & PAGE_CODE for start, _ in region.spans
         ):
@@ -297,37 +307,43 @@ class Tier:
         return self._put_now(region, answer)
 
     def _put_now(self, region: Region, answer: RegionAnswer) -> bool:
-        if not self._is_current(region.request, region.places):
+        if not self._is_machine and not self._is_current(region.request, region.places, region.spans):
             self.regions.forget(region)
             return False
+        return self._guard_and_add(region, answer)
+
+    def _guard_and_add(self, region: Region, answer: RegionAnswer) -> bool:
         if answer.accesses:
             self._tcg.guard()
         self.regions.add(region, answer)
-        if self._is_machine and not self._is_current(region.request, region.places):
-            self.regions.remove(region)  # a device has stored there before it was guarded
+        # In a machine, a device may store there until it is guarded: what was found before would say little.
+        if self._is_machine and not self._is_current(region.request, region.places, region.spans):
+            self.regions.remove(region)
             return False
         if self._perf_map is not None and region.memory is not None:
             self._perf_map.add(region.memory.address, region.memory.size, f"region {region.request.entry:#x}")
+        flags, find, ready, again = region.request.flags, self._cache.find, self.regions.ready, self.options.threshold
         for block, place in zip(region.request.blocks[1:], region.places[1:], strict=True):
-            address = self._cache.find(block.pc, region.request.flags, place)
-            if address:
-                node = Node(self._cache, address)
-                # Blocks inside it that are entered from outside have to become hot anew.
-                if node.counted and node.key not in self.regions.ready:
-                    self._count_on(node, self.options.threshold)
+            # Blocks inside it that are entered from outside have to become hot anew.
+            inside = block.pc, flags, place
+            if inside not in ready and (address := find(*inside)) and self.regions.recount(address, again):
+                self._waiting.pop(inside, None)
         return region.function != 0
 
     def _from_disk(self, key: Key) -> Region | None:
         """The region an earlier run has compiled."""
         if self._disk is None or key in self._pending:
             return None
+        if not self._listed:
+            self._listed, threshold = True, self.options.threshold
+            self._cache.list_blocks(self._disk.entries(), min(CACHED_THRESHOLD, threshold), threshold)
         found = self._disk.find(key[0], key[1], lambda request: self._present(key, request))
         if found is None:
             return None
         request, answer, places = found
         region = Region(request, places)
         self.regions.watch(region)
-        if not self._put(region, answer):
+        if not self._put(region, answer, True):
             return None
         self.statistics.cached += 1
         return region
@@ -337,28 +353,37 @@ class Tier:
     def _is_compiled(self, node: Node) -> bool:
         return node.heat >= COMPILED or self.regions.covers(node.key)
 
-    def _is_current(self, request: RegionRequest, places: tuple[int, ...]) -> bool:
-        """Whether the guest's code is what the region was made from."""
+    def _is_current(self, request: RegionRequest, places: tuple[int, ...], spans: Iterable[tuple[int, int]]) -> bool:
+        """Whether the guest's code is what the region was made from; `spans` are all its places."""
+        for start, end in spans:
+            if not self._allowed(start, end):
+                return False
         read = self._memory.read
-        return all(
-            self._allowed(place, place + len(block.code)) and read(place, len(block.code), 0) == block.code
-            for block, place in zip(request.blocks, places, strict=True)
-        )
+        for block, place in zip(request.blocks, places, strict=True):
+            size = len(block.code)
+            if self._is_machine and (place ^ place + size - 1) >> PAGE_BITS:
+                return False  # its second page may be anywhere
+            if read(place, size, 0) != block.code:
+                return False
+        return True
 
     def _present(self, key: Key, request: RegionRequest) -> tuple[int, ...] | None:
         """Where the code of a region that begins with the block of `key` is; None if it is not there."""
-        places = tuple(self._place(block.pc, key) for block in request.blocks)
-        return places if self._is_current(request, places) else None
+        places = self._places(key, request)
+        return places if self._is_current(request, places, spans_of(request, places)) else None
 
-    def _place(self, pc: int, key: Key) -> int:
-        """Where the code at pc may be: in the page of a block of that address, or as far from the entry as pc is.
+    def _places(self, key: Key, request: RegionRequest) -> tuple[int, ...]:
+        """Where the code of its blocks may be: in the pages of blocks of these addresses, or as far from the entry as
+        they are.
 
         It may be elsewhere: a machine finds out when the region is entered."""
-        near = pc - key[0] + key[2] & _ALL_ONES
-        if not self._is_machine or pc >> PAGE_BITS == key[0] >> PAGE_BITS:
-            return near
-        block = self._cache.find(pc, key[1])
-        return Node(self._cache, block).place if block else near
+        near = key[2] - key[0]
+        distances = {key[0] >> PAGE_BITS: near}
+        for block in request.blocks if self._is_machine else ():
+            page = block.pc >> PAGE_BITS
+            if page not in distances and (address := self._cache.find(block.pc, key[1])):
+                distances[page] = self._cache.place(address) - block.pc
+        return tuple(block.pc + distances.get(block.pc >> PAGE_BITS, near) & _ALL_ONES for block in request.blocks)
 
     def _allowed(self, start: int, end: int) -> bool:
         """Whether code in these places may be compiled: it is executable, nobody wants to see it run, and it seldom

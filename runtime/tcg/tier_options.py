@@ -73,7 +73,9 @@ def cache_directory() -> str | None:
     wanted = os.environ.get("ISOMORPH_CACHE")
     if wanted is not None:
         return wanted if wanted not in ("", "0", "off", "none") else None
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(base):  # the XDG Base Directory Specification: such a path is to be ignored
+        base = os.path.expanduser("~/.cache")
     return os.path.join(base, DIRECTORY) if os.path.isabs(base) else None
 
 

@@ -266,7 +266,7 @@ def test_control_c_ends_a_busy_guest(assemble: Assemble) -> None:
     assert process.stdout.readline() == b"hello\n"
     time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == -signal.SIGINT
     assert errors == b""
 
@@ -276,14 +276,7 @@ def test_a_broken_pipe_ends_the_guest(assemble: Assemble) -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == b"hello\n"
     process.stdout.close()
-    assert process.wait(timeout=20) == -signal.SIGPIPE
+    assert process.wait(timeout=120) == -signal.SIGPIPE
     assert process.stderr is not None
     assert process.stderr.read() == b""
     process.stderr.close()
-
-
-def test_a_closed_standard_input_is_closed_for_the_guest(assemble: Assemble) -> None:
-    read = "        li a0, 0\n        mv a1, sp\n        li a2, 1\n        li a7, 63\n        ecall\n        neg a0, a0"
-    line = " ".join(isomorph("run", assemble(f"{read}{EXIT}")))
-    done = subprocess.run(["sh", "-c", f"{line} <&-"], check=False, env=dict(os.environ, PYTHONPATH=str(ROOT)))
-    assert done.returncode == 9  # EBADF

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from tests.debug.client import debugged
-from tests.tools import compile_c, require_build, tool
+from tests.debug.gdb_client import gdb as run_gdb
+from tests.tools import compile_c, require_build
 
 FOLDER = Path(__file__).parent / "programs"
-_SETTINGS = ("set pagination off", "set confirm off", "set style enabled off", "set width 0")
 
 #: what gdb says of `events signal`: stopped by the signal, at the handler, in its backtrace, step by step out of it
 SIGNAL_AND_HANDLER = (
@@ -42,18 +41,7 @@ def gdb(
     folder: Path, guest: Path, commands: Sequence[str], *arguments: str, options: Sequence[str] = ()
 ) -> tuple[str, bytes, int]:
     """Run commands in gdb over a program: what gdb said, what the program wrote, its exit status."""
-    driver = tool("gdb-multiarch", "gdb-multiarch")
     with debugged(folder, guest, *arguments, options=options) as (process, path):
-        words = [driver, "-nx", "-batch"]
-        for command in (*_SETTINGS, f"target remote {path}", *commands):
-            words += ["-ex", command]
-        done = subprocess.run(
-            [*words, str(guest)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=120,
-            check=False,
-        )
+        said = run_gdb(f"target remote {path}", *commands, program=guest)
         output, _ = process.communicate(timeout=60)
-        return done.stdout.decode("utf-8", "replace"), output, process.returncode
+        return said, output, process.returncode

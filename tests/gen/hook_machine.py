@@ -15,7 +15,6 @@ from typing import Any
 
 from gen import model
 from gen.loading import load_source
-from gen.native import helper_function
 from gen.native_hooks import hook_functions
 from gen.python_emitter import module_source
 from gen.state import layout_of
@@ -23,6 +22,7 @@ from runtime.core.env import ENV
 from runtime.core.layout import Layout
 from runtime.tcg import llvm
 from runtime.tcg.blobs import map_blob
+from runtime.tcg.helpers import helper_function
 from runtime.tcg.ir import Function
 from runtime.tcg.link import link, write_blob
 from runtime.tcg.lower import lower_module

@@ -278,6 +278,18 @@ def test_transfers_that_fail(
     assert disks.chips.disk.save() == state
 
 
+def test_a_table_ends_with_its_64_kilobytes(tmp_path: Path) -> None:
+    """Else a guest could have gigabytes of it read, in pieces of two bytes."""
+    disks = Disks(tmp_path)
+    disks.table(*[(BUFFER, 2)] * (0xF000 // 8), (BUFFER, 0))
+    disks.begin(0xC8, 0, 64, read=True)
+    assert disks.end() == (6, 0x51)
+    disks.chips.ram.bytes[0x10000:0x10008] = bytes(8)  # so that it would be long enough
+    disks.chips.ram.bytes[TABLE:0x10000] = (BUFFER.to_bytes(4, "little") + b"\2\0\0\0") * (0xF000 // 8)
+    disks.begin(0xC8, 0, 64, read=True)
+    assert disks.end() == (6, 0x51)
+
+
 def test_senseless_accesses_to_the_bus_master(tmp_path: Path) -> None:
     disks = Disks(tmp_path)
     chance = Random(5)

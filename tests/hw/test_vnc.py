@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -286,6 +287,31 @@ def test_nonsense_is_hung_up_on(bench: Bench) -> None:
                 break
         assert not bench.server.viewers
     assert "viewers: 0" in bench.server.describe()
+
+
+def test_one_that_asks_and_does_not_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for it is bounded; it goes on when it reads."""
+    monkeypatch.setattr("runtime.hw.vnc.viewer._MOST_WAITING", 1 << 20)
+    bench.show()
+    bench.viewer()
+    connection = bench._sockets[0]
+    left = bytearray(struct.pack(">BxxxBBBBHHHBBBxxx", 0, 8, 8, 0, 0, 0, 0, 0, 0, 0, 0) * 50_000)  # 77 MB of answers
+    connection.setblocking(False)
+    for _ in range(200):
+        try:
+            del left[: connection.send(left)]
+        except BlockingIOError:
+            bench.events.run_once(0)
+    assert left, "it is not heard"
+    (server_end,) = bench.server.viewers
+    assert len(server_end._out) < 16 << 20
+    read = 0
+    while server_end._out or read < 1 << 20:
+        try:
+            read += len(connection.recv(1 << 16))
+        except BlockingIOError:
+            bench.events.run_once(0.01)
+    assert bench.server.viewers == [server_end]
 
 
 def test_a_place_that_is_taken(tmp_path: Path) -> None:

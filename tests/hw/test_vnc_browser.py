@@ -11,6 +11,7 @@ import pytest
 
 from runtime.hw.device import DeviceError
 from runtime.hw.seat import Seat
+from runtime.hw.vnc.connection import WebSocket
 from runtime.hw.vnc.server import VncServer
 from tests.hw.test_vnc import HEIGHT, WIDTH, Bench
 from tests.hw.vnc_client import RAW, ZRLE, VncClient
@@ -72,11 +73,9 @@ class Web(Bench):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.server.close()
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        web = ("127.0.0.1", self.port)
+        web = ("127.0.0.1", 0)  # any port
         self.server = VncServer(self.events, self.devices.display, Seat([self.devices]), self.path, web)
+        self.port = int(self.server.where.rpartition(":")[2])
 
     def until(self, come: Callable[[], bool]) -> None:
         """Wait for something; what comes by TCP may take its time."""
@@ -150,6 +149,8 @@ def test_a_browser_sees_the_screen(web: Web, origin: str) -> None:
         ("POST / HTTP/1.1", GOOD, b"HTTP/1.1 400 "),
         ("GET / HTTP/1.1", (*UPGRADE, "Sec-WebSocket-Version: 8"), b"HTTP/1.1 400 "),
         ("GET / HTTP/1.1", (*GOOD, "Origin: https://elsewhere.example"), b"HTTP/1.1 403 "),
+        ("GET / HTTP/1.1", (*GOOD, "Origin: http://rebound.example:1", "Host: rebound.example:1"), b"HTTP/1.1 403 "),
+        ("GET / HTTP/1.1", (*GOOD, "Origin: http://192.0.2.1:1", "Host: 192.0.2.1:2"), b"HTTP/1.1 403 "),
     ],
 )
 def test_what_is_refused(web: Web, first: str, lines: tuple[str, ...], answer: bytes) -> None:
@@ -167,6 +168,27 @@ def test_frames_that_break_the_rules_end_it(web: Web, data: bytes) -> None:
     connection.setblocking(True)
     connection.sendall(data)
     web.until(lambda: not web.server.viewers)
+
+
+@pytest.mark.parametrize("place", ["192.0.2.1:5701", "[2001:db8::1]:5701"])
+def test_a_page_of_the_same_address(web: Web, place: str) -> None:
+    _, answer = web.ask(*GOOD, f"Origin: http://{place}", f"Host: {place}")
+    assert answer.startswith(b"HTTP/1.1 101 ")
+
+
+def test_pings_without_end(web: Web) -> None:
+    """A browser that does not read its answers gets few of them."""
+    browser, server = socket.socketpair()
+    with browser, server:
+        made = WebSocket(server)
+        browser.sendall("\r\n".join(["GET / HTTP/1.1", *GOOD, "", ""]).encode())
+        with pytest.raises(BlockingIOError):
+            made.recv(1 << 16)
+        for _ in range(200):
+            browser.sendall(b"\x89\xfd\0\0\0\0" + b"x" * 125 + b"\x89\x80\0\0\0\0" * 4000)
+            with pytest.raises(BlockingIOError):
+                made.recv(1 << 16)
+        assert len(made._out) < 1 << 17
 
 
 def test_a_port_that_is_taken(web: Web, tmp_path: Path) -> None:

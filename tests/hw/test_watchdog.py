@@ -92,6 +92,14 @@ def test_it_can_be_told_not_to_bite_and_to_run_freely() -> None:
     assert driver.wait(1300) == ["watchdog"] * 2
 
 
+def test_timers_of_nothing() -> None:
+    """Where time is made of instructions it does not pass while timers are called: they must end all the same."""
+    driver = Driver()
+    driver.device.write(0x60, 2, 4)
+    driver.start(count=0, lock=6)
+    assert set(driver.wait(1)) == {"watchdog"}
+
+
 def test_its_state() -> None:
     driver = Driver()
     driver.start()

@@ -5,6 +5,39 @@ from __future__ import annotations
 from tests.kvm.kvm import assemble
 
 ORIGIN, SETUP = 0x100000, 0x400
+#: for code in 32-bit or 64-bit mode: over the serial port `say` the text at esi, a `letter` in al, the `number` in ebx;
+#: and `end` by ACPI
+SAY = """
+say:    lodsb
+        test %al, %al
+        jz 1f
+        mov $0x3f8, %dx
+        out %al, %dx
+        jmp say
+1:      ret
+letter: mov $0x3f8, %dx
+        out %al, %dx
+        ret
+number: mov $8, %ecx                    # in hexadecimal
+2:      rol $4, %ebx
+        mov %bl, %al
+        and $15, %al
+        add $0x30, %al
+        cmp $0x3a, %al
+        jb 3f
+        add $0x27, %al
+3:      mov $0x3f8, %dx
+        out %al, %dx
+        dec %ecx
+        jnz 2b
+        mov $0x20, %al
+        jmp letter
+end:    mov $0x604, %dx
+        mov $0x2000, %ax
+        out %ax, %dx
+4:      hlt
+        jmp 4b
+"""
 
 
 def image(name: str, narrow: str, wide: str = "") -> bytes:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.debug.gdb_client import gdb
 from tests.kvm.kernels import ORIGIN, image
 from tests.kvm.kvm import require_kvm
 from tests.machine.session import Session
-from tests.tools import tool
 
 BODY = ORIGIN + 0x200
 LOOP = BODY + 0x20
@@ -37,7 +36,6 @@ loop:   inc %rbx
 @pytest.mark.parametrize("controllers", ["off", "on"])
 def test_gdb(controllers: str, tmp_path: Path) -> None:
     require_kvm("gdb on a machine on KVM")
-    gdb = tool("gdb-multiarch", "gdb-multiarch")
     kernel, place = tmp_path / "kernel", tmp_path / "gdb"
     kernel.write_bytes(image("counts", "", _COUNTS))
     commands = [
@@ -71,9 +69,7 @@ def test_gdb(controllers: str, tmp_path: Path) -> None:
     board = ["pc", "-M", f"kernel-irqchip={controllers}", "-accel", "kvm", "-m", "16M", "-kernel", str(kernel)]
     with Session(*board, "-nographic", "-S", "-gdb", f"unix:{place}") as machine:
         machine.expect("waiting for gdb")
-        words = [word for command in commands for word in ("-ex", command)]
-        done = subprocess.run([gdb, "-nx", "-batch", *words], capture_output=True, text=True, timeout=100, check=False)
-        said = done.stdout + done.stderr
+        said = gdb(*commands)
         for text in (
             "$1 = 0x1000",  # where the board has a processor begin
             f"Breakpoint 1, {BODY:#018x}",

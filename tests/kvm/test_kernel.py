@@ -7,42 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.kvm.kernels import ORIGIN, SETUP, image
+from tests.kvm.kernels import ORIGIN, SAY, SETUP, image
 from tests.kvm.kvm import assemble, require_kvm
 from tests.tools import isomorph, run, tool
-
-#: prints, in 32-bit or 64-bit mode: the first letters say which; then a text at esi, and so on; ends by ACPI
-_SAY = """
-say:    lodsb
-        test %al, %al
-        jz 1f
-        mov $0x3f8, %dx
-        out %al, %dx
-        jmp say
-1:      ret
-letter: mov $0x3f8, %dx
-        out %al, %dx
-        ret
-number: mov $8, %ecx                    # of edx's bits, in hexadecimal
-2:      rol $4, %ebx
-        mov %bl, %al
-        and $15, %al
-        add $0x30, %al
-        cmp $0x3a, %al
-        jb 3f
-        add $0x27, %al
-3:      mov $0x3f8, %dx
-        out %al, %dx
-        dec %ecx
-        jnz 2b
-        mov $0x20, %al
-        jmp letter
-end:    mov $0x604, %dx
-        mov $0x2000, %ax
-        out %ax, %dx
-4:      hlt
-        jmp 4b
-"""
 
 _LINUX = """
         mov %esi, %ebp                  # the boot parameters
@@ -96,7 +63,7 @@ start:  mov $stack, %esp
         mov 8(%esi), %ebx
         call number
         jmp end
-        {_SAY}
+        {SAY}
         .bss
         .space 256
 stack:
@@ -112,7 +79,7 @@ def _kernel(wide: bool) -> bytes:
         mov ${0x34 if wide else 0x32}, %al
         call letter
         {_LINUX if not wide else _LINUX.replace("%ebp)", "%rbp)").replace("(%esi)", "(%rsi)")}
-        {_SAY}
+        {SAY}
     """
     return image(f"linux-{wide}", code, code if wide else "")
 

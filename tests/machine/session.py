@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ from tests.tools import isomorph
 
 #: what waits for a machine gives up after so many seconds: machines may be slow, but they do not hang
 PATIENCE = 100
+#: seconds for one that failed to say where it was
+_LAST_WORDS = 5
 
 
 class Session:
@@ -22,7 +25,7 @@ class Session:
 
     def __init__(self, *arguments: str, command: Sequence[str] | None = None, folder: Path | None = None) -> None:
         words = [*(command or isomorph("machine")), *arguments]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONFAULTHANDLER": "1"}
         self.process = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=folder, env=environment
         )
@@ -36,11 +39,25 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.process.poll() is None:
+            if error is not None:
+                self._show_threads()
             self.process.kill()
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
             assert pipe is not None
             pipe.close()
+
+    def _show_threads(self) -> None:
+        """Where a machine is that may hang, for the report of the test that failed: it dies of the question."""
+        self.process.send_signal(signal.SIGABRT)
+        assert self.process.stdout is not None
+        deadline = time.monotonic() + _LAST_WORDS
+        while select.select([self.process.stdout], [], [], max(0, deadline - time.monotonic()))[0]:
+            data = os.read(self.process.stdout.fileno(), 65536)
+            if not data:
+                break
+            self.output += data
+        print(self.output[-8000:].decode("utf-8", "replace"))
 
     def type(self, text: str | bytes) -> None:
         """Keys, all at once."""

@@ -50,6 +50,8 @@ def test_listings(capsys: pytest.CaptureFixture[str]) -> None:
         ("virt -icount shift=99", "-icount shift=99: shift is auto, or 0 to 10"),
         ("virt -icount 3 -accel tcg,thread=multi", "-icount counts"),
         ("virt,color=red", "there is no option color"),
+        ("virt -rtc tomorrow", "-rtc tomorrow: there is no option tomorrow"),
+        ("virt -bios /", "-bios /: a directory"),
         ("virt -device floppy", "-device floppy: there is no such device"),
         ("virt -device virtio-blk-devic,drive=x", "did you mean virtio-blk-device?"),
         ("virt -device virtio-blk-device", "it needs drive=ID"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.debug.gdb_client import gdb
 from tests.machine.debian_guest import initramfs, kernel
 from tests.machine.session import Session
 from tests.machine.test_boot import OPENSBI, firmware
@@ -19,7 +20,6 @@ def test_gdb_attaches(tmp_path: Path) -> None:
     require_machine("riscv64")
     if not U_BOOT.exists() or not Path("/usr/lib/riscv64-linux-gnu/opensbi").exists():
         pytest.skip("no firmware (Debian packages opensbi, u-boot-qemu)")
-    gdb = tool("gdb-multiarch", "gdb-multiarch")
     place = tmp_path / "gdb"
     commands = [
         "set architecture riscv:rv64",
@@ -39,10 +39,7 @@ def test_gdb_attaches(tmp_path: Path) -> None:
     options = ["-smp", "2", "-S", "-gdb", f"unix:{place}"]
     with Session("virt", "-nographic", "-kernel", str(U_BOOT), *options) as machine:
         machine.expect("waiting for gdb")
-        arguments = [word for command in commands for word in ("-ex", command)]
-        done = subprocess.run(
-            [gdb, "-nx", "-batch", *arguments], capture_output=True, text=True, timeout=100, check=False
-        )
+        told = gdb(*commands)
         for text in (
             "0x1000:\tauipc\tt0,0x0",
             "$1 = (void (*)()) 0x1008",
@@ -50,8 +47,8 @@ def test_gdb_attaches(tmp_path: Path) -> None:
             "Thread 2 ",
             "$2 = 0x0",
         ):
-            assert text in done.stdout, done.stdout + done.stderr
-        assert "VM status: paused (debug)" in done.stderr + done.stdout
+            assert text in told, told
+        assert "VM status: paused (debug)" in told
         machine.expect("U-Boot 20")
         machine.type("\x01x")
         assert machine.end() == 0
@@ -78,7 +75,6 @@ _COUNTS = """
 def test_watchpoints(tmp_path: Path) -> None:
     """gdb's watch, rwatch and awatch over a machine: it stops behind the access, with both values; and the end."""
     require_machine("riscv64")
-    gdb = tool("gdb-multiarch", "gdb-multiarch")
     source, program, raw, place = (tmp_path / name for name in ("counts.s", "counts.o", "counts.bin", "gdb"))
     source.write_text(_COUNTS)
     for command in (
@@ -99,11 +95,7 @@ def test_watchpoints(tmp_path: Path) -> None:
     commands += ["awatch *(short *)0x80001002", "continue", "print $t1", "delete", "continue"]
     with Session("virt", "-nographic", "-bios", str(raw), "-S", "-gdb", f"unix:{place}") as machine:
         machine.expect("waiting for gdb")
-        arguments = [word for command in ["set pagination off", *commands] for word in ("-ex", command)]
-        done = subprocess.run(
-            [gdb, "-nx", "-batch", *arguments], capture_output=True, text=True, timeout=100, check=False
-        )
-        told = done.stdout
+        told = gdb(*commands)
         for text in (
             "Old value = 0\nNew value = 9",
             "Old value = 9\nNew value = 18",
@@ -112,7 +104,7 @@ def test_watchpoints(tmp_path: Path) -> None:
             "Hardware access (read/write) watchpoint 3: *(short *)0x80001002\n\nValue = 0",
             "$1 = ",
         ):
-            assert text in told, done.stdout + done.stderr
+            assert text in told, told
             told = told.partition(text)[2]
         assert machine.end() == 0
 
@@ -120,7 +112,7 @@ def test_watchpoints(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_gdb_in_the_kernel(tmp_path: Path) -> None:
     """Debian's kernel under gdb: a breakpoint in start_kernel, by its address; where it came from, steps, and on."""
-    gdb = tool("gdb-multiarch", "gdb-multiarch")
+    tool("gdb-multiarch", "gdb-multiarch")
     firmware(OPENSBI, "opensbi")
     words = ["-m", "256M", "-kernel", str(kernel()), "-initrd", str(initramfs()), "-append", "console=ttyS0 nokaslr"]
     with Session("virt", "-nographic", *words) as machine:
@@ -150,11 +142,7 @@ def test_gdb_in_the_kernel(tmp_path: Path) -> None:
     ]
     with Session("virt", "-nographic", *words, "-S", "-gdb", f"unix:{place}") as machine:
         machine.expect("waiting for gdb")
-        arguments = [word for command in commands for word in ("-ex", command)]
-        done = subprocess.run(
-            [gdb, "-nx", "-batch", *arguments], capture_output=True, text=True, timeout=300, check=False
-        )
-        told = done.stdout + done.stderr
+        told = gdb(*commands, patience=300)
         assert f"$1 = {where:#x}" in told
         called = int(told.partition("called from ")[2].split()[0], 16)
         assert addresses["_start_kernel"] < called < addresses["_start_kernel"] + 0x1000

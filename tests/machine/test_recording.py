@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from isomorph.cli.machine import main
+from tests.debug.gdb_client import gdb
 from tests.machine.session import Session
 from tests.machine.test_bare import image
 from tests.machine.test_boot import U_BOOT, firmware
@@ -70,7 +70,7 @@ def test_a_recording_ends_where_it_ended(tmp_path: Path) -> None:
 def test_gdb_goes_back_in_a_replay(tmp_path: Path) -> None:
     """To each breakpoint before, step by step, to the beginning, and forward again: the same instructions each time."""
     require_build("riscv64")
-    gdb = tool("gdb-multiarch", "gdb-multiarch")
+    tool("gdb-multiarch", "gdb-multiarch")
     words = ["virt", "-nographic", "-m", "16M", "-bios", str(image("floats"))]
     log = tmp_path / "log"
     mode = f"shift=3,rr=record,rrfile={tmp_path / 'recording'}"
@@ -89,11 +89,7 @@ def test_gdb_goes_back_in_a_replay(tmp_path: Path) -> None:
     commands = ["set architecture riscv:rv64", f"target remote {place}", where, *forward, *back, *again]
     with Session(*words, "-icount", mode.replace("record,", "replay,"), "-S", "-gdb", f"unix:{place}") as machine:
         machine.expect("waiting for gdb")
-        arguments = [word for command in commands for word in ("-ex", command)]
-        done = subprocess.run(
-            [gdb, "-nx", "-batch", *arguments], capture_output=True, text=True, timeout=500, check=False
-        )
-    told = done.stdout + done.stderr
+        told = gdb(*commands, patience=500)
     places = [int(word) for word in re.findall(r"executed=(\d+)", told)]
     values = re.findall(r"\$\d+ = (0x\w+)", told)
     assert len(places) == 13, told

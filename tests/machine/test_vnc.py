@@ -12,7 +12,8 @@ from runtime.hw.display import Display
 from runtime.hw.seat import Seat
 from runtime.hw.virtio.gpu import VirtioGpu
 from runtime.hw.virtio.input import VirtioKeyboard, VirtioTablet
-from runtime.hw.vnc.server import FIRST_PORT, VncServer
+from runtime.hw.vnc import FIRST_PORT
+from runtime.hw.vnc.server import VncServer
 from runtime.machine.examine import Examiner
 from runtime.machine.monitor import Monitor
 from runtime.machine.snapshots import Snapshots

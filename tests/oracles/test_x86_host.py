@@ -1,4 +1,4 @@
-"""x86-64's instructions against this machine's own processor: one at a time, with random operands and flags."""
+"""i386's and x86-64's instructions against this machine's own processor: one at a time, with random operands, flags."""
 
 from __future__ import annotations
 
@@ -65,6 +65,8 @@ _TRAP, _STACK = 5, 7
 #: exceptions of the specification -> the signals Linux makes of them
 _PROTECTION, _PAGE_FAULT = 13, 14
 _SIGNALS = {0: 8, 6: 4, _PROTECTION: 11, _PAGE_FAULT: 11}
+#: ES CS SS DS FS GS of 32-bit code: Linux' selectors, as x86_host.c has them
+_SELECTORS = (0x2B, 0x23, 0x2B, 0x2B, 0, 0)
 #: where the runner itself lies
 _RUNNER_AT = range(0x400000, 0x600000)
 
@@ -77,11 +79,14 @@ LEFT_OUT = {
     "clflush": "does not touch memory here",
     **dict.fromkeys(("rcpps", "rcpss", "rsqrtps", "rsqrtss"), "approximations"),
     "prefetchw": "processors differ on forms of it",
+    "mov_S_E": "any selector can be loaded here",
+    **dict.fromkeys((f"push_{name}s" for name in "cdefgs"), "processors differ on what is above the selector"),
+    **dict.fromkeys((f"pop_{name}s" for name in "defgs"), "any selector can be loaded here"),
 }  # fmt: skip
 #: 66 before near branches: AMD's processors obey it, Intel's and the specification do not
 AMD = frozenset(
     ("call_E", "call32", "ret", "ret_k", "jmp8", "jmp32", "jmp_E", "jcc8", "jcc32", "jcxz", "loop", "loope", "loopne")
-) | {"leave", "enter"}
+) | {"leave"}
 #: operands of SHA's need not stand at multiples of 16 bytes on AMD's processors
 _LOOSE = "sha"
 #: results of shifts by more than the operand's width are undefined, so is a swapped half register
@@ -108,18 +113,23 @@ class Case:
         vectors = b"".join(vector.to_bytes(16, "little") for vector in self.vectors)
         highs = b"".join(vector.to_bytes(16, "little") for vector in self.highs)
         floats = b"".join(number.to_bytes(16, "little") for number in self.floats)
-        return _STATE.pack(*self.registers, word, vectors, highs, floats, self.data) + self.code.ljust(16, b"\xcc")
+        registers = [*self.registers, *(0,) * (16 - len(self.registers))]  # those that 32-bit code has not
+        return _STATE.pack(*registers, word, vectors, highs, floats, self.data) + self.code.ljust(16, b"\xcc")
 
 
 class Ours:
-    """One x86-64 processor under TCG."""
+    """One processor under TCG."""
 
-    def __init__(self) -> None:
-        self.isa = load_isa(ROOT / "build" / "x86_64")
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.long = name == "x86_64"
+        self.bits = 64 if self.long else 32
+        self.count = 16 if self.long else 8  # of registers, of either kind
+        self.isa = load_isa(ROOT / "build" / name)
         self.translate = self.isa.module("translate").INSTRUCTIONS
         self.syntax = self.isa.module("syntax").SYNTAX
         self.decoder = Decoder(self.syntax)
-        self.memory = GuestMemory(64)
+        self.memory = GuestMemory(self.bits)
         self.tcg = Tcg(self.isa, self.memory)
         self.cpu = TcgVcpu(self.tcg)
         self.memory.map(CODE, 0x1000, 7)
@@ -134,7 +144,7 @@ class Ours:
         """Instructions that the decoder knows and the oracle is asked about."""
         forms = [form for form in self.syntax.forms if "x87" not in form.source]
         while count:
-            code = instruction(random, random.choice(forms), True)
+            code = instruction(random, random.choice(forms), self.long)
             decoded = self.decoder.decode(code, CODE)
             if decoded is None or name_of(decoded.form) in LEFT_OUT or "x87" in decoded.form.source:
                 continue
@@ -145,7 +155,7 @@ class Ours:
                 continue  # reserved, and not without effect on every processor
             if name == "cmpxchg" and decoded.values.get("mod") == 3:
                 continue  # what does not compare is written back on Intel's processors, and not on AMD's
-            registers = [random_value(random) for _ in REGISTERS]
+            registers = [random_value(random) & (1 << self.bits) - 1 for _ in range(self.count)]
             registers[4] = MIDDLE
             if name in {"movs", "stos", "lods", "scas", "cmps"}:
                 registers[1] = random.randrange(3)
@@ -157,8 +167,8 @@ class Ours:
                 name,
                 self.translate[decoded.form.name].undefined,
                 registers,
-                [random_lane(random) | random_lane(random) << 64 for _ in REGISTERS],
-                [random_lane(random) | random_lane(random) << 64 for _ in REGISTERS],
+                [random_lane(random) | random_lane(random) << 64 for _ in range(self.count)],
+                [random_lane(random) | random_lane(random) << 64 for _ in range(self.count)],
                 [0xFFFF << 64 | random_lane(random) for _ in range(8)],
                 {flag: random.getrandbits(1) for flag in (*FLAGS, "DF")},
                 random.randbytes(2 * NEAR),
@@ -178,6 +188,8 @@ class Ours:
             cpu.set(name, word)
         for name, word in case.flags.items():
             cpu.set_mode(name, word) if name == "DF" else cpu.set(name, word)
+        for number, word in enumerate(() if self.long else _SELECTORS):
+            cpu.set("SELECTOR", word, number)
         cpu.pc = CODE
         fault = Exit(cpu_exec(cpu, 1)) == Exit.EXCEPTION
         signal, pc, far, tags, mxcsr = _HEAD.unpack_from(theirs)
@@ -186,7 +198,7 @@ class Ours:
         ours = _SIGNALS[cpu.exception] if fault else _TRAP
         if signal == _STACK:
             signal = _SIGNALS[_PAGE_FAULT]  # addresses that are none are all one kind of fault here
-        if not fault and signal == _SIGNALS[_PAGE_FAULT] and not _canonical(cpu.pc):
+        if not fault and signal == _SIGNALS[_PAGE_FAULT] and self.long and not _canonical(cpu.pc):
             return []  # a jump there has happened here, and not on the host: the fault is the next step
         if fault and cpu.exception == _PROTECTION and signal == _TRAP and case.name.startswith(_LOOSE):
             return []
@@ -204,7 +216,7 @@ class Ours:
         if cpu.pc != pc:
             yield f"pc {cpu.pc:#x}, not {pc:#x}"
         top = cpu.get_mode("TOP")
-        for number, name in enumerate(REGISTERS):
+        for number, name in enumerate(REGISTERS[: self.count]):
             if cpu.get("R", number) != registers[number]:
                 yield f"{name} {cpu.get('R', number):#x}, not {registers[number]:#x}"
             vector = int.from_bytes(vectors[16 * number : 16 * number + 16], "little")
@@ -242,30 +254,35 @@ def _canonical(address: int) -> bool:
     return not 1 << 47 <= address < (1 << 64) - (1 << 47)
 
 
-@pytest.fixture(scope="module")
-def ours() -> Iterator[Ours]:
-    require_build("x86_64")
+@pytest.fixture(scope="module", params=["x86_64", "i386"])
+def ours(request: pytest.FixtureRequest) -> Iterator[Ours]:
+    require_build(request.param)
     flags = Path("/proc/cpuinfo").read_text().partition("flags")[2].partition("\n")[0].split()
     missing = NEEDED - set(flags)
     if missing:
         pytest.skip(f"the host's processor has no {', '.join(sorted(missing))}")
-    made = Ours()
+    made = Ours(request.param)
     yield made
     made.close()
 
 
-def _compare(ours: Ours, random: Random, count: int) -> tuple[Counter[str], list[str]]:
+def _host(ours: Ours, cases: Sequence[Case]) -> bytes:
+    """What the host's processor leaves behind, case by case."""
     runner = compile_c("gcc", "gcc", [RUNNER], ["-O1", "-static", "-no-pie"])
+    command = [runner] if ours.long else [runner, "32"]
+    given = b"".join(case.packed() for case in cases)
+    return subprocess.run(command, input=given, capture_output=True, check=True, timeout=300).stdout
+
+
+def _compare(ours: Ours, random: Random, count: int) -> tuple[Counter[str], list[str]]:
     cases = list(ours.cases(random, count))
-    done = subprocess.run(
-        [runner], input=b"".join(case.packed() for case in cases), capture_output=True, check=True, timeout=300
-    )
+    results = _host(ours, cases)
     size = _HEAD.size + _STATE.size
-    assert len(done.stdout) == size * len(cases)
+    assert len(results) == size * len(cases)
     wrong = []
     for number, case in enumerate(cases):
-        ran("x86_64", case.name)
-        found = ours.differences(case, done.stdout[number * size : (number + 1) * size])
+        ran(ours.name, case.name)
+        found = ours.differences(case, results[number * size : (number + 1) * size])
         if found:
             wrong.append(f"{case.name} {case.code.hex()}: {', '.join(found)}")
     return Counter(case.name for case in cases), wrong
@@ -287,9 +304,8 @@ def test_many_instructions(ours: Ours, seed: int) -> None:
 
 def test_the_comparison_can_fail(ours: Ours) -> None:
     case = replace(next(ours.cases(Random(1), 1)), code=bytes.fromhex("01d8"), name="add", undefined=())
-    runner = compile_c("gcc", "gcc", [RUNNER], ["-O1", "-static", "-no-pie"])
-    done = subprocess.run([runner], input=case.packed(), capture_output=True, check=True, timeout=60)
-    assert ours.differences(case, done.stdout) == []
-    changed = bytearray(done.stdout)
+    result = _host(ours, [case])
+    assert ours.differences(case, result) == []
+    changed = bytearray(result)
     changed[_HEAD.size] ^= 1
     assert ours.differences(case, bytes(changed)) != []

@@ -45,6 +45,7 @@ LEFT_OUT = {
     "pushf": "shows system flags",
     "popf": "sets system flags",
     "syscall": "raises", "int": "raises", "int3": "raises", "hlt": "raises", "ud2": "raises",
+    "enter": "Unicorn does not look at where the stack ends then",
     "ldmxcsr": "Unicorn takes reserved bits",
     "mov_S_E": "Unicorn has its own segments", "mov_E_S": "Unicorn has its own segments",
     "mov_m_S": "Unicorn has its own segments", "prefetchw": "another processor",

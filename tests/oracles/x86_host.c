@@ -1,4 +1,5 @@
-/* Executes single instructions on this very processor: cases on stdin, what each left behind on stdout.
+/* Executes single instructions on this very processor: cases on stdin, what each left behind on stdout.  With an
+   argument it executes them in 32-bit code, which is a code segment of its own and needs segments of data.
 
    Everything happens in signal handlers: each sets the registers of the interrupted context to those of the next case,
    with the trap flag, so that returning executes one instruction and comes back. */
@@ -8,9 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <ucontext.h>
 #include <unistd.h>
 
+enum { CODE_32 = 0x23, DATA_32 = 0x2b }; /* Linux' selectors for user level (arch/x86/include/asm/segment.h) */
 enum { CODE = 0x123000, DATA = 0x40000, SIZE = 0x10000, MIDDLE = DATA + SIZE / 2, NEAR = 0x200, TRAP = 0x100 };
 
 struct vector { uint64_t low, high; };
@@ -45,6 +48,7 @@ static void all(int (*once)(void *, size_t), void *at, size_t size) {
 static int take(void *at, size_t size) { return (int)read(0, at, size); }
 static int give(void *at, size_t size) { return (int)write(1, at, size); }
 
+static int narrow;
 static void next(ucontext_t *context) {
     static struct given given;
     all(take, &given, sizeof given);
@@ -54,6 +58,8 @@ static void next(ucontext_t *context) {
     for (int i = 0; i < 16; i++)
         context->uc_mcontext.gregs[order[i]] = (greg_t)given.state.registers[i];
     context->uc_mcontext.gregs[REG_RIP] = CODE;
+    if (narrow)
+        context->uc_mcontext.gregs[REG_CSGSFS] = (context->uc_mcontext.gregs[REG_CSGSFS] & ~0xffffL) | CODE_32;
     context->uc_mcontext.gregs[REG_EFL] = (greg_t)(given.state.flags | TRAP | 2);
     fpregset_t floats = context->uc_mcontext.fpregs;
     memcpy(floats->_xmm, given.state.xmm, sizeof given.state.xmm);
@@ -93,7 +99,14 @@ static void came(int number, siginfo_t *info, void *arguments) {
     }
     next(context);
 }
-int main(void) {
+int main(int count, char **arguments) {
+    if (!(personality(~0U) & ADDR_NO_RANDOMIZE)) { /* its heap lies behind it, then, and nowhere else */
+        personality(ADDR_NO_RANDOMIZE);
+        execv("/proc/self/exe", arguments);
+    }
+    narrow = count > 1;
+    if (narrow)
+        __asm__ volatile("mov %0, %%ds\n\tmov %0, %%es" : : "r"(DATA_32));
     int anywhere = MAP_PRIVATE | MAP_ANONYMOUS;
     mmap((void *)CODE, 0x1000, PROT_READ | PROT_WRITE | PROT_EXEC, anywhere | MAP_FIXED, -1, 0);
     mmap((void *)DATA, SIZE, PROT_READ | PROT_WRITE, anywhere | MAP_FIXED, -1, 0);

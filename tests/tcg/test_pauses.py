@@ -9,7 +9,7 @@ import pytest
 
 from runtime.tcg import tier as tier_module
 from runtime.tcg.loop import Pauses
-from runtime.tcg.tier import Tier
+from runtime.tcg.tier import Tier, TierStatistics
 from runtime.tcg.tier_options import TierOptions
 
 
@@ -34,7 +34,7 @@ def test_many_hot_blocks_are_looked_at_a_few_at_a_time(
     looked: list[int] = []
     monkeypatch.setattr(Tier, "_hot", lambda self, address: looked.append(address))
     tier = object.__new__(Tier)
-    tier.options = TierOptions(workers=workers)
+    tier.options, tier.statistics = TierOptions(workers=workers), TierStatistics()
     found = [64, 128, 192, 256, 320]
     counts = []
     while found:
@@ -52,7 +52,7 @@ def test_answers_are_looked_at_though_ever_more_blocks_become_hot(monkeypatch: p
     monkeypatch.setattr(Tier, "_hot", lambda self, address: None)
     hot, done = count(1), []
     tier = object.__new__(Tier)
-    tier.options = TierOptions(workers=1)
+    tier.options, tier.statistics = TierOptions(workers=1), TierStatistics()
     tier._dead = tier._seen = tier._generation = 0
     tier._next_poll, tier._put_off = -1.0, False
     tier._found, tier._waiting = [], {}

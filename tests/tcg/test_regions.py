@@ -11,6 +11,7 @@ import pytest
 from runtime.core.env import GUEST_STATE, Exit
 from runtime.syntax.assemble import assemble_text
 from runtime.tcg.loop import SLICE
+from runtime.tcg.region_guard import LAST_ADDRESS, plan_guards
 from tests.conftest import ROOT
 from tests.tcg.regions import CODE, DATA, DATA_SIZE, Ending, RegionMachine
 from tests.tools import require_build
@@ -291,6 +292,53 @@ def test_addresses_far_away_fault(regions: Regions, address: int) -> None:
         plain, compiled = regions.both(text, ("b0",), registers)
         assert not plain.differences(compiled)
         assert compiled.reason == Exit.EXCEPTION
+
+
+#: a pointer that steps through memory (up, down, far, too far, by two ways) or does not, and one that is followed
+_STEPPING = {
+    "up": "b0:\nlbu t1, 0(a0)\naddi a0, a0, 1\nadd t2, t2, t1\nbnez t0, b0\nebreak\n",
+    "down": "b0:\nsw t0, -4(a0)\nlw t1, 0(a1)\naddi a0, a0, -8\nadd t2, t2, t1\nbnez t0, b0\nebreak\n",
+    "far": "b0:\nlw t1, 8(a0)\nlui t3, 0x8000\nadd a0, a0, t3\nbnez t0, b0\nebreak\n",
+    "far down": "b0:\nlw t1, 8(a0)\nlui t3, 0x8000\nsub a0, a0, t3\nbnez t0, b0\nebreak\n",
+    "too far": "b0:\nlw t1, 8(a0)\nlui t3, 0x40000\nadd a0, a0, t3\nbnez t0, b0\nebreak\n",
+    "two ways": "b0:\nlw t1, 0(a0)\nandi t1, t1, 4\nadd t2, t2, t1\naddi a0, a0, 4\nbeqz t1, b0\n"
+    "b1:\nsh t2, 2(a0)\naddi a0, a0, 12\nbnez t0, b0\nebreak\n",
+    "seldom": "b0:\naddi a0, a0, 16\nandi t1, a0, 64\nbeqz t1, b0\nb1:\nlw t2, 0(a0)\nbnez t0, b0\nebreak\n",
+    "nested": "b0:\nmv a2, a0\nli t3, 5\nb1:\nlb t1, 0(a2)\nadd t2, t2, t1\nlw t4, 0(a1)\naddi a2, a2, 1\n"
+    "addi t3, t3, -1\nbnez t3, b1\nb2:\naddi a0, a0, 5\nbnez t0, b0\nebreak\n",
+    "not at all": "b0:\nbeqz t0, b1\nlw t1, 0(a0)\naddi a0, a0, 4\nj b0\nb1:\nebreak\n",
+    "followed": "b0:\nlw t1, 0(a0)\nadd a0, a0, t1\nandi t1, t1, 8\nadd t2, t2, t1\nbnez t0, b0\nebreak\n",
+}
+
+
+@pytest.mark.parametrize("kind", _STEPPING)
+def test_pointers_that_step_fault_where_they_leave(regions: Regions, kind: str) -> None:
+    """Compared before a loop and not in it: an address is refused in the same turn, and never outside the guest's."""
+    text = _STEPPING[kind]
+    starts = tuple(name for name in ("b0", "b1", "b2") if f"{name}:" in text)
+    near = (DATA, DATA + 1024, DATA + DATA_SIZE - 8, DATA + DATA_SIZE, DATA - 4096)
+    for address in (*near, 0, 1 << 31, (1 << 38) - 4, 1 << 38, 1 << 45, (1 << 63) + DATA, (1 << 64) - 8):
+        for going_on in (1, 0):
+            registers = {10: address & (1 << regions.xlen) - 1, 11: DATA + 64, 5: going_on}
+            plain, compiled = regions.both(text, starts, registers)
+            assert not plain.differences(compiled)
+            assert compiled.reason == Exit.EXCEPTION
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "inside"),
+    [("up", 1, 0), ("down", 2, 0), ("far", 1, 0), ("too far", 0, 1), ("two ways", 1, 0), ("followed", 0, 1)],
+)
+def test_loops_compare_addresses_before_they_begin(kind: str, before: int, inside: int) -> None:
+    require_build("riscv64")
+    made = Regions(64, "guard")
+    code, places = made.places(_STEPPING[kind])
+    starts = [places[name] - CODE for name in ("b0", "b1") if name in places]
+    function = made.machine.compiler.compile(made.machine.request(code, starts)).optimized
+    made.machine.close()
+    assert function is not None
+    assert sum(op.name == "ult" and op.args[0] == LAST_ADDRESS for op in function.ops) == before
+    assert sum(root is not None for root in plan_guards(function).checks.values()) == inside
 
 
 _NESTED = """

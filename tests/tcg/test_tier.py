@@ -9,6 +9,7 @@ import pytest
 
 from isomorph import Emulator, Hook, StopKind, StopReason
 from runtime.core.record import replace
+from runtime.tcg.region_formation import Node
 from runtime.tcg.tier import Tier
 from tests.api.guest import CODE, DATA, PROGRAM
 from tests.tcg.test_cache import resident
@@ -165,6 +166,28 @@ def test_what_a_pointer_always_points_to_is_compiled_with_the_call(make: Make) -
     regions = tier(one).regions.ready.values()
     together = [{block.pc for block in region.request.blocks} for region in regions if len(region.points) > 1]
     assert any(callee in pcs for pcs in together)
+
+
+def test_what_became_hot_before_a_region_came_is_not_compiled_for_that(make: Make) -> None:
+    """A block is in the region of one that was looked at first: what counts are its entries from outside, later."""
+    one = make(NESTED, 50)
+    while one._tcg.cache.tier is None or not tier(one).regions.ready:
+        assert one.run(count=2000).kind is StopKind.COUNT
+    found = tier(one)
+    region = max(found.regions.ready.values(), key=lambda region: region.instructions)
+    blocks = [
+        found._cache.find(pc, region.key[1], place) for pc, place in region.points - {(region.key[0], region.key[2])}
+    ]
+    inside = [block for block in blocks if block and Node(found._cache, block).key not in found.regions.ready]
+    assert inside
+    for block in inside:
+        assert found.regions.recount(block, 50)
+        found._hot(block)
+    assert not found._waiting
+    for block in inside:
+        found.regions.recount(block, 0)  # all these entries have come
+        found._hot(block)
+    assert found._waiting
 
 
 def test_instructions_are_counted_exactly(make: Make) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 
 from runtime.hw.block.backend import BlockBackend, BlockError
@@ -24,6 +23,8 @@ class Overlay:
     granularity = CLUSTER
 
     def __init__(self, below: BlockBackend) -> None:
+        import tempfile  # which brings random, shutil and every compressor, for machines that are to have this
+
         self.below = below
         self.name = below.name
         self.format = below.format

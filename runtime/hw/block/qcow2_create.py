@@ -30,10 +30,10 @@ def create_qcow2(
     l1_offset = (1 + table_clusters + blocks) * cluster
     extensions = b""
     if backing_file is not None and backing_format is not None:
-        name = backing_format.encode()
+        name = backing_format.encode("utf-8", "surrogateescape")
         extensions = struct.pack(">II", BACKING_FORMAT, len(name)) + name.ljust(-(-len(name) // 8) * 8, b"\0")
     extensions += bytes(8)
-    named = (backing_file or "").encode()
+    named = os.fsencode(backing_file or "")
     if 112 + len(extensions) + len(named) > cluster or len(named) > 1023:
         raise ImageError(f"{path}: the name of its backing file is too long")
     header = struct.pack(

@@ -42,7 +42,7 @@ def take_snapshot(image: Qcow2Image, name: str, clock: int = 0) -> None:
     data = b"".join(entry.to_bytes(8, "big") for entry in table)
     place = _store(image, data) if data else 0
     numbers = [int(one.identity) for one in known if one.identity.isdecimal()]
-    identity, label = str(max(numbers, default=0) + 1).encode(), name.encode()
+    identity, label = str(max(numbers, default=0) + 1).encode(), name.encode("utf-8", "surrogateescape")
     now = time.time_ns()
     entry = _ENTRY.pack(
         *(place, len(table), len(identity), len(label), now // 10**9, now % 10**9, clock, 0, _EXTRA.size)

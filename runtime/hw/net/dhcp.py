@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 
 __all__ = ["DhcpServer"]
@@ -82,7 +83,7 @@ class DhcpServer:
             + bytes(4)
             + mac
             + bytes(10 + 64)
-            + self.boot_file.encode()[:127].ljust(128, b"\0")
+            + os.fsencode(self.boot_file)[:127].ljust(128, b"\0")
             + COOKIE
             + self._reply_options(reply)
         )
@@ -101,7 +102,7 @@ class DhcpServer:
             ]
             for option, value in ((HOST_NAME, self.host_name), (DOMAIN, self.domain), (BOOT_FILE, self.boot_file)):
                 if value:
-                    told.append((option, value.encode()[:255]))
+                    told.append((option, value.encode("utf-8", "surrogateescape")[:255]))
         return b"".join(bytes([option, len(value)]) + value for option, value in told) + bytes([END])
 
 

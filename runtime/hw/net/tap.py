@@ -24,7 +24,7 @@ class TapLink(Link):
     def __init__(self, name: str, events: Events, interface: str = "") -> None:
         super().__init__(name)
         self.events = events
-        if len(interface.encode()) > 15:
+        if len(os.fsencode(interface)) > 15:
             raise NetError(f"{name}: ifname={interface}: a name of at most 15 bytes")
         try:
             self._descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -32,7 +32,7 @@ class TapLink(Link):
             mend = "taps need that device and the right to use it; -netdev user needs neither"
             raise NetError(f"{name}: /dev/net/tun: {error.strerror}: {mend}") from error
         try:
-            request = struct.pack("16sH22x", interface.encode(), IFF_TAP | IFF_NO_PI)
+            request = struct.pack("16sH22x", os.fsencode(interface), IFF_TAP | IFF_NO_PI)
             answer = fcntl.ioctl(self._descriptor, TUNSETIFF, request)
         except OSError as error:
             os.close(self._descriptor)

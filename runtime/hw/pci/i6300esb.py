@@ -114,7 +114,7 @@ class Watchdog(PciFunction):
             return
         count = self.registers.value["TIMER2" if self.second else "TIMER1"]
         shift = _FINE_SHIFT if self.config[_CONFIGURATION] & _FINE else _COARSE_SHIFT
-        self._timer.set_after((count << shift) * _CYCLE)
+        self._timer.set_after((max(count, 1) << shift) * _CYCLE)  # free running, one of zero would never let go
 
     def _ran_out(self) -> None:
         if self.second or self.config[_LOCK] & _FREE:

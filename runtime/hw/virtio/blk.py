@@ -51,7 +51,7 @@ class VirtioBlk(VirtioDevice):
     def __init__(self, backend: BlockBackend, *, serial: str = "", packed: bool = False) -> None:
         super().__init__(packed=packed)
         self.backend = backend
-        self.serial = serial.encode()[:20]
+        self.serial = serial.encode("utf-8", "surrogateescape")[:20]
         self.writeback = True
 
     @classmethod

@@ -61,7 +61,7 @@ class VirtioInput(VirtioDevice):
 
     def __init__(self, *, serial: str = "", packed: bool = False) -> None:
         super().__init__(packed=packed)
-        self.serial = serial.encode()[:128]
+        self.serial = serial.encode("utf-8", "surrogateescape")[:128]
         self.select = self.subselect = 0
         self.lights = 0  # the LEDs that the guest has switched on, a bit each
         self._waiting: deque[Event] = deque()

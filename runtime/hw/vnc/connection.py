@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import socket
 import struct
 from contextlib import suppress
 from typing import Protocol
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import socket
 
 __all__ = ["Connection", "Plain", "WebSocket"]
 
@@ -157,7 +154,8 @@ class WebSocket:
         data = (masked ^ mask).to_bytes(size, "little")
         del got[: at + 4 + size]
         if kind == _PING:
-            self._frame(_PONG, data)
+            if len(self._out) < _PIECE:  # a browser that pings and does not read gets no more
+                self._frame(_PONG, data)
         elif kind in (_MORE, _BINARY):
             return data
         elif kind != _PONG:
@@ -167,10 +165,23 @@ class WebSocket:
 
 
 def _is_near(fields: dict[str, str]) -> bool:
-    """Whether a page of this host's asks, or no page at all; or one from where the server itself was asked."""
+    """Whether a page of this host's asks, or no page at all; or one from where the server itself was asked.
+
+    That must be an address: a name is what a page's owner makes it lead to (DNS rebinding).
+    """
     origin = fields.get("origin")
     if origin is None:
         return True
     place = origin.partition("://")[2]
     host = place if place.endswith("]") else place.rpartition(":")[0] or place
-    return host in _NEAR or place == fields.get("host", "")
+    return host in _NEAR or (place == fields.get("host", "") and _is_address(host))
+
+
+def _is_address(host: str) -> bool:
+    """Whether this part of a URL is no name."""
+    wide = host.startswith("[")
+    try:
+        socket.inet_pton(socket.AF_INET6 if wide else socket.AF_INET, host.strip("[]"))
+    except (OSError, UnicodeError):
+        return False
+    return True

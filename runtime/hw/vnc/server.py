@@ -6,7 +6,9 @@ import os
 import socket
 from contextlib import suppress
 
+from runtime.core.local_socket import local_server
 from runtime.hw.device import DeviceError
+from runtime.hw.vnc import FIRST_PORT
 from runtime.hw.vnc.connection import Plain, WebSocket
 from runtime.hw.vnc.viewer import Viewer
 
@@ -16,10 +18,6 @@ if TYPE_CHECKING:
     from runtime.hw.events import EventLoop
     from runtime.hw.seat import Seat
 
-__all__ = ["FIRST_PORT", "FIRST_WEB_PORT", "VncServer"]
-
-#: display number 0, and its port for browsers
-FIRST_PORT, FIRST_WEB_PORT = 5900, 5700
 _MOST_VIEWERS = 16
 
 
@@ -117,16 +115,10 @@ class VncServer:
 
 def _listen(place: tuple[str, int, int] | str) -> tuple[socket.socket, str]:
     if isinstance(place, str):
-        listener = socket.socket(socket.AF_UNIX)
         try:
-            with suppress(FileNotFoundError):
-                os.unlink(place)
-            listener.bind(place)
-            listener.listen()
+            return local_server(place, _MOST_VIEWERS), place
         except OSError as error:
-            listener.close()
             raise DeviceError(f"-vnc unix:{place}: {error.strerror or error}") from error
-        return listener, place
     host, first, last = place
     reason = ""
     for port in range(first, last + 1):
@@ -135,5 +127,5 @@ def _listen(place: tuple[str, int, int] | str) -> tuple[socket.socket, str]:
         except (OSError, OverflowError) as error:
             reason = (error.strerror if isinstance(error, OSError) else "") or str(error)
             continue
-        return listener, f"{host}:{port}"
+        return listener, f"{host}:{listener.getsockname()[1]}"
     raise DeviceError(f"-vnc {host}:{first - FIRST_PORT}: cannot listen at port {last}: {reason}")

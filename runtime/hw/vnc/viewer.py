@@ -27,7 +27,8 @@ _MOST_TEXT = 1 << 20
 _NO_SECURITY = 1
 #: what viewers say (RFC 6143, section 7.5; 255 is QEMU's)
 _SET_FORMAT, _SET_ENCODINGS, _UPDATE_REQUEST, _KEY, _POINTER, _TEXT, _EXTENDED = 0, 2, 3, 4, 5, 6, 255
-_PIECE = 1 << 16
+#: bytes of one reading; bytes that wait for the viewer to read, more than a picture has
+_PIECE, _MOST_WAITING = 1 << 16, 1 << 26
 
 
 class _Refused(Exception):
@@ -74,6 +75,9 @@ class Viewer:
     # ------------------------------------------------------------ the wire
 
     def _readable(self) -> None:
+        if len(self._out) > _MOST_WAITING:  # who asks for more than it reads is heard when it has read
+            self._events.on_readable(self._socket.fileno(), None)
+            return
         try:
             data = self._socket.recv(_PIECE)
         except BlockingIOError:
@@ -116,6 +120,7 @@ class Viewer:
     def _writable(self) -> None:
         if self._flush():
             self._events.on_writable(self._socket.fileno(), None)
+            self._events.on_readable(self._socket.fileno(), self._readable)
             self.refresh()
 
     def close(self) -> None:
@@ -194,7 +199,7 @@ class Viewer:
     def _set_encodings(self, encodings: tuple[int, ...]) -> None:
         self._encoding = next((one for one in encodings if one in (RAW, ZLIB, ZRLE)), RAW)
         self._takes_size = NEW_SIZE in encodings
-        if EXTENDED_KEYS in encodings:
+        if EXTENDED_KEYS in encodings and not self._extras:
             self._extras.append(rectangle(0, 0, 0, 0, EXTENDED_KEYS))
 
     def _request(self, incremental: int, x: int, y: int, width: int, height: int) -> None:
