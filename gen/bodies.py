@@ -70,7 +70,6 @@ class BodyPrinter:
         self._names: dict[str, str] = {}
         self._taken: set[str] = set(RESERVED)
         self._vars: set[str] = set()
-        self._framed = False
         self._operands: dict[str, str] = {}  # what a bound operand is called
         self._loops: list[str] = []
         self._arms = 0

@@ -44,7 +44,6 @@ class Overridden:
     isa: str  # who overrides
     pos: Pos
     of: str  # whose declaration is replaced
-    of_pos: Pos
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,9 +311,7 @@ class _Merge:
             )
             return False
         self._remove(before)
-        self.overrides.append(
-            Overridden(entry.kind, entry.name, entry.isa.name, entry.pos, before.isa.name, before.pos)
-        )
+        self.overrides.append(Overridden(entry.kind, entry.name, entry.isa.name, entry.pos, before.isa.name))
         return True
 
     def _remove(self, entry: _Entry) -> None:

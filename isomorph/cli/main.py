@@ -5,11 +5,10 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from contextlib import suppress
 from io import TextIOWrapper
 
 from isomorph import __version__
-from runtime.core.light import import_module
+from runtime.core.light import import_module, suppress
 
 #: subcommand -> what help says of it; each is a module of this package with `main(arguments) -> exit status`
 COMMANDS: dict[str, str] = {

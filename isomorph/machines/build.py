@@ -238,6 +238,9 @@ def _attach(
     sleep: bool,
     without: tuple[str, ...],
 ) -> None:
+    if machine.journal is not None:
+        # Regions leave other entries in the TLB than blocks, which a guest that relies on stale ones may notice.
+        chosen.values.setdefault("tier1-threshold", "0")
     execution = Execution(isa, shift, threaded, board.frequency, chosen.values, without)
     accelerator: Accelerator = ACCELERATORS[chosen.kind][1](execution)
     machine.attach(accelerator, count)

@@ -65,7 +65,7 @@ def add_monitors(
         LineMonitor(monitor, channel)
     for text in options.qmps:
         if text != "none":
-            _serve(machine, monitor, backends.characters(text, "qmp"), backends)
+            _serve(machine, monitor, backends.characters(text, "qmp"), backends, isa)
     for text in options.mons:
         given = settings("-mon", text, "chardev")
         mode = given.take("mode", "readline")
@@ -73,14 +73,14 @@ def add_monitors(
         given.done("chardev", "mode", "pretty")
         stream = backends.characters(f"chardev:{given.kind}", "monitor")
         if mode == "control":
-            _serve(machine, monitor, stream, backends)
+            _serve(machine, monitor, stream, backends, isa)
         else:
             LineMonitor(monitor, stream)
     return monitor, _debugging(machine, options, monitor, isa)
 
 
-def _serve(machine: Machine, monitor: Monitor, stream: Characters, backends: Backends) -> None:
-    QmpServer(machine, monitor, stream, _PACKAGE)
+def _serve(machine: Machine, monitor: Monitor, stream: Characters, backends: Backends, isa: str) -> None:
+    QmpServer(machine, monitor, stream, _PACKAGE, isa)
     backends.closers.append(stream.close)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import mmap
 import os
-from ctypes import CDLL, addressof, c_char, c_int, c_long, c_size_t, c_void_p, get_errno
 
+from runtime.core.foreign import CDLL, addressof, c_char, c_int, c_long, c_size_t, c_void_p, get_errno
 from runtime.core.light import suppress
 
 _NORESERVE: int = getattr(mmap, "MAP_NORESERVE", 0x4000)

@@ -89,7 +89,7 @@ RUNTIME_FIELDS: tuple[tuple[str, int], ...] = (
     ("jump_generation", 8),  # jump cache entries of another generation are stale
     ("fetch_addend", 8),  # what makes a host address of the virtual one that instructions are fetched from
     ("second_place", 8),  # where in RAM the second page of an instruction that straddles two begins
-    ("host_error", 8),  # 1: the bus callback failed, Python has an exception to raise
+    ("host_error", 8),  # 1: the bus callback failed, Python has an exception to raise; or DEVICE_WAITS
     ("locked", 8),  # 1 while this vCPU holds the engine's lock
     ("step_block", 8),  # host address of room for blocks that run once
     ("plain_jump_cache", 8),  # the jump cache that is used when not single-stepping
@@ -133,6 +133,9 @@ KICKED = 1 << 62
 # Bits of env.requests.
 REQUEST_LEAVE = 1  # leave native code
 REQUEST_FLUSH = 2  # forget all translations
+
+#: env.host_error: the instruction at env.pc, which accesses a device, is to be made as a block of its own
+DEVICE_WAITS = 2
 
 JUMP_CACHE_ENTRIES = 4096
 JUMP_CACHE_ENTRY_BYTES = 32

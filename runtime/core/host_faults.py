@@ -6,18 +6,18 @@ The handler is machine code (faults_x86_64.s), for it runs while guest code does
 
 from __future__ import annotations
 
-import ctypes
 import mmap
 import os
 
 from runtime.core import faults_x86_64 as machine
+from runtime.core import foreign
 from runtime.core.buffer import HOST_PAGE, HostBuffer
 from runtime.core.light import host_signals
 
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-_libc.syscall.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_long)
-_libc.syscall.restype = ctypes.c_long
+_libc = foreign.CDLL(None, use_errno=True)
+_libc.mprotect.argtypes = (foreign.c_void_p, foreign.c_size_t, foreign.c_int)
+_libc.syscall.argtypes = (foreign.c_long, foreign.c_long, foreign.c_void_p, foreign.c_void_p, foreign.c_long)
+_libc.syscall.restype = foreign.c_long
 
 _RT_SIGACTION = 13
 _SA_SIGINFO, _SA_NODEFER, _SA_RESTORER = 4, 0x40000000, 0x04000000
@@ -31,7 +31,7 @@ MOST_OPENED = 511
 def protect(address: int, size: int, protection: int) -> None:
     """mprotect; OSError on failure."""
     if _libc.mprotect(address, size, protection):
-        error = ctypes.get_errno()
+        error = foreign.get_errno()
         raise OSError(error, os.strerror(error))
 
 
@@ -84,11 +84,11 @@ class HostFaults:
         self._memories = _Table(view[machine.GUARDED : machine.GUARDED + 16].cast("Q"), MOST_MEMORIES)
         flags = _SA_SIGINFO | _SA_NODEFER | _SA_RESTORER
         fields = (base + machine.HANDLER, flags, base + machine.RESTORER, 0)
-        action = ctypes.create_string_buffer(b"".join(field.to_bytes(8, "little") for field in fields), 32)
-        old = ctypes.create_string_buffer(32)
+        action = foreign.create_string_buffer(b"".join(field.to_bytes(8, "little") for field in fields), 32)
+        old = foreign.create_string_buffer(32)
         for number, before in self._before.items():
-            if _libc.syscall(_RT_SIGACTION, number, ctypes.addressof(action), ctypes.addressof(old), 8):
-                raise OSError(ctypes.get_errno(), "rt_sigaction")
+            if _libc.syscall(_RT_SIGACTION, number, foreign.addressof(action), foreign.addressof(old), 8):
+                raise OSError(foreign.get_errno(), "rt_sigaction")
             before[0] = int.from_bytes(old.raw[:8], "little")
 
     def set_next(self, number: int, handler: int) -> None:

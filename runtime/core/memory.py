@@ -11,7 +11,7 @@ Whatever Python does to such a page (write, map, unmap, protect) first calls `on
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from _bisect import bisect_left, bisect_right  # what bisect has, without importing a module twice
 
 from runtime.core.buffer import HostBuffer
 from runtime.core.env import (

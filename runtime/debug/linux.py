@@ -67,7 +67,6 @@ class LinuxTarget(Debugger):
         self._interrupting = False
         self._killed = False
         self._backward: bool | None = None  # a way back is asked for: whether one step only
-        self._exec = ""
         self.breakpoints: Breakpoints
         self._threads: list[DebuggedThread] = []
         self._attach(thread, vcpu)

@@ -284,16 +284,6 @@ class KvmVcpu(Registers):
     def load(self, data: bytes) -> None:
         state.load(self.processor, data, self.vm.has_controllers)
 
-    def start_at(self, page: int) -> None:
-        """INIT, then SIPI with this page number, as a machine without local APICs in the kernel does them."""
-        self.reset()
-        special = self.processor.sregs()
-        special.cs.selector, special.cs.base = page << 8, page << 12
-        self.processor.set_sregs(special)
-        general = self.processor.regs()
-        general.rip = 0
-        self.processor.set_regs(general)
-
     # ------------------------------------------------------------ debugging
 
     def set_breakpoints(self, addresses: list[int]) -> None:

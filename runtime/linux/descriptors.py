@@ -12,8 +12,8 @@ import fcntl
 import os
 import stat
 from _thread import RLock
-from contextlib import suppress
 
+from runtime.core.light import suppress
 from runtime.linux.errors import fail
 
 #: more descriptors than this no guest gets, whatever its rlimit

@@ -8,13 +8,13 @@ blocks all the others in that thread until Python takes it (`Host.take`); meanwh
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import mmap
 import os
 import struct
 from _thread import _local, get_native_id
 
+from runtime.core import foreign
 from runtime.core.buffer import HOST_PAGE, HostBuffer
 from runtime.core.env import ENV
 from runtime.core.host_faults import host_faults
@@ -64,8 +64,8 @@ MOST_SLOTS = 4096
 #: the host's signal that ends a system call of a thread which is wanted elsewhere; a guest can have it all the same
 KICK = 64
 
-_Call = ctypes.CFUNCTYPE(ctypes.c_long, *(ctypes.c_long,) * 8)
-_Plain = ctypes.CFUNCTYPE(ctypes.c_long, *(ctypes.c_long,) * 7)
+_Call = foreign.CFUNCTYPE(foreign.c_long, *(foreign.c_long,) * 8)
+_Plain = foreign.CFUNCTYPE(foreign.c_long, *(foreign.c_long,) * 7)
 _RT_SIGACTION = NUMBERS["rt_sigaction"]
 _RT_SIGPROCMASK = NUMBERS["rt_sigprocmask"]
 
@@ -76,8 +76,8 @@ class Bytes:
     __slots__ = ("_buffer", "address", "size")
 
     def __init__(self, data: bytes | int) -> None:
-        self._buffer = ctypes.create_string_buffer(data or 1)  # of bytes: them and a NUL
-        self.address = ctypes.addressof(self._buffer)
+        self._buffer = foreign.create_string_buffer(data or 1)  # of bytes: them and a NUL
+        self.address = foreign.addressof(self._buffer)
         self.size = len(data) if isinstance(data, bytes) else data
 
     @property
@@ -149,10 +149,10 @@ class Host:
         self._pages = HostBuffer(machine.SLOTS + MOST_SLOTS * machine.SLOT_BYTES, sparse=True)
         self._pages.memory[: len(machine.CODE)] = machine.CODE
         base = self._pages.address
-        protect = ctypes.CDLL(None, use_errno=True).mprotect
-        protect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+        protect = foreign.CDLL(None, use_errno=True).mprotect
+        protect.argtypes = (foreign.c_void_p, foreign.c_size_t, foreign.c_int)
         if protect(base, machine.CODE_BYTES, mmap.PROT_READ | mmap.PROT_EXEC):
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+            raise OSError(foreign.get_errno(), os.strerror(foreign.get_errno()))
         self._handler = base + machine.HANDLER
         self._restorer = base + machine.RESTORER
         self._view = view = memoryview(self._pages.memory)

@@ -88,6 +88,8 @@ class Monitor:
             return self._commands[command][2](f"/{form} {rest}" if slash else rest.strip())
         except MachineError as error:
             return str(error)
+        except ValueError as error:  # a name that can be no file's, a number of thousands of digits
+            return f"{command}: {error}"
 
     # ------------------------------------------------------------ commands
 

@@ -29,13 +29,18 @@ class _Refused(Exception):
 
 
 class QmpServer:
-    """One client at a time on a stream."""
+    """One client at a time on a stream.
 
-    def __init__(self, machine: Machine, monitor: Monitor, stream: Characters, package: str) -> None:
+    package   what the version's package is said to be
+    target    what the processors are, in QEMU's word for it
+    """
+
+    def __init__(self, machine: Machine, monitor: Monitor, stream: Characters, package: str, target: str) -> None:
         self._machine = machine
         self._monitor = monitor
         self._stream = stream
         self._package = package
+        self._target = target
         self._buffer = bytearray()
         self._ready = False
         self._commands: dict[str, Callable[[dict[str, Any]], object]] = {
@@ -150,7 +155,7 @@ class QmpServer:
 
     def _cpus(self, given: dict[str, Any]) -> object:
         return [
-            {"cpu-index": vcpu.index, "qom-path": f"/machine/cpu[{vcpu.index}]", "thread-id": 0, "target": "riscv64"}
+            {"cpu-index": vcpu.index, "qom-path": f"/machine/cpu[{vcpu.index}]", "thread-id": 0, "target": self._target}
             for vcpu in self._machine.vcpus
         ]
 

@@ -100,10 +100,12 @@ class Snapshots:
             disk.go_to_snapshot(tag)
 
     def delete(self, name: str) -> None:
-        """Forget one, and its file."""
+        """Forget one, and its file, if that is one."""
         path = self.path(name)
         known = self.taken.pop(name, None)
         try:
+            with open(path, "rb") as file:
+                read(file, path)
             os.unlink(path)
             for disk in self._writable():
                 disk.drop_snapshot(os.path.basename(path).removesuffix(SUFFIX))

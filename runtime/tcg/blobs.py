@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import mmap
 import os
 import struct
 import zlib
+
+from runtime.core import foreign
 
 TYPE_CHECKING = False  # typing's own takes long to import
 if TYPE_CHECKING:
@@ -17,12 +18,12 @@ MAGIC = b"ISOBLOB2"
 #: file offset of the code, bytes of code, CRC-32 of description and code
 HEADER = struct.Struct("<8sIIQI")
 PAGE = 4096
-_FAILED = ctypes.c_void_p(-1).value
+_FAILED = foreign.c_void_p(-1).value
 
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.mmap.restype = ctypes.c_void_p
+_libc = foreign.CDLL(None, use_errno=True)
+_libc.mmap.restype = foreign.c_void_p
 _libc.mmap.argtypes = (
-    ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long,
+    foreign.c_void_p, foreign.c_size_t, foreign.c_int, foreign.c_int, foreign.c_int, foreign.c_long,
 )  # fmt: skip
 
 
@@ -72,7 +73,7 @@ class Blob:
 
     def code(self, name: str, size: int) -> bytes:
         """`size` bytes of a function's code."""
-        return ctypes.string_at(self.address(name), size)
+        return foreign.string_at(self.address(name), size)
 
     def share(self) -> Blob:
         """The same for somebody else, who closes it, too."""
@@ -83,7 +84,7 @@ class Blob:
         """Unmap, if nobody else has it."""
         self._holders -= 1
         if self.base and not self._holders:
-            _libc.munmap(ctypes.c_void_p(self.base), ctypes.c_size_t(self.size))
+            _libc.munmap(foreign.c_void_p(self.base), foreign.c_size_t(self.size))
             self.base = 0
 
 
@@ -128,9 +129,9 @@ def _map(path: str | PathLike[str], fd: int) -> Blob:
     description = os.pread(fd, described, HEADER.size)
     base = _libc.mmap(None, size, mmap.PROT_READ | mmap.PROT_EXEC, mmap.MAP_PRIVATE, fd, start)
     if base == _FAILED:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    code = (ctypes.c_char * size).from_address(base)
+        raise OSError(foreign.get_errno(), os.strerror(foreign.get_errno()))
+    code = (foreign.c_char * size).from_address(base)
     if zlib.crc32(code, zlib.crc32(description)) != checksum:
-        _libc.munmap(ctypes.c_void_p(base), ctypes.c_size_t(size))
+        _libc.munmap(foreign.c_void_p(base), foreign.c_size_t(size))
         raise BlobError(f"{path}: damaged: the checksum does not match (run `make gen`)")
     return Blob(path, base, size, description.decode(), checksum)

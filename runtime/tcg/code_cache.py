@@ -9,10 +9,10 @@ share a cache.
 from __future__ import annotations
 
 import struct
-from ctypes import CFUNCTYPE, c_uint64, c_void_p, string_at
 
 from runtime.core.buffer import HostBuffer
 from runtime.core.env import PAGE_BITS, PAGE_CODE
+from runtime.core.foreign import CFUNCTYPE, c_uint64, c_void_p, string_at
 from runtime.tcg.tb import (
     COUNT_RECORD,
     HOT_RING,

@@ -11,8 +11,8 @@ import fcntl
 import os
 import sys
 import time
-from ctypes import CFUNCTYPE, c_char_p, c_int64, c_void_p
 
+from runtime.core.foreign import CFUNCTYPE, c_char_p, c_int64, c_void_p
 from runtime.core.light import host_signals, suppress
 from runtime.tcg.region import FRAME, WANTS_LISTING, RegionAnswer
 

@@ -131,6 +131,7 @@ def _names(layout: Layout) -> Iterator[tuple[str, int]]:
     yield "decoded_slots_mask", DECODED_SLOTS_MASK
     yield "tb_max_instructions", tb.TB_MAX_INSTRUCTIONS
     yield "hot_ring_mask", tb.HOT_RING - 1
+    yield "device_waits", env.DEVICE_WAITS
     yield "listed_shift", tb.LISTED_BITS.bit_length() - 1
     yield "listed_mask", tb.LISTED_BITS - 1
     yield "fetch_bits", tb.FETCH_BYTES * 8

@@ -7,10 +7,10 @@ guarded: stores to it are noticed as those to blocks are, whether or not the blo
 from __future__ import annotations
 
 import struct
-from ctypes import CFUNCTYPE, c_uint64, c_void_p
 
 from runtime.core.buffer import HostBuffer
 from runtime.core.env import PAGE_BITS
+from runtime.core.foreign import CFUNCTYPE, c_uint64, c_void_p
 from runtime.tcg.code_memory import CodeMemory
 from runtime.tcg.region_formation import LARGE
 from runtime.tcg.tb import CF_GUARD, GUARD, PAGE_LINK, REGION_PAGE, REGION_TABLE, TB

@@ -126,5 +126,5 @@ def assembly(text: str, opt: int = 2, pipeline: str = "") -> str:
 
 
 def optimized_ir(text: str, opt: int = 2) -> str:
-    """The module after LLVM's passes, for people who debug the lowering."""
+    """The module after LLVM's passes, as text."""
     return str(_optimized(text, opt))

@@ -7,13 +7,13 @@ whoever answers it moves the pc on if the instruction is done.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from ctypes import CFUNCTYPE, c_void_p
+from _bisect import bisect_left  # see runtime/core/memory.py
 from time import thread_time
 
 from runtime.core.buffer import HostBuffer
 from runtime.core.cpu import Isa, Vcpu
 from runtime.core.env import ENV, GUEST_STATE, JUMP_CACHE_ENTRIES, JUMP_CACHE_ENTRY_BYTES, Exit
+from runtime.core.foreign import CFUNCTYPE, c_void_p
 from runtime.core.light import import_module
 from runtime.core.memory import GuestMemory
 from runtime.tcg import invalidate

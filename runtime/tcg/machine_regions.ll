@@ -40,11 +40,23 @@ page:
   %address = load i64, ptr %address.at
   %place.at = getelementptr i8, ptr %record, i64 $region_page_place
   %place = load i64, ptr %place.at
-  %e = call ptr @tlb_entry(ptr %env, ptr %tlb, i64 %address, i64 2)
-  %refused = icmp eq ptr %e, null
+  %known.e = call ptr @tlb_known(ptr %env, ptr %tlb, i64 %address, i64 2)
+  %unknown = icmp eq ptr %known.e, null
+  br i1 %unknown, label %ask, label %look
+
+ask: ; not where time is counted: a page walk that tier 0 would not do now may be seen in the guest's page tables
+  %exact.at = getelementptr i8, ptr %env, i64 $env_exact
+  %exact = load i64, ptr %exact.at
+  %counts = icmp ne i64 %exact, 0
+  br i1 %counts, label %no, label %walk
+
+walk:
+  %walked.e = call ptr @tlb_entry(ptr %env, ptr %tlb, i64 %address, i64 2)
+  %refused = icmp eq ptr %walked.e, null
   br i1 %refused, label %elsewhere, label %look
 
 look: ; an entry that holds for one access only says nothing of the page
+  %e = phi ptr [ %known.e, %page ], [ %walked.e, %walk ]
   %tag.at = getelementptr i8, ptr %e, i64 $entry_fetch
   %tag = load i64, ptr %tag.at
   %special = and i64 %tag, $tag_elsewhere

@@ -24,6 +24,7 @@ from runtime.tcg.lower import module_text
 from runtime.tcg.optimize import propagate, remove_dead, straighten
 from runtime.tcg.region import RegionRequest
 from runtime.tcg.region_builder import RegionBuilder
+from runtime.tcg.region_carrying import carry_less
 from runtime.tcg.region_checks import merge_checks
 from runtime.tcg.region_hoisting import compare_before_loops
 from runtime.tcg.region_lowering import FAULT_TABLE, NAME, RegionLowering
@@ -122,6 +123,9 @@ class RegionCompiler:
         sink_into_exits(function)
         if narrow_registers(function):
             apply_rules(function)
+            remove_dead(function)
+            sink_into_exits(function)
+        if carry_less(function):
             remove_dead(function)
             sink_into_exits(function)
         gather_lanes(function)

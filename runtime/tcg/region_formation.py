@@ -12,7 +12,7 @@ that are there: it ends where a large one begins.
 from __future__ import annotations
 
 import struct
-from heapq import heappop, heappush
+from _heapq import heappop, heappush  # heapq imports as much again in Python
 
 from runtime.core.env import PAGE_BITS
 from runtime.tcg.region import MOST_BLOCKS, RegionBlock, RegionRequest

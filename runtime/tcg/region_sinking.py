@@ -13,10 +13,10 @@ from runtime.tcg.ops import OPS, Effect
 from runtime.tcg.optimize import blocks_of
 
 #: what is worth more than its room in several copies: nothing of these is slow or long
-_CHEAP = frozenset(
+CHEAP = frozenset(
     (
         *("add", "sub", "and", "or", "xor", "not", "neg", "shl", "lshr", "ashr", "rotl", "rotr"),
-        *("sext", "zext", "slice", "cat", "eq", "ne", "ult", "ule", "slt", "sle", "parity"),
+        *("sext", "zext", "slice", "cat", "eq", "ne", "ult", "ule", "slt", "sle", "ugt", "uge", "sgt", "sge", "parity"),
     )
 )
 #: a value that more exits use stays where it is
@@ -76,7 +76,7 @@ class _Sinking:
 
     def _sinks(self, op: Op) -> bool:
         """Move the op into the exits that use it, if it is for them alone and worth it."""
-        if op.name not in _CHEAP or op.result in self._inside:
+        if op.name not in CHEAP or op.result in self._inside:
             return False
         users = self._users.get(op.result, ())
         if not users or len(users) > _MOST_EXITS:
@@ -125,6 +125,6 @@ def exit_blocks(blocks: list[list[Op]]) -> tuple[list[int], set[Label]]:
 def _does_nothing(block: list[Op]) -> bool:
     """Whether a block only computes, stores registers and leaves or jumps."""
     return all(
-        OPS[op.name].evaluate is not None or op.name in ("label", "insn_start", "st_env") or op is block[-1]
+        OPS[op.name].evaluate is not None or op.name in ("label", "insn_start", "st_env", "ld_env") or op is block[-1]
         for op in block
     )

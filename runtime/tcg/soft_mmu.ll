@@ -4,6 +4,27 @@
 ; From the ISA: `on badaddr`.
 declare hidden void @bad_address(ptr, i64, i64)
 
+; Whether an access of a device is to wait until it is made by a block of one instruction (@system_run sees to that): where
+; time is counted an interrupt that comes of it is to be taken right behind it, whatever block or region it is in.
+define internal i1 @device_waits(ptr %env) noinline nounwind {
+  %exact.at = getelementptr i8, ptr %env, i64 $env_exact
+  %exact = load i64, ptr %exact.at
+  %counts = icmp ne i64 %exact, 0
+  %step.at = getelementptr i8, ptr %env, i64 $env_single_step
+  %step = load i64, ptr %step.at
+  %in.block = icmp eq i64 %step, 0
+  %waits = and i1 %counts, %in.block
+  br i1 %waits, label %wait, label %go
+
+wait:
+  %host_error.at = getelementptr i8, ptr %env, i64 $env_host_error
+  store i64 $device_waits, ptr %host_error.at
+  ret i1 true
+
+go:
+  ret i1 false
+}
+
 ; A load of %n bytes at %va that the inline probe did not let through: the host address of the bytes, perhaps of a copy
 ; in env; or 1, with the exception in env.
 define hidden i64 @tlb_load(ptr %env, ptr %tlb, i64 %va, i64 %n) noinline nounwind {
@@ -33,6 +54,10 @@ ram:
   ret i64 %host
 
 device:
+  %waits = call i1 @device_waits(ptr %env)
+  br i1 %waits, label %refused, label %device.now
+
+device.now:
   %full = call ptr @tlb_full(ptr %tlb, ptr %e)
   %physical.at = getelementptr i8, ptr %full, i64 $full_physical
   %physical = load i64, ptr %physical.at
@@ -105,6 +130,10 @@ ram:
   ret i64 0
 
 device:
+  %waits = call i1 @device_waits(ptr %env)
+  br i1 %waits, label %refused, label %device.now
+
+device.now:
   %full = call ptr @tlb_full(ptr %tlb, ptr %e)
   %physical.at = getelementptr i8, ptr %full, i64 $full_physical
   %physical = load i64, ptr %physical.at
@@ -340,6 +369,10 @@ ram:
   ret i64 0
 
 device:
+  %waits = call i1 @device_waits(ptr %env)
+  br i1 %waits, label %refused, label %device.now
+
+device.now:
   %full = call ptr @tlb_full(ptr %tlb, ptr %e)
   %physical.at = getelementptr i8, ptr %full, i64 $full_physical
   %physical = load i64, ptr %physical.at

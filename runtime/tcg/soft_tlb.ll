@@ -35,8 +35,8 @@ define internal void @tlb_move(ptr %env) alwaysinline nounwind {
   ret void
 }
 
-; The entry that allows the access to %va, found, brought back from the victims or made; null when the guest faults.
-define internal ptr @tlb_entry(ptr %env, ptr %tlb, i64 %va, i64 %access) noinline nounwind {
+; The entry that allows the access to %va, if there is one, perhaps brought back from the victims; else null.
+define internal ptr @tlb_known(ptr %env, ptr %tlb, i64 %va, i64 %access) alwaysinline nounwind {
 entry:
   %shifted = lshr i64 %va, $tlb_index_shift
   %offset = and i64 %shifted, $tlb_index_mask
@@ -55,7 +55,7 @@ victims:
 victim:
   %number = phi i64 [ 0, %victims ], [ %number.next, %victim.other ]
   %end = icmp uge i64 %number, $tlb_victim_count
-  br i1 %end, label %miss, label %victim.look
+  br i1 %end, label %none, label %victim.look
 
 victim.look:
   %victim.offset = mul i64 %number, $entry_bytes
@@ -84,6 +84,20 @@ swap:
   call void @tlb_move(ptr %env)
   br label %found
 
+found:
+  ret ptr %e
+
+none:
+  ret ptr null
+}
+
+; The same, but made if it is not there; null when the guest faults.
+define internal ptr @tlb_entry(ptr %env, ptr %tlb, i64 %va, i64 %access) noinline nounwind {
+entry:
+  %known = call ptr @tlb_known(ptr %env, ptr %tlb, i64 %va, i64 %access)
+  %unknown = icmp eq ptr %known, null
+  br i1 %unknown, label %miss, label %found
+
 miss:
   %misses.at = getelementptr i8, ptr %env, i64 $env_tlb_misses
   %misses = load i64, ptr %misses.at
@@ -111,11 +125,15 @@ walked:
   br i1 %raised, label %fault, label %fill
 
 fill:
+  %shifted = lshr i64 %va, $tlb_index_shift
+  %offset = and i64 %shifted, $tlb_index_mask
+  %e = getelementptr i8, ptr %tlb, i64 %offset
   call void @tlb_fill(ptr %env, ptr %tlb, ptr %e, i64 %va, i64 %access)
   br label %found
 
 found:
-  ret ptr %e
+  %result = phi ptr [ %known, %entry ], [ %e, %fill ]
+  ret ptr %result
 
 fault:
   ret ptr null

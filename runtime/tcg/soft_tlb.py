@@ -87,11 +87,6 @@ def after_tlbs(layout: Layout) -> dict[str, int]:
     }
 
 
-def tlb_number(layout: Layout, flags: int) -> int:
-    """Which of them is the one for these modes."""
-    return sum((flags >> shift & (1 << width) - 1) << at for shift, width, at in index_parts(layout))
-
-
 def entries(layout: Layout, tlbs: memoryview) -> Iterator[tuple[int, int, int, str]]:
     """What is in a vCPU's TLBs: (number of the TLB, virtual page, physical page, what is allowed without asking)."""
     unused = TAG_UNUSED

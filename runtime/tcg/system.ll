@@ -93,17 +93,31 @@ look:
   br i1 %due, label %far, label %ahead ; an interrupt that is masked: nothing comes of waiting
 
 ahead:
-  %ticks = sub i64 %deadline, %now
-  %bounded = call i64 @llvm.umin.i64(i64 %ticks, i64 4294967295)
+  %base.at = getelementptr i8, ptr %env, i64 $env_clock_base
+  %base = load i64, ptr %base.at
+  %ticks = sub i64 %deadline, %base
+  %very.far = icmp uge i64 %ticks, 2147483648
+  br i1 %very.far, label %later, label %scaled
+
+later: ; look again
+  %soon = call i64 @llvm.umin.i64(i64 %most, i64 1048576)
+  ret i64 %soon
+
+scaled:
   %scale.at = getelementptr i8, ptr %env, i64 $env_clock_scale
   %scale = load i64, ptr %scale.at
   %none = icmp eq i64 %scale, 0
   br i1 %none, label %far, label %divide
 
-divide: ; rounded up; where the clock stands within its tick is forgotten, so that this may be one tick too late
-  %fraction = shl i64 %bounded, 32
-  %instructions.less = udiv i64 %fraction, %scale
-  %instructions = add i64 %instructions.less, 1
+divide: ; the first count at which @clock_read says so, wherever it is asked from
+  %fraction = shl i64 %ticks, 32
+  %scale.less = sub i64 %scale, 1
+  %fraction.up = add i64 %fraction, %scale.less
+  %counts = udiv i64 %fraction.up, %scale
+  %start.at = getelementptr i8, ptr %env, i64 $env_clock_start
+  %start = load i64, ptr %start.at
+  %end = add i64 %start, %counts
+  %instructions = sub i64 %end, %executed
   %nearest = call i64 @llvm.umin.i64(i64 %instructions, i64 %most)
   ret i64 %nearest
 
@@ -248,8 +262,12 @@ left.native:
 exception:
   %host_error.at = getelementptr i8, ptr %env, i64 $env_host_error
   %host_error = load i64, ptr %host_error.at
-  %broken = icmp ne i64 %host_error, 0
-  br i1 %broken, label %host.failed, label %raise
+  switch i64 %host_error, label %host.failed [ i64 0, label %raise
+                                               i64 $device_waits, label %alone ]
+
+alone: ; a device's register: again as a block of its own
+  store i64 0, ptr %host_error.at
+  br label %code.again
 
 host.failed:
   store i64 $exit_host_error, ptr %reason.at

@@ -46,7 +46,7 @@ _CALLBACK = CFUNCTYPE(c_uint64, c_void_p, c_uint64, c_uint64, c_uint64)
 class TcgAccelerator:
     """Makes machines of one instruction set.
 
-    tier        how hot code is compiled; with icount it is not, so that runs repeat
+    tier        how hot code is compiled
     icount      log2 of the nanoseconds that an instruction takes of virtual time: then slices end exactly where they
                 should, and runs repeat.  None: the clock is the host's
     threaded    vCPUs are run by several host threads
@@ -68,7 +68,7 @@ class TcgAccelerator:
         self.threaded = threaded
         self.frequency = frequency
         self.cache_bytes = cache_bytes
-        self.tier_options = tier if icount is None else OFF
+        self.tier_options = tier
 
     def make_vm(self, bus: Bus, ports: Bus | None = None, clock: Clock | None = None) -> TcgVm:
         """A machine on `bus`; `ports` are for accelerators whose processors have port I/O."""

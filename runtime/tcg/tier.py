@@ -169,10 +169,14 @@ class Tier:
             self._put_off = True
             return
         if self._pending and compilers is not None and perf_counter() >= self._next_poll:
+            pending = len(self._pending)
             compilers.poll()
             self._next_poll = perf_counter() + _POLL
             if compilers.dead:
                 self._give_up()
+            elif len(self._pending) < pending and self.options.workers:
+                self._put_off = True  # installing was pause enough: the next request is for the next time
+                return
         if self._waiting:
             self._ask()
 

@@ -8,7 +8,8 @@ call of the host's is not in native code.
 from __future__ import annotations
 
 from _thread import RLock
-from ctypes import CFUNCTYPE, c_void_p
+
+from runtime.core.foreign import CFUNCTYPE, c_void_p
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

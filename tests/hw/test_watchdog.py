@@ -11,7 +11,6 @@ from tests.hw.machine import Bench, fuzz
 MILLISECOND = 1_000_000
 #: half a second in coarse units of about a millisecond
 HALF = 512
-STAGE = HALF << 15
 
 
 class Driver:

@@ -16,7 +16,7 @@ from runtime.tcg.builder import Builder
 from runtime.tcg.control import Var
 from runtime.tcg.ir import Value
 from runtime.tcg.ops import OPS, mask
-from tests.ir.native import LAYOUT, PERMISSIONS
+from tests.ir.native import PERMISSIONS
 
 Tree = tuple[Any, ...]
 FIELDS = 4
@@ -460,4 +460,3 @@ class _Frame:
 
 
 SPARE = ENV["arg2"]
-PC_BITS = LAYOUT.pc_width

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -245,11 +246,79 @@ def test_processors_in_turn_have_pages_of_their_own(compiled: Make) -> None:
         assert cpu.get("X", 10) - before == added * LONG
 
 
-def test_counted_time_leaves_code_to_tier_0(compiled: Make) -> None:
+def test_counted_time_is_exact_in_regions(compiled: Make) -> None:
+    """With -icount a slice ends at the very instruction."""
     made = compiled("stay: addi a0, a0, 1\n jal zero, stay\n", icount=0)
-    assert made.cpu.run(10_001) == Running()
-    assert made.cpu.executed == 10_001
-    assert not regions(made)
+    executed = 0
+    for more in (10_001, 1, 999, 63, 64, 65, 12_345):
+        assert made.cpu.run(more) == Running()
+        executed += more
+        assert made.cpu.executed == executed
+        assert made.x(10) == (executed + 1) // 2
+    assert regions(made)
+
+
+#: a loop with a loop in it, over two pages; a device is told of each turn, and may interrupt.  A block is too short for
+#: the whole turn: where it ends depends on where it begins
+_ADD = "  add a3, a3, a2\n"
+BUSY = f"""
+again:
+  addi a0, a0, 1
+  addi t0, zero, 5
+inner:
+  addi t0, t0, -1
+  ld a2, 0(s0)
+  add a2, a2, a0
+  sd a2, 0(s0)
+  bne t0, zero, inner
+{30 * _ADD}
+  sw a0, 4(s3)
+{50 * _ADD}
+  lw a4, 8(s3)
+  add a3, a3, a4
+  jal ra, again + 0x1000
+  jal zero, again
+"""
+#: keeps in s4 and s6 what the last interrupts came before, and how many instructions were executed then
+WITNESS = """
+  addi s1, s1, 1
+  csrrs s2, mepc, zero
+  add s4, s4, s4
+  add s4, s4, s2
+  csrrs s5, minstret, zero
+  add s6, s6, s6
+  add s6, s6, s5
+  sw zero, 0(s3)
+  mret
+"""
+
+
+def test_counted_time_has_interrupts_where_tier_0_has_them(bench: Make) -> None:
+    """Those of a device come right behind the access, whatever blocks and regions there are, and with -icount only."""
+    runs = []
+    for tier in (TierOptions(0), EAGER, TierOptions(threshold=40, workers=0)):
+        made = bench(BUSY, icount=0, tier=tier)
+        made.load("addi a5, a5, 1\n jalr zero, 0(ra)\n", RAM + 0x1000)
+        made.load(WITNESS, RAM + 0x2000)
+        for name, value in (("mtvec", RAM + 0x2000), ("mie", 1 << 11), ("mstatus", 8)):
+            made.cpu.set_register(name, value)
+        for index, value in ((8, RAM + 0x8000), (19, DEVICE)):
+            made.cpu.set("X", value, index)
+        told = count()
+
+        def answer(kind: str, offset: int, made: Bench = made, told: Iterator[int] = told) -> None:
+            made.cpu.set_input("MEIP", int(offset > 0 and next(told) % 3 == 1))
+
+        made.bus.on_access = answer
+        states = []
+        for number in range(60):
+            assert made.cpu.run(397 + number) == Running()
+            states.append((made.cpu.executed, made.cpu.pc, *(made.x(index) for index in range(32)), len(made.bus.log)))
+        assert made.x(9) > 20
+        assert bool(regions(made)) == bool(tier.threshold)
+        runs.append(states)
+    assert runs[0] == runs[1]
+    assert runs[0] == runs[2]
 
 
 def test_another_machine_finds_regions_on_disk(bench: Make, tmp_path: Path) -> None:

@@ -75,6 +75,10 @@ def test_what_a_user_gets_wrong() -> None:
             "cpu 1": "",
             "savevm": "a saved state needs a name",
             "loadvm none": "none.vmstate: No such file or directory",
+            "delvm /dev/null": "/dev/null: no saved machine, or a damaged one",
+            "savevm a\0b": "savevm: embedded null byte",
+            "loadvm \ud800": "loadvm: 'utf-8' codec can't encode",
+            f"x/{'9' * 5000}xw 0": "x: Exceeds the limit",
             "screendump x": "the machine has no screen",
             "log nothing": "log nothing: there is no such item; there are",
             "": "",
@@ -109,6 +113,8 @@ def test_states(tmp_path: Path) -> None:
         assert made.machine.memory.read(DRAM, 6) == b"before"
         Path(name).write_bytes(b"garbage")
         assert "no saved machine" in monitor.execute(f"loadvm {name}")
+        assert "no saved machine" in monitor.execute(f"delvm {name}"), "whatever file that is, it stays"
+        assert monitor.execute(f"savevm {name}") == ""
         assert monitor.execute(f"delvm {name}") == ""
         assert not Path(name).exists()
 
@@ -143,7 +149,7 @@ def served(place: str) -> Iterator[Board]:
         machine = made.machine
         monitor = Monitor(machine, Examiner(machine), Snapshots(machine))
         stream = SocketServer(machine.events, place)
-        QmpServer(machine, monitor, stream, "test")
+        QmpServer(machine, monitor, stream, "test", "riscv32")
         machine.start(paused=True)
         thread = threading.Thread(target=machine.run)
         thread.start()
@@ -173,7 +179,8 @@ def test_qmp_with_the_real_client(tmp_path: Path) -> None:
                 assert (await client.execute("query-status"))["status"] == "paused"
                 await client.execute("cont")
                 assert (await listener.get())["event"] == "RESUME"
-            assert len(await client.execute("query-cpus-fast")) == 2
+            processors = await client.execute("query-cpus-fast")
+            assert [one["target"] for one in processors] == ["riscv32"] * 2
             text = await client.execute("human-monitor-command", {"command-line": "info status"})
             assert text == "VM status: running\r\n"
             assert await client.execute("query-block") == []
@@ -204,7 +211,7 @@ def test_qmp_with_the_real_client(tmp_path: Path) -> None:
 def test_qmp_input_that_is_wrong() -> None:
     stream = Recorder()
     with monitored() as (made, monitor):
-        QmpServer(made.machine, monitor, stream, "test")
+        QmpServer(made.machine, monitor, stream, "test", "riscv32")
         stream.on_open()
 
         def ask(text: str) -> list[dict[str, Any]]:
@@ -224,3 +231,5 @@ def test_qmp_input_that_is_wrong() -> None:
         assert ask('{"execute": ') == []
         assert ask('"query-name"}') == [{"return": {"name": "virt"}}]
         assert "desc" in ask("[" * 100000 + "\n")[0]["error"]
+        tag = '{"execute": "snapshot-save", "arguments": {"tag": "a\\u0000b"}}'
+        assert "null byte" in ask(tag)[0]["error"]["desc"]

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
+from isomorph.coverage import ran
 from runtime.core.log import ITEMS
 from tests.kvm.kvm import require_kvm
-from tests.machine.test_bare import FOLDER, image
-from tests.tools import isomorph, require_build, run, tool
+from tests.machine.test_bare import FOLDER, FOLDER_32, image
+from tests.tools import isomorph, require_build, require_machine, run, tool
 
 PROGRAM = "paging"
 
@@ -60,6 +63,29 @@ def test_every_block_is_shown(tmp_path: Path) -> None:
     free = iter(shown[1])
     assert all(block in free for block in shown[0])
     assert len(shown[0]) <= len(shown[1]) < 1.01 * len(shown[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "bits", "shown"),
+    [
+        ("traps", 64, {"mret", "sret"}),
+        ("sleeps", 64, {"wfi"}),
+        ("paging", 64, {"mret", "sfence.vma"}),
+        ("sv32", 32, {"mret", "sret", "wfi", "sfence.vma"}),
+    ],
+)
+def test_system_instructions(name: str, bits: int, shown: set[str], tmp_path: Path) -> None:
+    """They are shown as they are run, and the programs print what they do without that."""
+    require_machine(f"riscv{bits}")
+    log = tmp_path / "log"
+    words = ["virt", "-cpu", f"rv{bits}", "-bios", str(image(name, bits)), "-nographic", "-monitor", "none"]
+    outcome = run(isomorph("machine", *words, "-d", "in_asm", "-D", str(log)))
+    folder = FOLDER if bits == 64 else FOLDER_32
+    assert outcome.stdout.decode() == (folder / f"{name}.txt").read_text(encoding="ascii"), outcome.stderr.decode()
+    mnemonics = set(re.findall(r"^0x\w+:  \w+ +([\w.]+)", log.read_text(encoding="utf-8"), re.MULTILINE))
+    assert shown <= mnemonics
+    for mnemonic in shown:
+        ran(f"riscv{bits}", mnemonic.replace(".", "_"))
 
 
 def test_blocks_and_translations(tmp_path: Path) -> None:

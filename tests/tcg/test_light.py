@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import ctypes
 import enum
+import errno
 import pickle
 import signal
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
-from runtime.core import light
+from runtime.core import foreign, light
 
 #: what takes long to import: a run does without all of them
 SLOW = frozenset(
     (
         *("argparse", "collections", "contextlib", "dataclasses", "enum", "functools", "inspect", "pathlib", "re"),
-        *("signal", "subprocess", "threading", "typing", "warnings"),
+        *("bisect", "ctypes", "signal", "subprocess", "threading", "types", "typing", "warnings"),
         *("elftools", "jinja2", "lark", "llvmlite", "rich"),
     )
 )
@@ -42,6 +45,42 @@ def test_a_run_imports_nothing_slow() -> None:
     code = "import sys, isomorph.cli.run, runtime.linux.abi.riscv64; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True)
     assert not SLOW & set(done.stdout.split())
+
+
+@pytest.mark.parametrize("kind", [foreign, ctypes])
+def test_functions_of_c(kind: Any) -> None:
+    """Numbers there and back, errno, memory at an address, and Python's functions called by C."""
+    libc = kind.CDLL(None, use_errno=True)
+    assert libc.abs(-5) == 5
+    assert libc.close(-1) == -1
+    assert kind.get_errno() == errno.EBADF
+    with pytest.raises(AttributeError):
+        libc.no_such_function  # noqa: B018 -- looking for it is what is tested
+    libc.strtoull.argtypes, libc.strtoull.restype = (kind.c_char_p, kind.c_void_p, kind.c_int), kind.c_uint64
+    assert libc.strtoull(b"18446744073709551615", None, 10) == (1 << 64) - 1
+    buffer = kind.create_string_buffer(b"dcba", 8)
+    assert (len(buffer), buffer.raw, kind.string_at(kind.addressof(buffer), 2)) == (8, b"dcba\0\0\0\0", b"dc")
+    order = kind.CFUNCTYPE(kind.c_int, kind.c_void_p, kind.c_void_p)
+    assert order is kind.CFUNCTYPE(kind.c_int, kind.c_void_p, kind.c_void_p)
+
+    @order
+    def compare(one: int, other: int) -> int:
+        return ord(kind.string_at(one, 1)) - ord(kind.string_at(other, 1))
+
+    libc.qsort.argtypes = kind.c_void_p, kind.c_size_t, kind.c_size_t, order
+    libc.qsort(kind.addressof(buffer), 4, 1, compare)
+    assert buffer.value == b"abcd"
+    other = ctypes.create_string_buffer(8)
+    libc.strcpy.argtypes = kind.c_void_p, kind.c_char_p
+    libc.strcpy(other, b"mixed")
+    assert other.value == b"mixed"
+    assert [(kind.c_long * 2)(3, -4)[at] for at in (0, 1)] == [3, -4]
+    assert kind.c_void_p(-1).value == (1 << 64) - 1
+    assert [kind.c_uint(-1).value, kind.c_int64(-1).value, kind.c_size_t(-1).value] == [
+        (1 << 32) - 1,
+        -1,
+        (1 << 64) - 1,
+    ]
 
 
 @pytest.mark.parametrize("kind", [Colour, Original])

@@ -6,7 +6,9 @@ import pytest
 
 from runtime.core.env import GUEST_STATE
 from runtime.tcg.ir import Function, Label, Op, Temp
+from runtime.tcg.optimize import remove_dead
 from runtime.tcg.region_builder import DEOPT
+from runtime.tcg.region_carrying import carry_less
 from runtime.tcg.region_narrowing import narrow_registers
 from runtime.tcg.region_sinking import sink_into_exits
 from runtime.tcg.region_weights import branch_weights
@@ -116,6 +118,41 @@ def test_a_register_that_needs_its_upper_half_keeps_it() -> None:
     writer = _Writer()
     _loop(writer, True)
     assert not narrow_registers(writer.function)
+
+
+def _carrying(writer: _Writer, passed_on: bool) -> tuple[Label, Label]:
+    """A loop that counts, whose exit stores eight times the number and its opposite as the turn before left them."""
+    head, out, again = (writer.function.label() for _ in range(3))
+    before = [writer.op("ld_env", 64, offset=FIRST + 8 * number) for number in range(3)]
+    writer.br(head, *before)
+    number, eight, turned = (writer.function.temp(64) for _ in range(3))
+    writer.label(head, number, eight, turned)
+    writer.branch(writer.op("eq", 1, eight if passed_on else number, 100, widths=(64, 64)), out, again)
+    writer.label(again)
+    following = writer.op("add", 64, number, 1)
+    writer.br(head, following, writer.op("shl", 64, following, 3), writer.op("not", 64, following))
+    writer.leave(out, {FIRST + 8: eight, FIRST + 16: turned})
+    return head, out
+
+
+def test_what_a_loop_carries_for_exits_is_made_there() -> None:
+    """Of what it carries anyway; in the first turn it is what env holds."""
+    writer = _Writer()
+    head, out = _carrying(writer, False)
+    assert carry_less(writer.function)
+    remove_dead(writer.function)
+    verify(writer.function)
+    (label,) = (op for op in writer.function.ops if op.name == "label" and op.labels[0] == head)
+    assert [temp.width for temp in label.results] == [64, 1]
+    assert {"shl", "not"}.isdisjoint(writer.names(head, out))
+    assert sorted(writer.names(out, None)) == sorted(["shl", "not", *["ld_env", "select", "st_env"] * 2, "exit"])
+
+
+def test_what_the_loop_looks_at_is_carried() -> None:
+    """Then there is one value left that exits alone want, and nothing is gained."""
+    writer = _Writer()
+    _carrying(writer, True)
+    assert not carry_less(writer.function)
 
 
 def test_the_innermost_of_loops_with_one_header_is_the_hottest() -> None:

@@ -45,17 +45,8 @@ class Queue:
 
     #: what of it is state, for save and load
     FIELDS = (
-        *(
-            "size",
-            "descriptors",
-            "driver_area",
-            "device_area",
-            "ready",
-            "next_available",
-            "next_used",
-            "enabled_events",
-        ),
-        *("available_wrap", "used_wrap", "packed", "event_index", "indirect", "signalled", "unreported", "vector"),
+        *("size", "descriptors", "driver_area", "device_area", "ready", "next_available", "next_used"),
+        *("available_wrap", "used_wrap", "packed", "event_index", "indirect", "signalled", "unreported"),
     )
 
     def __init__(self, index: int, maximum: int) -> None:
@@ -77,17 +68,17 @@ class Queue:
         self.packed = False
         self.event_index = False
         self.indirect = False
-        self.enabled_events = True
         self.signalled: int | None = None  # the used index when the driver was last interrupted, or nothing yet
         self.unreported = False  # whether anything was pushed since
-        self.vector = 0xFFFF  # virtio-pci's MSI-X vector
 
     def save(self) -> dict[str, int | None]:
         """Its state."""
         return {name: getattr(self, name) for name in self.FIELDS}
 
     def load(self, state: Mapping[str, int | None]) -> None:
-        """What `save` gave."""
+        """What `save` gave; ValueError if a queue cannot be like that."""
+        if state["ready"] and not 0 < (state["size"] or 0) <= self.maximum:
+            raise ValueError(f"queue {self.index}: {state['size']} entries, where {self.maximum} are possible")
         for name in self.FIELDS:
             setattr(self, name, state[name])
 
@@ -98,14 +89,6 @@ class Queue:
         if not self.ready:
             return None
         return self._pop_packed(memory) if self.packed else self._pop_split(memory)
-
-    def is_empty(self, memory: Memory) -> bool:
-        """Whether `pop` would find nothing."""
-        if not self.ready:
-            return True
-        if self.packed:
-            return not self._packed_available(memory)[0]
-        return self._waiting(memory) == 0
 
     def push(self, memory: Memory, chain: Chain, written: int) -> None:
         """Give a request back, with so many bytes written into its answer."""
@@ -144,19 +127,6 @@ class Queue:
         # 2.7.7.2: the index it asked for lies among those pushed since
         return _passed(event, old, self.next_used)
 
-    def want_notifications(self, memory: Memory, wanted: bool) -> None:
-        """Tell the driver whether to notify us of what it adds (2.7.10, 2.8.10)."""
-        if not self.ready:
-            return
-        self.enabled_events = wanted
-        if self.packed:
-            memory.write(self.device_area + 2, _U16.pack(0 if wanted else 1))
-        elif self.event_index:
-            if wanted:
-                memory.write(self.device_area + 4 + 8 * self.size, _U16.pack(self.next_available))
-        else:
-            memory.write(self.device_area, _U16.pack(0 if wanted else 1))
-
     # Split rings
 
     def _waiting(self, memory: Memory) -> int:
@@ -168,7 +138,7 @@ class Queue:
 
     def _pop_split(self, memory: Memory) -> Chain | None:
         if not self._waiting(memory):
-            if self.event_index and self.enabled_events:
+            if self.event_index:
                 memory.write(self.device_area + 4 + 8 * self.size, _U16.pack(self.next_available))
                 if not self._waiting(memory):  # it may have added one before it saw that
                     return None

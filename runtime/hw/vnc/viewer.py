@@ -65,7 +65,6 @@ class Viewer:
         self._wanted: tuple[int, int, int, int] | None = None
         self._extras: list[bytes] = []
         self._shifting = 0  # the key that shift was pressed for, because the viewer had not
-        self.updates = 0
         self.closed = False
         self._needed = next(self._wire)
         self._flush()
@@ -253,7 +252,6 @@ class Viewer:
             parts += [self._rectangle(*place) for place in self._due()]
         if parts:
             self._extras, self._wanted = [], None
-            self.updates += 1
             self._send(struct.pack(">BxH", 0, len(parts)))
             for part in parts:
                 self._send(part)

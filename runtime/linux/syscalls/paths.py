@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import stat as modes
 
+from runtime.core import foreign
 from runtime.linux.host import Bytes
 from runtime.linux.own_files import answer
 from runtime.linux.paths import (
@@ -35,7 +35,7 @@ STATX_BASIC_STATS = 0x7FF
 RENAME_NOREPLACE, RENAME_EXCHANGE = 1, 2
 UTIME_NOW, UTIME_OMIT = (1 << 30) - 1, (1 << 30) - 2
 
-_libc = ctypes.CDLL(None, use_errno=True)
+_libc = foreign.CDLL(None, use_errno=True)
 _DT_DIR, _DT_LNK = 4, 10
 #: bytes of one getdents64 from the host
 _LISTING = 65536
@@ -324,8 +324,8 @@ def renameat2(thread: Thread, old_dirfd: int, old: int, new_dirfd: int, new: int
         return 0
     old_host = AT_FDCWD if source_directory is None else source_directory
     new_host = AT_FDCWD if target_directory is None else target_directory
-    if _libc.renameat2(old_host, source, new_host, target, ctypes.c_uint(flags & 0xFFFFFFFF)):
-        raise fail(ctypes.get_errno())
+    if _libc.renameat2(old_host, source, new_host, target, foreign.c_uint(flags & 0xFFFFFFFF)):
+        raise fail(foreign.get_errno())
     return 0
 
 
@@ -411,7 +411,7 @@ def utimensat(thread: Thread, dirfd: int, address: int, times: int, flags: int) 
     host_times = None
     if times:
         size = thread.time_struct("timespec").size
-        host_times = (ctypes.c_long * 4)()
+        host_times = (foreign.c_long * 4)()
         for index in range(2):
             seconds, nanoseconds = thread.read_timespec_fields(times + size * index)
             if not 0 <= nanoseconds < 1_000_000_000 and nanoseconds not in (UTIME_NOW, UTIME_OMIT):
@@ -423,7 +423,7 @@ def utimensat(thread: Thread, dirfd: int, address: int, times: int, flags: int) 
         path, directory = locate(process, dirfd, read_path(process, address))
         failed = _libc.utimensat(AT_FDCWD if directory is None else directory, path, host_times, flags)
     if failed:
-        raise fail(ctypes.get_errno())
+        raise fail(foreign.get_errno())
     return 0
 
 
@@ -471,10 +471,10 @@ def getdents64(thread: Thread, fd: int, address: int, count: int) -> int:
         data = _list_descriptors(process, host, count)
         process.memory.write(address, data)
         return len(data)
-    listing = ctypes.create_string_buffer(min(count, _LISTING))
+    listing = foreign.create_string_buffer(min(count, _LISTING))
     got = int(_libc.getdents64(host, listing, len(listing)))
     if got < 0:
-        raise fail(ctypes.get_errno())
+        raise fail(foreign.get_errno())
     data = listing.raw[:got]
     if process.abi.bits == 32:
         data = _short_positions(process, data)

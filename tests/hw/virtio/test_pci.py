@@ -158,6 +158,10 @@ def test_a_device_behind_the_bridge(features: int) -> None:
     assert driver.wire.level == 1
     driver.acknowledge()
     assert driver.ask(driver.rings[0], b"again", 5) == b"niaga"
+    device = driver.device.save()
+    device["queues"][0]["size"] = 0
+    with pytest.raises(ValueError, match="0 entries, where"):
+        driver.device.load(device)
 
 
 def test_the_window_in_the_configuration_space() -> None:

@@ -26,6 +26,13 @@ main:
     run_in SUPERVISOR, \label
     run_in USER, \label
     .endr
+    run_in SUPERVISOR, do_sret
+    li   t0, 2                          # it waits for a software interrupt that is there, and is not taken
+    csrs mip, t0
+    csrs mie, t0
+    wfi
+    csrc mie, t0
+    csrc mip, t0
     la   t0, root
     li   t1, 0x80000000 >> 2 | LEAF     # where the program is, as it is: 4 MB
     li   t2, 4 * 512
@@ -70,6 +77,11 @@ illegal:
 load_fault:
     li   t0, NOWHERE
     lw   s7, 0(t0)
+do_sret:
+    la   t0, 1f
+    csrw sepc, t0
+    sret
+1:  ecall
 mapped:
     li   t0, 0x400000
     lw   s7, 0(t0)
