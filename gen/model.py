@@ -547,9 +547,9 @@ class Literal:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """`{expr:fmt}`.  kind: 'number', 'hex', 'plus' (sign always), 'file' (names of a register file or alias),
-    'enum', 'sysreg', 'address' (depends on the PC), 'optional' (`{S?s}`: prints `text` if the value is not 0),
-    'operand' (a sub-table bound by `with`)."""
+    """`{expr:fmt}`.  kind: 'number', 'hex', 'plus' (sign always), 'either' (sign shown, not needed), 'file' (names of
+    a register file or alias), 'enum', 'sysreg', 'address' (depends on the PC), 'optional' (`{S?s}`: prints `text` if
+    the value is not 0), 'operand' (a sub-table bound by `with`)."""
 
     expr: Expr
     kind: str

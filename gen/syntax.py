@@ -1,7 +1,8 @@
 """Assembly syntax: reads the quoted templates of a spec, `"{name} {rd}, {imm}({rs1})"`, into model.Template.
 
 A hole is `{expression}` or `{expression:format}`.  Formats: the name of a register file, an alias, a field with names
-or a sysregs table (prints and parses those names), `x` (hexadecimal), `+` (a number with its sign), `d` (decimal).
+or a sysregs table (prints and parses those names), `x` (hexadecimal), `+` (a number with its sign), `d` (decimal),
+`s` (shown with its sign, read without it, too).
 Without one a field is shown as its declaration says, what depends on the PC as an address, anything else as a number.
 `{name}` is the row's name, `{name:.}` the same with `.` for `_`; `{expression?text}` shows text unless the value is 0;
 `{column}` of a table puts in the cell's text; `{{` and `}}` are braces.
@@ -180,13 +181,15 @@ def _slot(
             found = Format("number", signed=_is_signed(expr, fields))
         case "+":
             found = Format("plus", signed=True)
+        case "s":
+            found = Format("either", signed=True)
         case _:
             if hole.format not in formats:
                 diagnostics.error(
                     hole.format_pos,
                     f"'{hole.format}' is no format",
                     help="a format is the name of a register file, of a field with names or of a sysregs "
-                    "table, or one of x, d and +",
+                    "table, or one of x, d, s and +",
                 )
                 return None
             found = formats[hole.format]

@@ -15,6 +15,7 @@ _SLOT_KINDS = {
     "number": "field-imm",
     "hex": "field-imm",
     "plus": "field-imm",
+    "either": "field-imm",
     "file": "field-reg",
     "enum": "field-opt",
     "set": "field-reg",

@@ -99,7 +99,7 @@ class Encoder:
         spaces = {space.name for space in syntax.spaces} if syntax.prefixes else {self.decoder.space.name}
         forms = [form for form in syntax.forms if form.space in spaces]
         # Short encodings are tried first, and real instructions before pseudo-instructions.
-        for form in sorted(forms, key=lambda form: form.encoding.length):
+        for form in sorted(forms, key=_length):
             self._heads.setdefault(_head(form.pieces), []).append(form)
         names = {form.name for form in forms}
         for alias in syntax.aliases:
@@ -601,6 +601,11 @@ def _fill(fields: Sequence[Field], known: dict[str, int]) -> None:
     """Fields that the text does not show are 0."""
     for field in fields:
         known.setdefault(field.name, 0)
+
+
+def _length(form: Form) -> int:
+    """Bits of a form without its operands' own."""
+    return form.encoding.length + sum(tail.length for tail in form.tails)
 
 
 def _row_length(given: RowGiven) -> int:

@@ -62,6 +62,8 @@ def style_of(hole: Hole | Argument) -> Style:
     if isinstance(hole, Hole):
         if hole.kind == "address":
             return "relative"
+        if hole.kind == "either":
+            return "either"
         if hole.signed:
             return "signed"
     return "unsigned"

@@ -18,8 +18,8 @@ from runtime.syntax.tables import PC, Evaluate, Field, Values
 
 __all__ = ["TABLE_BITS", "Range", "Solver", "Style", "Unsolvable", "fits"]
 
-#: how a value is meant: its top bit may be a sign; a relative one moves with the instruction
-Style = Literal["unsigned", "signed", "relative"]
+#: how a value is meant: its top bit may be a sign, or either; a relative one moves with the instruction
+Style = Literal["unsigned", "signed", "either", "relative"]
 
 TABLE_BITS = 16
 _PROBES = 8
@@ -61,6 +61,8 @@ def fits(number: int, width: int, style: Style) -> bool:
     """Whether a number, meant this way, is one of `width` bits; addresses wrap around."""
     if style == "signed":
         return -(1 << (width - 1)) <= number < 1 << (width - 1)
+    if style == "either":
+        return -(1 << (width - 1)) <= number < 1 << width
     return style == "relative" or 0 <= number < 1 << width
 
 

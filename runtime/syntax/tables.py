@@ -148,9 +148,10 @@ class Names:
 class Hole:
     """A hole of a template: the value of `field`, or what `value` computes from `fields`.
 
-    kind: 'number', 'hex', 'plus' (a number with its sign), 'names', 'set' (of names, by bit), 'address', 'optional'
-    (shows `text` unless the value is 0), 'operand' (a sub-table).  With `names` but of another kind, names are
-    preferred to numbers.  `modes` are those of the expression's modes (mode_key) that prefixes set.
+    kind: 'number', 'hex', 'plus' (a number with its sign), 'either' (shown with its sign, read without it, too),
+    'names', 'set' (of names, by bit), 'address', 'optional' (shows `text` unless the value is 0), 'operand' (a
+    sub-table).  With `names` but of another kind, names are preferred to numbers.  `modes` are those of the
+    expression's modes (mode_key) that prefixes set.
     """
 
     kind: str

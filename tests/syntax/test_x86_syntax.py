@@ -51,6 +51,14 @@ i386   | 661e         | pushw ds
 i386   | 8edb         | mov ds, ebx
 i386   | 660f87fb00   | ja.d16 4352
 both   | 66ed         | in ax, dx
+x86_64 | 4883c480     | add rsp, -128
+x86_64 | 4881c4c8000000 | add rsp, 200
+both   | 83e1f0       | and ecx, -16
+both   | 6aff         | push -1
+both   | b8ffffffff   | mov eax, -1
+x86_64 | 48c7c0ffffffff | mov rax, -1
+both   | 6bc0fd       | imul eax, eax, -3
+both   | 3cff         | cmp al, -1
 """
 #: what is only read: the form is found by how far the target is, or there are two instructions
 READ = [
@@ -60,6 +68,11 @@ READ = [
     ("x86_64", "push 0x1234567", "6867452301"),
     ("x86_64", "fstcw word ptr [rax]", "9bd938"),
     ("i386", "finit", "9bdbe3"),
+    # numbers without their sign, as long as the operand is wide
+    ("i386", "and ecx, 0xfffffff0", "83e1f0"),
+    ("x86_64", "imul rax, rax, 0xffffffff92492493", "4869c093244992"),
+    ("x86_64", "cmp al, 255", "3cff"),
+    ("x86_64", "add esp, 0xc8", "81c4c8000000"),
 ]
 
 
