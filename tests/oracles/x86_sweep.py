@@ -39,6 +39,8 @@ _LINE = re.compile(r"\s*([0-9a-f]+):\s+(.*)")
 _BEFORE_VEX = re.compile(
     rb"[\x26\x2e\x36\x3e\x64\x65\x67]*(?:[\x66\xf0\xf2\xf3]|[\x40-\x4f](?=[\xc4\xc5])).*?[\xc4\xc5]", re.DOTALL
 )
+#: EVEX, behind whatever prefixes (2.7)
+_EVEX = re.compile(rb"[\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3\x40-\x4f]*\x62")
 #: several prefixes of one kind, of which objdump shows all or none, and the processor obeys one
 _TWICE = re.compile(
     rb"[\x66\x67\xf0\xf2\xf3\x26\x2e\x36\x3e\x64\x65\x40-\x4f]*"
@@ -176,6 +178,9 @@ def compare(
             if not name:
                 if theirs.startswith("v") and _BEFORE_VEX.match(case):
                     found.explain("objdump: prefixes before VEX that make it undefined", example)
+                    continue
+                if guest == "x86_64" and _EVEX.match(case):
+                    found.explain("objdump: AVX-512 is not there", example)
                     continue
                 who, what = "objdump", theirs
             elif text:
