@@ -41,7 +41,7 @@ NUMBERS = numbered("""
     44 sendto recvfrom sendmsg recvmsg shutdown bind listen getsockname getpeername socketpair setsockopt getsockopt
     61 wait4 kill
     72 fcntl flock
-    127 rt_sigpending rt_sigtimedwait rt_sigqueueinfo rt_sigsuspend
+    125 capget capset rt_sigpending rt_sigtimedwait rt_sigqueueinfo rt_sigsuspend
     140 getpriority setpriority sched_setparam sched_getparam sched_setscheduler sched_getscheduler
     146 sched_get_priority_max sched_get_priority_min sched_rr_get_interval
     187 readahead

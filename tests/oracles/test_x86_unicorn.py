@@ -222,6 +222,8 @@ def _compare(pair: Pair, random: Random, rounds: int) -> tuple[Counter[str], lis
             continue  # the second encoding of test: Unicorn does not have it
         if name in {"not", "neg"} and b"\xf0" in code[:3]:
             continue  # Unicorn works the flags of a locked neg out from the value before
+        if name == "mov_I" and decoded.values["mode.rex"] & 4:
+            continue  # Unicorn wants a zero in the field that REX.R extends; the host does not (test_x86_host.py)
         values = [random_value(random) & (1 << pair.bits) - 1 for _ in pair.names]
         values[4] = MIDDLE
         if name in {"movs", "stos", "lods", "scas", "cmps"}:

@@ -7,10 +7,13 @@ import os
 import resource
 import time as host_time
 
+from runtime.linux.host import Bytes
 from runtime.linux.syscalls.table import fail, system_call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Literal
+
     from runtime.linux.process import Thread
 
 PR_GET_DUMPABLE, PR_SET_DUMPABLE, PR_SET_NAME, PR_GET_NAME = 3, 4, 15, 16
@@ -19,6 +22,8 @@ RLIM_INFINITY = (1 << 64) - 1
 #: bytes of a set of processors that are looked at
 _MOST_CPU_BYTES = 1024
 _MOST_PAIRS = 1 << 16
+#: versions of capget and capset (linux/capability.h) -> words of 32 bits that each has
+_CAPABILITY_WORDS = {0x19980330: 3, 0x20071026: 6, 0x20080522: 6}
 _RANDOM_MOST = 33554431  # what one getrandom gives
 
 
@@ -118,6 +123,43 @@ def getgroups(thread: Thread, count: int, address: int) -> int:
         order = thread.process.abi.byte_order
         thread.memory.write(address, b"".join(group.to_bytes(4, order) for group in groups))
     return len(groups)
+
+
+def _capabilities(thread: Thread, address: int) -> tuple[Bytes, int]:
+    """The header of a call about capabilities, for the host, and how many bytes of them there are."""
+    order = thread.process.abi.byte_order
+    data = thread.memory.read(address, 8)
+    header = b"".join(int.from_bytes(data[at : at + 4], order).to_bytes(4, "little") for at in (0, 4))
+    words = _CAPABILITY_WORDS.get(int.from_bytes(header[:4], "little"), 0)
+    if not words:  # the version there is, for who asked with another
+        thread.memory.write(address, max(_CAPABILITY_WORDS).to_bytes(4, order))
+    return Bytes(header), 4 * words
+
+
+def _swapped(data: bytes, order: Literal["little", "big"]) -> bytes:
+    """Words of 32 bits in the other order, if the guest's is not the host's."""
+    return data if order == "little" else b"".join(data[at : at + 4][::-1] for at in range(0, len(data), 4))
+
+
+@system_call("pointer pointer")
+def capget(thread: Thread, header: int, address: int) -> int:
+    given, size = _capabilities(thread, header)
+    found = Bytes(size)
+    if address and size:
+        thread.process.host.do("capget", given.address, found.address)
+        thread.memory.write(address, _swapped(found.raw[:size], thread.process.abi.byte_order))
+    elif address:
+        raise fail(errno.EINVAL)
+    return 0
+
+
+@system_call("pointer pointer")
+def capset(thread: Thread, header: int, address: int) -> int:
+    given, size = _capabilities(thread, header)
+    if not size:
+        raise fail(errno.EINVAL)
+    wanted = Bytes(_swapped(thread.memory.read(address, size), thread.process.abi.byte_order))
+    return thread.process.host.do("capset", given.address, wanted.address)
 
 
 @system_call("int")

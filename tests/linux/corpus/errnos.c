@@ -92,6 +92,13 @@ int main(void) {
     TRY(syscall(SYS_epoll_pwait, file, buffer, 1, 0, 0, 8));
     TRY(syscall(SYS_prlimit64, 0, 77, 0, 0));
     TRY(syscall(SYS_capget, bad, 0));
+    unsigned version[2] = {0x20080522, 0}, none[6] = {0}, old[2] = {1, 0};
+    TRY(syscall(SYS_capget, version, bad));
+    TRY(syscall(SYS_capget, version, none) || none[0] & ~none[1]);
+    TRY(syscall(SYS_capget, old, 0) || old[0] != version[0]);
+    TRY(syscall(SYS_capget, old, none) && (old[0] = 7));
+    TRY(syscall(SYS_capset, old, none));
+    TRY(syscall(SYS_capset, version, none)); /* the last that may need one */
     TRY(fchmodat(AT_FDCWD, "missing", 0600, 0));
     TRY(fchownat(AT_FDCWD, "missing", 0, 0, 0));
     TRY(truncate("missing", 0));
