@@ -30,10 +30,11 @@ AGAINST: dict[str, tuple[str, ...]] = {
     "unicorn": ("blocks", "unicorn"),
     "qemu": ("blocks", "qemu"),
 }
-#: cases of a batch: a second or two of work, less at first
+#: cases of a batch: so many at most, a second or two of work; less at first
 _BATCH = 200
-_FIRST_BATCH = 20
+_FIRST_BATCH = 10
 _QEMU_BATCH = 40
+_BATCH_SECONDS = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,19 +170,19 @@ class Campaign:
 
     def run(self, progress: Callable[[Tally], None]) -> Tally:
         """Until the end; KeyboardInterrupt leaves what was done so far in `tally`."""
-        following, size = self.first, _FIRST_BATCH
+        following = self.first
         waiting: dict[Future[Tally], tuple[int, int]] = {}
         largest = _QEMU_BATCH if self.order.against == "qemu" else _BATCH
         end = None if self.cases is None else self.first + self.cases
         try:
             while True:
                 while len(waiting) < self.jobs + 1 and not self._over() and (end is None or following < end):
+                    size = self._batch(largest)
                     count = size if end is None else min(size, end - following)
                     waiting[self._submit(following, count)] = following, count
                     following += count
                 if not waiting:
                     return self.tally
-                size = largest
                 done, _ = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
                 for future in done:
                     first, count = waiting.pop(future)
@@ -192,6 +193,13 @@ class Campaign:
         finally:
             for future in waiting:
                 future.cancel()
+
+    def _batch(self, largest: int) -> int:
+        """How many cases to hand out at once: few, until it is known how long they take."""
+        if not self.tally.cases:
+            return _FIRST_BATCH
+        each = self.jobs * self.elapsed / self.tally.cases
+        return max(1, min(largest, round(_BATCH_SECONDS / each)))
 
     def _over(self) -> bool:
         return bool(self.tally.findings) or (self.seconds is not None and self.elapsed >= self.seconds)

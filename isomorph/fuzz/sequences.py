@@ -40,6 +40,9 @@ _LOOP = 60
 _RAISING = 0.01
 #: registers that most operands are, so that instructions have to do with each other
 _POOL = 6
+#: how often an instruction that needs no prefix has none, and how many are tried before one that needs them
+_UNPREFIXED = 0.6
+_PREFIXED_TRIES = 30
 
 
 class _Watcher(OneInstruction):
@@ -52,12 +55,13 @@ class _Watcher(OneInstruction):
         self.modes.update({mode.name: mode.reset for mode in isa.layout.modes})
         self.raised: set[Value] = set()
 
-    def emit_once(self, isa: Isa, form: Form, fetch: int) -> None:
-        """Emit an instruction that stands at CODE."""
-        entry = isa.module("translate").INSTRUCTIONS[form.name]
-        self.begin_instruction(CODE, CODE + entry.length, 0)
-        entry.emit(self, entry.fields(fetch))
-        self.end_instruction()
+    def emit_once(self, isa: Isa, word: bytes) -> None:
+        """Emit the instruction that stands at CODE, if it is one."""
+        decoded = isa.module("translate").decode(int.from_bytes(word, "little"), len(word), self)
+        if decoded is not None:
+            self.begin_instruction(CODE, CODE + decoded.length, 0)
+            decoded.emit(self, decoded.fields)
+            self.end_instruction()
 
     def raise_(self, code: Value, *args: Value) -> None:
         self.raised.add(code)
@@ -97,7 +101,7 @@ class Sequences:
         self.forms = [
             form
             for form in syntax.forms
-            if form.space == self.decoder.space.name
+            if (form.space == self.decoder.space.name or syntax.prefixes)
             and not any(fnmatchcase(PurePath(form.source.rpartition(":")[0]).stem, pattern) for pattern in unknown)
             and not any(row.concerns(mnemonic(form)) and _always(row) for row in self.differs)
             and not (against == "qemu" and _calls_the_kernel(isa, form))
@@ -112,6 +116,7 @@ class Sequences:
         self.guide = NativeEngine(isa, "steps")
         self._numbers = {form.name: dict(_named_numbers(form)) for form in self.forms}
         self._registers = {form.name: _register_fields(form, isa) for form in self.forms}
+        self._prefixes = self.decoder.syntax.prefixes
         self._unstable: dict[tuple[str, tuple[int, ...]], bool] = {}
 
     def close(self) -> None:
@@ -135,10 +140,26 @@ class Sequences:
                 value = _immediate(random, field)
             fetch |= field.insert(value)
         data = fetch.to_bytes(encoding.length // 8, "little")
-        decoded = self.decoder.decode(data, CODE)
-        return data if decoded is not None and decoded.form is form and not self._is_unstable(decoded) else None
+        for _ in range(1 if form.space == self.decoder.space.name else _PREFIXED_TRIES):
+            whole = self._prefix(random, form) + data
+            decoded = self.decoder.decode(whole, CODE)
+            if decoded is None and (rest := self.isa.layout.max_bytes - len(whole)) > 0:
+                whole += random.randbytes(rest)  # what an operand has of its own behind it
+                decoded = self.decoder.decode(whole, CODE)
+            if decoded is not None and decoded.form is form:
+                whole = whole[: decoded.length]
+                return None if self._is_unstable(decoded, whole) else whole
+        return None
 
-    def _is_unstable(self, decoded: Decoded) -> bool:
+    def _prefix(self, random: Random, form: Form) -> bytes:
+        """Bytes before an instruction: seldom any, if it does not need them."""
+        if not self._prefixes or (form.space == self.decoder.space.name and random.random() < _UNPREFIXED):
+            return b""
+        encoding = random.choice(self._prefixes).encoding
+        fetch = encoding.value | random.getrandbits(encoding.length) & ~encoding.mask
+        return fetch.to_bytes(encoding.length // 8, "little")
+
+    def _is_unstable(self, decoded: Decoded, word: bytes) -> bool:
         """Whether it reads a clock: such values differ by nature."""
         named = self._numbers[decoded.form.name]
         # Whether it does may depend on a field being zero: a register that is not written, say.
@@ -146,7 +167,7 @@ class Sequences:
         key = decoded.form.name, tuple(value if name in named else int(value != 0) for name, value in fields)
         if key not in self._unstable:
             watcher = _Watcher(self.isa)
-            watcher.emit_once(self.isa, decoded.form, decoded.form.encoding.insert(decoded.values))
+            watcher.emit_once(self.isa, word)
             self._unstable[key] = watcher.looked
         return self._unstable[key]
 
@@ -184,7 +205,9 @@ class Sequences:
                     return None  # nobody knows what another emulator finds there
                 break
             decoded = self.decoder.decode(word, growing.frontier)
-            if decoded is not None and (self._is_unstable(decoded) or not growing.allowed(word)):
+            if decoded is not None and (
+                self._is_unstable(decoded, word[: decoded.length]) or not growing.allowed(word)
+            ):
                 return None
             if cpu_exec(vcpu, 1) != Exit.BUDGET:
                 break
@@ -213,7 +236,7 @@ def _calls_the_kernel(isa: Isa, form: Form) -> bool:
     abi = abi_of(isa)
     calls = {name for name, meaning in abi.exceptions.items() if isinstance(meaning, SystemCall)} if abi else set()
     watcher = _Watcher(isa)
-    watcher.emit_once(isa, form, form.encoding.value)
+    watcher.emit_once(isa, form.encoding.value.to_bytes(isa.layout.max_bytes, "little"))
     return bool(watcher.raised & {code for name, code in isa.layout.exceptions if name in calls})
 
 

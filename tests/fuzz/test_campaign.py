@@ -65,6 +65,24 @@ def test_short_campaigns_find_nothing(folder: Path, against: str) -> None:
     assert len(tally.ran) > 0.85 * len(possible), possible - set(tally.ran)
 
 
+@pytest.mark.parametrize("name", ["x86_64", "i386"])
+def test_instructions_with_prefixes_and_operands_of_their_own(name: str) -> None:
+    """They are made as well, those that only a prefix leads to among them; both tiers do the same."""
+    worker = made(require_build(name), "tiers", 2)
+    sequences, spaces, longest, tally = worker.sequences, set(), 0, Tally()
+    for number in range(20):
+        worker.examine(number, tally)
+        assert not tally.findings, tally.findings[0].text
+        for word in worker.case(number).code:
+            decoded = sequences.decoder.decode(word, 0)
+            if decoded is not None:
+                spaces.add(decoded.form.space)
+                longest = max(longest, len(word) - decoded.form.encoding.length // 8)
+    worker.close()
+    assert len(spaces) > 1
+    assert longest > 4
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("against", SHORT)
 def test_long_campaigns_find_nothing(folder: Path, against: str) -> None:
