@@ -81,7 +81,8 @@ def _open_standard_streams() -> None:
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w" if number else "r"))  # noqa: SIM115  # as long as the process
+            way, mode = (os.O_WRONLY, "w") if number else (os.O_RDONLY, "r")
+            setattr(sys, name, os.fdopen(os.open(os.devnull, way), mode))
     # Where the terminal has not our characters others stand for them; names of files are the bytes they were.
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape" if sys.stdout.encoding == "utf-8" else "replace")

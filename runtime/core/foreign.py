@@ -38,46 +38,14 @@ else:
         get_errno,
     )
 
-    class c_char(_SimpleCData):
-        """char"""
+    def _simple(name: str, code: str) -> type:
+        return type(_SimpleCData)(name, (_SimpleCData,), {"_type_": code})
 
-        _type_ = "c"
-
-    class c_char_p(_SimpleCData):
-        """char *: bytes that end with a NUL"""
-
-        _type_ = "z"
-
-    class c_int(_SimpleCData):
-        """int"""
-
-        _type_ = "i"
-
-    class c_long(_SimpleCData):
-        """long"""
-
-        _type_ = "l"
-
-    class c_uint(_SimpleCData):
-        """unsigned int"""
-
-        _type_ = "I"
-
-    class c_uint64(_SimpleCData):
-        """unsigned long, which has 64 bits on every host there is (runtime/tcg/host_x86_64.py)"""
-
-        _type_ = "L"
-
-    class c_void_p(_SimpleCData):
-        """void *: an int, or None for 0"""
-
-        _type_ = "P"
-
-    class _Object(_SimpleCData):
-        """PyObject *"""
-
-        _type_ = "O"
-
+    # The letters are those of Python's struct; long has 64 bits on every host there is (runtime/tcg/host_x86_64.py).
+    c_char, c_int, c_long = _simple("c_char", "c"), _simple("c_int", "i"), _simple("c_long", "l")
+    c_uint, c_uint64 = _simple("c_uint", "I"), _simple("c_uint64", "L")
+    # But these: bytes that end with a NUL; an address or None for 0; an object of Python's.
+    c_char_p, c_void_p, _Object = _simple("c_char_p", "z"), _simple("c_void_p", "P"), _simple("_Object", "O")
     c_int64, c_size_t = c_long, c_uint64
 
     def _function_type(flags: int, result: type | None, **arguments: tuple[type, ...]) -> type:
