@@ -76,7 +76,7 @@ class RegionCache:
         return (entry for entry, _ in (*names, *self._unfinished))
 
     def unfinished(self, entry: int, flags: int, present: Present) -> tuple[RegionRequest, int, Places] | None:
-        """A request for this entry that earlier runs have not seen finished, chosen as by `find`; how often it was begun."""
+        """A request for this entry that earlier runs have not seen finished, as by `find`; how often it was begun."""
         best: tuple[RegionRequest, int, Places] | None = None
         self._names()
         for name in self._unfinished.get((entry, flags), ()):
