@@ -5,8 +5,9 @@ indirect jumps leave behind them, where they went.  A region is built of the blo
 first, for they are the loops around it, and then of what else is hot: calls, the code behind them, inner loops.
 
 What other regions have already is compiled again only where that pays: the loops through the first block, unless
-another region has that, too, or they are long and others have most of them; otherwise a few instructions.  A region that
-begins inside another one, or inside such a loop, is a way into those that are there: it ends where a large one begins.
+another region has that, too, or they are long and others have most of them; otherwise a few instructions.  A region
+that begins inside another one, or inside such a loop, is a way into those that are there: it ends where one begins that
+is large.
 """
 
 from __future__ import annotations
