@@ -223,7 +223,6 @@ def write_executable(
 
 
 def write_file(data: bytes, path: Path | str, mode: int = 0o666) -> None:
-    """Writes a file at once, and the folders it stands in; nothing is left of it where that fails."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    """Writes a file at once, into a folder that is there; nothing is left of it where that fails."""
     with whole_file(path, mode) as file:
         file.write(data)

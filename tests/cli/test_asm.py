@@ -56,6 +56,8 @@ def test_errors_are_the_assemblers(tmp_path: Path) -> None:
         (("disasm", "/etc/passwd"), "isomorph: /etc/passwd: not an ELF file"),
         (("asm", "--isa", "pdp11", "/dev/null"), "isomorph: there is no instruction set 'pdp11'"),
         (("asm", "examples/hello.s", "-o", "/tmp"), "isomorph: /tmp: Is a directory\n"),
+        (("asm", "examples/hello.s", "-o", "/nowhere/hello"), "isomorph: /nowhere/hello: No such file or directory\n"),
+        (("asm", "--raw", "examples/hello.s", "-o", "/nowhere/hello"), "isomorph: /nowhere/hello: No such file"),
         (("asm", "examples/hello.s", "--defsym", "a b=1"), "isomorph: --defsym a b=1: it is written NAME=VALUE"),
         (("asm", "examples/hello.s", "--base", "0xfffffffffffff000"), "isomorph: .rodata: its end, 0x1000"),
     ],

@@ -140,9 +140,11 @@ def test_options(tmp_path: Path) -> None:
         ("exec", None, "0x10", "-dfilter 0x10"),
         ("exec", None, "0x10..0x0", "empty range"),
         ("exec", None, "a+b", "-dfilter"),
+        (None, None, "a+b", "-dfilter a+b: not start..end"),
+        (None, None, "0..1", "-dfilter 0..1: it narrows what -d logs, and there is no -d"),
     ],
 )
-def test_bad_options(items: str, path: str | None, ranges: str | None, message: str) -> None:
+def test_bad_options(items: str | None, path: str | None, ranges: str | None, message: str) -> None:
     with pytest.raises(LogError, match=re.escape(message)):
         open_log(items, path, ranges)
 
