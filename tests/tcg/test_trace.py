@@ -25,8 +25,9 @@ def run(m: Machine, items: str, code: Blob, ranges: tuple[tuple[int, int], ...] 
     """Run with a log of `items`; what was logged."""
     out = io.StringIO()
 
-    def disassemble(data: bytes, address: int, modes: int) -> tuple[int, str]:
-        return (2, "nop") if data[0] >= 0x80 else (4, f"op{data[0]}\tr{data[1]}")
+    def disassemble(data: bytes, address: int, modes: int) -> tuple[int, str, str]:
+        size, text = (2, "nop") if data[0] >= 0x80 else (4, f"op{data[0]}\tr{data[1]}")
+        return size, data[:size][::-1].hex(), text
 
     def symbol(address: int) -> str:
         return "start" if address == CODE else ""
