@@ -84,6 +84,19 @@ def slice_of_extension(function: Function, op: Op, made: Made) -> list[Op] | Non
     return [Op(inner.name, op.results, inner.args, inner.widths)]  # of no bits, if the widths are equal
 
 
+def equality_of_extension(function: Function, op: Op, made: Made) -> list[Op] | None:
+    """An extended value compared with a constant is the value compared with the constant's low part, or never equal."""
+    inner = made.get(op.args[0])
+    constant = op.args[1]
+    if inner is None or inner.name not in _EXTENSIONS or not isinstance(constant, int):
+        return None
+    narrow, wide = inner.widths[0], inner.result.width
+    part = constant & mask(narrow)
+    if _extended(part, inner.name, narrow, wide) == constant:
+        return [Op(op.name, op.results, (inner.args[0], part), (narrow, narrow))]
+    return [Op("zext", op.results, (int(op.name == "ne"),), (1,))]
+
+
 #: the rules for each op
 RULES: Mapping[str, tuple[Rule, ...]] = {
     "slice": (slice_of_extension,),
@@ -93,6 +106,8 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "or": (bitwise_of_extensions, rotation),
     "xor": (bitwise_of_extensions, rotation),
     "add": (rotation,),
+    "eq": (equality_of_extension,),
+    "ne": (equality_of_extension,),
 }
 
 
