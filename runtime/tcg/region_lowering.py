@@ -125,6 +125,8 @@ class RegionLowering(VectorLowering):
     def lower(self, op: Op) -> None:
         if id(op) in self._reals.nan_choices:
             self.select(op)
+        elif id(op) in self._reals.apart:
+            self._compare_magnitude(op)
         elif op.name in ("sext", "zext") and self.extend(op):
             pass
         elif id(op) in self._reals.ordered and id(op) not in self._reals.needless:
@@ -188,6 +190,14 @@ class RegionLowering(VectorLowering):
             self._numbers[op.result] = value
         else:
             super().define_real(op, value)
+
+    def _compare_magnitude(self, op: Op) -> None:
+        """One comparison, which is false for NaNs, too."""
+        number, magnitude = self._reals.apart[id(op)]
+        kind, name = real_type(number.width), f"llvm.fabs.f{number.width}"
+        self.intrinsic(name, kind, kind)
+        positive = self.let(f"call {kind} @{name}({kind} {self.real(number, number.width)})")
+        self.define(op, f"fcmp one {kind} {positive}, {self.real(magnitude, number.width)}")
 
     def _real_lane(self, op: Op) -> None:
         """A lane of a vector as a floating-point number."""

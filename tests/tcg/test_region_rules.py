@@ -107,6 +107,10 @@ def _cases() -> Iterator[_Maker]:
                 m = _Maker()
                 m.op("slice", part, (m.op(how, wide, (m.free(narrow),), (narrow,)),), (wide,))
                 yield m
+        for one, other in ((1, 3), (3, 1), (1, 2), (5, 6)):
+            m = _Maker()
+            m.op("and", wide, (m.op("and", wide, (m.free(wide), one), (wide, wide)), other), (wide, wide))
+            yield m
         for name in ("or", "xor", "add"):
             for amount in {0, 1, wide // 2, wide - 1}:
                 for off in (0, 1):
