@@ -3,25 +3,30 @@
 A pattern that floating-point operations make or use, and that is else only loaded, stored and passed on, is a `double`
 or `float` for LLVM: moving it to an integer register and back costs more than the operation.  Values passed to one
 label parameter are all of one kind, or the parameter is an integer.  What is passed only where an operation's result
-was found to be a NaN does not count: that is seldom, and there it is moved.
+was found to be a NaN, or where a spec says that control seldom goes, does not count: there it is moved.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from runtime.tcg.control import SELDOM
 from runtime.tcg.ir import Function, Label, Op, Operand, Temp
+from runtime.tcg.ops import OPS
 from runtime.tcg.region_vectors import WIDTHS
 
 #: ops whose result is a floating-point number, and those whose arguments are
 _MAKING = frozenset(
     f"host_{name}"
     for name in ("add", "sub", "mul", "div", "sqrt", "fma", "f32_to_f64", "f64_to_f32", "from_s", "from_u")
+) | frozenset(
+    f"extended_{name}"
+    for name in ("add", "sub", "mul", "div", "sqrt", "neg", "abs", "from_f32", "from_f64", "from_s", "to_f32", "to_f64")
 )
 _USING = frozenset(
     f"host_{name}"
     for name in ("add", "sub", "mul", "div", "sqrt", "fma", "f32_to_f64", "f64_to_f32", "to_s", "eq", "lt", "le")
-)
+) | frozenset(name for name in OPS if name.startswith("extended_") and name != "extended_from_s")
 _INDIFFERENT = frozenset(("ld_mem", "ld_env"))
 
 
@@ -67,7 +72,7 @@ def find_reals(function: Function) -> Reals:
             wanted.update(value for value in op.args if isinstance(value, Temp))
     barred = {webs.of(temp) for temp, op in made.items() if not _neutral(op, found)}
     good = {webs.of(temp) for temp in wanted} - barred
-    found.temps = {temp for temp in made if temp.width in (32, 64) and webs.of(temp) in good}
+    found.temps = {temp for temp in made if temp.width in (32, 64, 80) and webs.of(temp) in good}
     return found
 
 
@@ -108,17 +113,23 @@ def _seldom_jumps(function: Function, made: dict[Temp, Op], found: Reals) -> set
     for op in function.ops:
         for label in op.labels if op.name != "label" else ():
             ways[label] = ways.get(label, 0) + 1
-        if op.name == "brcond" and _says_ordered(op.args[0], made, found):
+        if op.name == "brcond" and op.offset == SELDOM:
+            ways[op.labels[0]] -= 1
+        elif op.name == "brcond" and _says_ordered(op.args[0], made, found):
             found.usual.add(id(op))
             ways[op.labels[1]] -= 1
     here = False
+    passing: dict[Label, list[int]] = {}
     for op in function.ops:
         if op.name == "label":
             here = ways.get(op.labels[0], 1) == 0
         elif here and op.name in ("br", "brcond"):
-            jumps.add(id(op))
+            passing.setdefault(op.labels[0], []).append(id(op))
             for label in op.labels:
                 ways[label] -= 1
+    for label, found_here in passing.items():
+        if ways[label]:  # what is met nowhere else is as it is passed
+            jumps.update(found_here)
     return jumps
 
 
