@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from runtime.tcg.control import SELDOM
 from runtime.tcg.ir import Function, Label, Op, Operand, Temp
-from runtime.tcg.ops import mask
+from runtime.tcg.ops import OPS, mask
 from runtime.tcg.optimize import blocks_of
 from runtime.tcg.region_sinking import exit_blocks
 from runtime.tcg.region_vectors import WIDTHS
@@ -22,11 +22,14 @@ from runtime.tcg.region_vectors import WIDTHS
 _MAKING = frozenset(
     f"host_{name}"
     for name in ("add", "sub", "mul", "div", "sqrt", "fma", "f32_to_f64", "f64_to_f32", "from_s", "from_u")
+) | frozenset(
+    f"extended_{name}"
+    for name in ("add", "sub", "mul", "div", "sqrt", "neg", "abs", "from_f32", "from_f64", "from_s", "to_f32", "to_f64")
 )
 _USING = frozenset(
     f"host_{name}"
     for name in ("add", "sub", "mul", "div", "sqrt", "fma", "f32_to_f64", "f64_to_f32", "to_s", "eq", "lt", "le")
-)
+) | frozenset(name for name in OPS if name.startswith("extended_") and name != "extended_from_s")
 _INDIFFERENT = frozenset(("ld_mem", "ld_env"))
 #: bits of the fraction, by the width of a number
 _FRACTION = {32: 23, 64: 52}
@@ -77,7 +80,7 @@ def find_reals(function: Function) -> Reals:
             wanted.update(value for value in op.args if isinstance(value, Temp))
     barred = {webs.of(temp) for temp, op in made.items() if not _neutral(op, found)}
     good = {webs.of(temp) for temp in wanted} - barred
-    found.temps = {temp for temp in made if temp.width in (32, 64) and webs.of(temp) in good}
+    found.temps = {temp for temp in made if temp.width in (32, 64, 80) and webs.of(temp) in good}
     return found
 
 
@@ -143,13 +146,17 @@ def _seldom_jumps(function: Function, made: dict[Temp, Op], found: Reals) -> set
         elif op.name == "brcond" and op.offset == SELDOM:
             ways[op.labels[0]] -= 1
     here = False
+    passing: dict[Label, list[int]] = {}
     for op in function.ops:
         if op.name == "label":
             here = ways.get(op.labels[0], 1) == 0
         elif here and op.name in ("br", "brcond"):
-            jumps.add(id(op))
+            passing.setdefault(op.labels[0], []).append(id(op))
             for label in op.labels:
                 ways[label] -= 1
+    for label, found_here in passing.items():
+        if ways[label]:  # what is met nowhere else is as it is passed
+            jumps.update(found_here)
     return jumps
 
 

@@ -113,7 +113,10 @@ class Tier:
         self._listed = False
         self.regions = InstalledRegions(cache, code, options.memory, self._retire, vcpus)
         self._retired: list[CodeMemory] = []
-        self._former = Former(cache, memory, self._is_compiled, self._allowed, options.size, self.regions.first_large)
+        regions = self.regions
+        self._former = Former(
+            cache, memory, self._is_compiled, regions.has_code_of, self._allowed, options.size, regions.first_large
+        )
         self._compilers: Compilers | None = None
         self._generation = 0
         self._seen = 0
