@@ -15,12 +15,15 @@ from runtime.core.layout import Layout
 from runtime.tcg.builder import Builder
 from runtime.tcg.instructions import Helper
 from runtime.tcg.ir import Function, Op, Operand, Temp, plain_function
-from runtime.tcg.lanes import gather_lanes
+from runtime.tcg.lanes import gather_lanes, gather_parts
 from runtime.tcg.llvm import optimized_ir
 from runtime.tcg.lower import lower_module
+from runtime.tcg.region_vectors import WIDTHS
 
 #: instructions of LLVM's that a helper may have to be put where it is called
 _MOST_INLINED = 64
+#: ... that works on vectors as on long integers
+_MOST_ON_WHOLE = 12
 _DECLARED = re.compile(r"^declare .*@([\w.]+)\(", re.MULTILINE)
 _ATTRIBUTES = re.compile(r" #\d+\b")
 
@@ -36,6 +39,7 @@ def helper_function(layout: Layout, helper: Helper, known: Mapping[int, int] | N
     result = helper.body(b, *[known[at] if at in known else next(parameters) for at in range(len(helper.parameters))])
     b.ret(result if isinstance(result, tuple) else () if result is None else (result,))
     gather_lanes(function)
+    gather_parts(function)
     return function
 
 
@@ -79,17 +83,19 @@ class InlineHelpers:
     def _make(self, helper: Helper, numbers: Mapping[int, int]) -> Inlined | None:
         name = ".".join([helper.name, *(f"{at}.{value:x}" for at, value in numbers.items())])
         function = helper_function(self._layout, helper, numbers, name)
-        if not function.lanes:
+        wide = any(temp.width in WIDTHS for temp in function.parameters)
+        if not function.lanes and not wide:
             return None
-        return _inlined(name, optimized_ir(lower_module([function])), bool(numbers))
+        most = _MOST_INLINED if function.lanes else _MOST_ON_WHOLE
+        return _inlined(name, optimized_ir(lower_module([function])), bool(numbers), most)
 
 
-def _inlined(name: str, text: str, special: bool) -> Inlined | None:
+def _inlined(name: str, text: str, special: bool, most: int) -> Inlined | None:
     """What a region needs of a module with one function; None if that is long, has branches or calls others."""
     start = text.index("define ")
     end = text.index("\n}", start) + 2
     body = text[start:end]
-    if body.count("\n") > _MOST_INLINED or " br " in body or " switch " in body or "!" in body:
+    if body.count("\n") > most or " br " in body or " switch " in body or "!" in body:
         return None
     head, _, rest = _ATTRIBUTES.sub("", body).partition(" {\n")
     head = head.replace("define hidden", "define internal", 1)
