@@ -22,8 +22,10 @@ from runtime.tcg.region_vectors import WIDTHS
 
 #: instructions of LLVM's that a helper may have to be put where it is called
 _MOST_INLINED = 64
-#: ... that works on vectors as on long integers
-_MOST_ON_WHOLE = 12
+#: operations of one of which LLVM is asked for so few: in use a single one has more, 4801, which took half a second
+_MOST_TRIED = 512
+#: operations that one may have that works on vectors as on long integers
+_MOST_ON_WHOLE = 8
 _DECLARED = re.compile(r"^declare .*@([\w.]+)\(", re.MULTILINE)
 _ATTRIBUTES = re.compile(r" #\d+\b")
 
@@ -84,18 +86,17 @@ class InlineHelpers:
         name = ".".join([helper.name, *(f"{at}.{value:x}" for at, value in numbers.items())])
         function = helper_function(self._layout, helper, numbers, name)
         wide = any(temp.width in WIDTHS for temp in function.parameters)
-        if not function.lanes and not wide:
+        if len(function.ops) > (_MOST_TRIED if function.lanes else _MOST_ON_WHOLE if wide else 0):
             return None
-        most = _MOST_INLINED if function.lanes else _MOST_ON_WHOLE
-        return _inlined(name, optimized_ir(lower_module([function])), bool(numbers), most)
+        return _inlined(name, optimized_ir(lower_module([function])), bool(numbers))
 
 
-def _inlined(name: str, text: str, special: bool, most: int) -> Inlined | None:
+def _inlined(name: str, text: str, special: bool) -> Inlined | None:
     """What a region needs of a module with one function; None if that is long, has branches or calls others."""
     start = text.index("define ")
     end = text.index("\n}", start) + 2
     body = text[start:end]
-    if body.count("\n") > most or " br " in body or " switch " in body or "!" in body:
+    if body.count("\n") > _MOST_INLINED or " br " in body or " switch " in body or "!" in body:
         return None
     head, _, rest = _ATTRIBUTES.sub("", body).partition(" {\n")
     head = head.replace("define hidden", "define internal", 1)
