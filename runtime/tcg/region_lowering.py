@@ -15,7 +15,7 @@ from runtime.tcg.ir import Function, InternalError, Label, Op, Operand, Temp
 from runtime.tcg.lower import SELDOM_TAKEN
 from runtime.tcg.lower_values import real_type
 from runtime.tcg.region_builder import DEOPT
-from runtime.tcg.region_guard import GuardPlan, plan_guards
+from runtime.tcg.region_guard import WIDEST, GuardPlan, plan_guards
 from runtime.tcg.region_reals import find_reals
 from runtime.tcg.region_vectors import VectorLowering, vector_type
 from runtime.tcg.region_weights import branch_weights
@@ -56,6 +56,11 @@ _SUFFIX = {8: "b", 16: "w", 32: "l", 64: "q"}
 _TURNED = {32: "k", 64: "q"}
 
 
+def widest_access(avx: bool) -> int:
+    """Bytes that one instruction loads or stores."""
+    return 32 if avx else WIDEST
+
+
 def _extensions(function: Function) -> dict[Operand, bool]:
     """Narrow values and whether they are extended by the sign, where they are extended one way only."""
     found: dict[Operand, bool] = {}
@@ -89,7 +94,7 @@ class RegionLowering(VectorLowering):
         self._branches: dict[int, Op] = {}
         self._lowered: set[int] = set()
         self._find_checks()
-        self._plan = plan_guards(function) if guarded else GuardPlan()
+        self._plan = plan_guards(function, widest_access(avx)) if guarded else GuardPlan()
         self._move = "vmov" if avx else "mov"
         self._movbe = movbe
         #: narrow values loaded, extended to 64 bits: the whole, and whether by the sign
