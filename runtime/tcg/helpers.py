@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from runtime.core.layout import Layout
+from runtime.core.record import record
 from runtime.tcg.builder import Builder
 from runtime.tcg.instructions import Helper
 from runtime.tcg.ir import Function, Op, Operand, Temp, plain_function
@@ -45,7 +45,7 @@ def helper_function(layout: Layout, helper: Helper, known: Mapping[int, int] | N
     return function
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Inlined:
     """The definition of a helper in LLVM IR, and declarations it wants, by name."""
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Places = tuple[int, ...]
     Present = Callable[[RegionRequest], Places | None]
 
-MAGIC = b"ISOREGN3"
+MAGIC = b"ISOREGN4"
 #: magic, bytes of the request, bytes of the answer, CRC-32 of both
 _HEADER = struct.Struct("<8sIII")
 _SUFFIX = ".region"

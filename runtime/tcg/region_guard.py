@@ -19,9 +19,8 @@ store of the host's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from runtime.core.env import ADDRESS_BITS, ADDRESS_MARGIN
+from runtime.core.record import fresh, mutable_record
 from runtime.tcg.ir import Function, Label, Op, Operand, Temp
 from runtime.tcg.ops import OPS, Effect, mask
 from runtime.tcg.region_flow import Flow
@@ -42,7 +41,7 @@ _DOES = {
 }
 
 
-@dataclass(slots=True)
+@mutable_record
 class GuardPlan:
     """checks: the root to compare instead of what a check_mem does, or None for nothing; by id.
 
@@ -51,9 +50,9 @@ class GuardPlan:
             host need not wrap them round: it refuses a sum that lies outside.
     """
 
-    checks: dict[int, Temp | None] = field(default_factory=dict)
-    accesses: dict[int, Label] = field(default_factory=dict)
-    places: dict[int, tuple[Temp, int]] = field(default_factory=dict)
+    checks: dict[int, Temp | None] = fresh(factory=dict)
+    accesses: dict[int, Label] = fresh(factory=dict)
+    places: dict[int, tuple[Temp, int]] = fresh(factory=dict)
 
 
 def plan_guards(function: Function, widest: int = WIDEST) -> GuardPlan:

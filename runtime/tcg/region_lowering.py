@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from runtime.core.env import ADDRESS_BITS, ENV, PAGE_BITS, PAGE_READ, PAGE_WRITE
+from runtime.core.segment_x86_64 import SEGMENT
 from runtime.tcg.helpers import InlineHelpers
 from runtime.tcg.ir import Function, InternalError, Label, Op, Operand, Temp
 from runtime.tcg.lower import SELDOM_TAKEN
@@ -353,13 +354,15 @@ class RegionLowering(VectorLowering):
         if place is None:
             memory = f"${number}"
             inputs.append("*m")
-            arguments.append(f"ptr elementtype({kind}) {self._place(op)}")
+            address = self.let(f"inttoptr i64 {self.resized(self.value(op.args[0]), op.widths[0], 64)} to ptr")
+            arguments.append(f"ptr elementtype({kind}) {address}")
         else:
-            # As two registers and a displacement, which LLVM would add up early, and keep for the next access there.
+            # As a register and a displacement, which LLVM would add up early, and keep for the next access there.
             root, distance = place
-            memory = f"{distance or ''}(${number},${number + 1})"
-            inputs += ["r", "r"]
-            arguments += ["ptr %mem", f"i64 {self.resized(self.value(root), root.width, 64)}"]
+            memory = f"{distance or ''}(${number})"
+            inputs.append("r")
+            arguments.append(f"i64 {self.resized(self.value(root), root.width, 64)}")
+        memory = f"{SEGMENT}:{memory}"
         label = len(outputs) + len(inputs)
         text = move.replace("MEMORY", memory).replace("VALUE", "0")
         entry = _FAULT_ENTRY.replace("$L", f"${{{label}:l}}")
