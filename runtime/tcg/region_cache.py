@@ -213,6 +213,11 @@ class Entry:
         self.size = size
         self.used = used
 
+    @property
+    def is_region(self) -> bool:
+        """Whether it is a compiled region, not a request or what is being written."""
+        return self.path.endswith(_SUFFIX)
+
 
 def entries(root: str) -> Iterator[Entry]:
     """Every file of ours in a cache directory."""
