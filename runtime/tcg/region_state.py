@@ -20,6 +20,9 @@ from runtime.tcg.region_flow import Flow
 
 _Key = int | Local
 _STATE = ("ld_env", "st_env")
+#: bits of a vector register at least, and so many are cleared at once
+_VECTOR = 128
+_MANY = 8
 _LOCAL = ("ld_local", "st_local")
 
 
@@ -67,11 +70,31 @@ def _cells(function: Function, fixed: Set[str], own: Mapping[int, int | None]) -
             cells.setdefault(op.local, (op.local.width, ""))
         elif op.local is not None:
             barred.add(op.local)
+    barred |= _cleared(function)
     offsets = sorted(key for key in cells if isinstance(key, int))
     for one, other in pairwise(offsets):
         if one + storage_bytes(cells[one][0]) > other:
             barred |= {one, other}
     return {key: value for key, value in cells.items() if key not in barred}
+
+
+def _cleared(function: Function) -> set[_Key]:
+    """Offsets of vector registers that are nowhere read, and only written by instructions that set many to numbers.
+
+    As cells they would all be loaded to be stored by the exits behind, or carried to them past such an instruction: a
+    store each where it is done is less."""
+    found: set[_Key] = set()
+    others: set[_Key] = set()
+    here: list[int] = []
+    for op in [*function.ops, Op("insn_start", ())]:
+        if op.name == "st_env" and op.widths[0] >= _VECTOR and isinstance(op.args[0], int):
+            here.append(op.offset)
+        elif op.name in _STATE:
+            others.add(op.offset)
+        elif op.name == "insn_start":
+            (found if len(set(here)) >= _MANY else others).update(here)
+            here = []
+    return found - others
 
 
 def _bits(mask: int) -> list[int]:

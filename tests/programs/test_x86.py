@@ -14,8 +14,9 @@ from tests.tools import compile_c, isomorph, require_build, run, tool
 
 #: glibc has a second libm for processors with FMA, whose last bits differ: the host is to use the first, too
 _SAME_LIBRARY = {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-FMA,-AVX2,-AVX,-FMA4"}
-SELF_MODIFYING, X87, X87_ARITHMETIC, VECTORS = (
-    Path(__file__).parent / "x86" / f"{name}.c" for name in ("self_modifying", "x87", "x87_arithmetic", "vectors")
+SELF_MODIFYING, X87, X87_ARITHMETIC, STRINGS, VECTORS = (
+    Path(__file__).parent / "x86" / f"{name}.c"
+    for name in ("self_modifying", "x87", "x87_arithmetic", "string_instructions", "vectors")
 )
 #: what `vectors.c` is compiled for, and what /proc/cpuinfo calls it
 _EXTENSIONS = ["-mavx2", "-mfma", "-mbmi", "-mbmi2", "-mlzcnt", "-maes", "-msha", "-mpclmul", "-mf16c", "-mxsave"]
@@ -149,3 +150,14 @@ def test_x87_arithmetic(guest: str, options: list[str]) -> None:
     expected, actual = run([program]), run(isomorph("run", *options, program), timeout=300)
     assert (actual.status, actual.stdout, actual.stderr) == (0, expected.stdout, b"")
     assert expected.stdout.count(b"\n") == 192
+
+
+@pytest.mark.parametrize("options", [[], pytest.param(_AT_ONCE, marks=pytest.mark.slow)], ids=["as usual", "compiled"])
+@pytest.mark.parametrize("guest", COMPILERS)
+def test_string_instructions(guest: str, options: list[str]) -> None:
+    """Repeated ones do many steps at once where they can: what they leave, also at a fault, is as step by step."""
+    require_build(guest)
+    program = str(compile_c(*COMPILERS[guest], [STRINGS], ["-std=gnu17", "-O1", "-static", "-w"]))
+    expected, actual = run([*host(guest), program]), run(isomorph("run", *options, program), timeout=300)
+    assert (actual.status, actual.stdout, actual.stderr) == (0, expected.stdout, b"")
+    assert expected.stdout.count(b"\n") == 63
