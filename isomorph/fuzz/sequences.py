@@ -24,7 +24,7 @@ from runtime.core.env import Exit
 from runtime.linux.abi import abi_of
 from runtime.linux.abi.model import SystemCall
 from runtime.syntax.decode import Decoded, Decoder
-from runtime.syntax.tables import Field, Form, Hole
+from runtime.syntax.tables import Field, Form, Hole, mode_key
 from runtime.tcg.builder import Value
 from runtime.tcg.ir import Function
 from runtime.tcg.loop import cpu_exec
@@ -97,13 +97,15 @@ class Sequences:
             self.kept = (*keep_register(isa), KEPT)
         syntax = isa.module("syntax").SYNTAX
         self.decoder = Decoder(syntax)
+        #: what may say which instruction set goes on
+        self.modes = [mode.name for mode in isa.layout.modes if not mode.prefix] if len(syntax.spaces) > 1 else []
         unknown = other.unknown if other is not None else ()
         self.forms = [
             form
             for form in syntax.forms
             if (form.space == self.decoder.space.name or syntax.prefixes)
             and not any(fnmatchcase(PurePath(form.source.rpartition(":")[0]).stem, pattern) for pattern in unknown)
-            and not any(row.concerns(mnemonic(form)) and _always(row) for row in self.differs)
+            and not any(row.concerns(mnemonic(form)) and row.always and not row.result for row in self.differs)
             and not (against == "qemu" and _calls_the_kernel(isa, form))
         ]
         names = {mnemonic(form) for form in self.forms}
@@ -205,13 +207,18 @@ class Sequences:
                     return None  # nobody knows what another emulator finds there
                 break
             decoded = self.decoder.decode(word, growing.frontier)
-            if decoded is not None and (
-                self._is_unstable(decoded, word[: decoded.length]) or not growing.allowed(word)
+            if (
+                decoded is not None
+                and (
+                    decoded.form.name not in self._numbers  # the other emulator is not asked about it
+                    or self._is_unstable(decoded, word[: decoded.length])
+                    or not growing.allowed(word)
+                )
             ):
                 return None
             if cpu_exec(vcpu, 1) != Exit.BUDGET:
                 break
-            if growing.disturbed():
+            if growing.disturbed() or not growing.reads_on():
                 return None
             if decoded is not None:
                 growing.note(decoded)
@@ -238,10 +245,6 @@ def _calls_the_kernel(isa: Isa, form: Form) -> bool:
     watcher = _Watcher(isa)
     watcher.emit_once(isa, form.encoding.value.to_bytes(isa.layout.max_bytes, "little"))
     return bool(watcher.raised & {code for name, code in isa.layout.exceptions if name in calls})
-
-
-def _always(row: Difference) -> bool:
-    return not row.result and row.equal is None and row.unequal is None
 
 
 def _named_numbers(form: Form) -> Iterator[tuple[str, list[int]]]:
@@ -336,7 +339,7 @@ class _Growing:
         following = self.frontier + len(word)
         reason = cpu_exec(vcpu, 1)
         added = [word]
-        if reason == Exit.BUDGET and not self.disturbed():
+        if reason == Exit.BUDGET and not self.disturbed() and self.reads_on():
             reached = vcpu.pc
             if reached != following:
                 gap = self._jump(reached, following)
@@ -389,6 +392,12 @@ class _Growing:
         kept = self.sequences.kept
         return kept is not None and self.guide.vcpu.get(kept[0], kept[1]) != kept[2]
 
+    def reads_on(self) -> bool:
+        """Whether what follows is of the instruction set that the case is made of."""
+        decoder, vcpu = self.sequences.decoder, self.guide.vcpu
+        modes = {mode_key(name): vcpu.get_mode(name) for name in self.sequences.modes}
+        return decoder.active({**decoder.modes, **modes}) is decoder.space
+
     def allowed(self, word: bytes) -> bool:
         """Whether the other emulator is known to do the same on the values that are there now."""
         sequences = self.sequences
@@ -398,11 +407,12 @@ class _Growing:
         assert decoded is not None
         name = mnemonic(decoded.form)
         rows = [row for row in sequences.differs if row.concerns(name)]
-        if any(not row.result and row.holds_for(self._sources(decoded, row.fields)) for row in rows):
-            return False
+        places = {field: _place(hole, decoded) for field, hole in sequences._registers[decoded.form.name].items()}
+        for row in rows:
+            if not row.result and (row.is_named(places) or row.holds_for(self._sources(decoded, row.fields))):
+                return False
         results = {field for row in rows for field in row.result}
-        for field, hole in sequences._registers[decoded.form.name].items():
-            place = _place(hole, decoded)
+        for field, place in places.items():
             mask = self.masks.get(place)
             # What does not look at the other bits of such a register may read it.
             if mask and field not in results and not any(row.unequal and not row.unequal[0] & mask for row in rows):

@@ -26,7 +26,7 @@ from runtime.tcg.region_builder import RegionBuilder
 from runtime.tcg.region_carrying import carry_less
 from runtime.tcg.region_checks import merge_checks
 from runtime.tcg.region_hoisting import compare_before_loops
-from runtime.tcg.region_lowering import FAULT_TABLE, NAME, RegionLowering
+from runtime.tcg.region_lowering import FAULT_TABLE, NAME, RegionLowering, widest_access
 from runtime.tcg.region_machine import MachineRegionLowering
 from runtime.tcg.region_narrowing import narrow_registers
 from runtime.tcg.region_rules import apply_rules
@@ -129,7 +129,7 @@ class RegionCompiler:
             sink_into_exits(function)
         gather_lanes(function)
         if self.checks == "guard" and not layout.machine:
-            compare_before_loops(function)
+            compare_before_loops(function, widest_access(self._avx))
         mark("optimize")
         if self.verified:
             verify(function)

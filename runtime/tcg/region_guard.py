@@ -25,7 +25,9 @@ from runtime.tcg.ir import Function, Label, Op, Operand, Temp
 from runtime.tcg.ops import OPS, Effect, mask
 from runtime.tcg.region_flow import Flow
 
-_SIZES = (1, 2, 4, 8, 16)
+_SIZES = (1, 2, 4, 8, 16, 32)
+#: bytes of the widest access that any host makes by one instruction
+WIDEST = 16
 _FAR = ADDRESS_MARGIN // 4
 #: what a root is compared with: it is less than one of the guest's own addresses and margins are
 LAST_ADDRESS = (1 << ADDRESS_BITS) - 1
@@ -53,9 +55,9 @@ class GuardPlan:
     places: dict[int, tuple[Temp, int]] = fresh(factory=dict)
 
 
-def plan_guards(function: Function) -> GuardPlan:
-    """Look through the function."""
-    addresses = Addresses(function)
+def plan_guards(function: Function, widest: int = WIDEST) -> GuardPlan:
+    """Look through the function.  widest: bytes that the host accesses by one instruction."""
+    addresses = Addresses(function, widest)
     addresses.step(False)
     return addresses.plan
 
@@ -68,8 +70,9 @@ class Addresses:
     roots     of checks that are left to the host, by id
     """
 
-    def __init__(self, function: Function) -> None:
+    def __init__(self, function: Function, widest: int) -> None:
         self.flow = Flow(function)
+        self._widest = widest
         self.plan = GuardPlan()
         self.stepping: dict[int, frozenset[Temp]] = {}
         self.known: dict[int, frozenset[Temp]] = {}
@@ -170,7 +173,7 @@ class Addresses:
     def _consider(self, check: Op, branch: Op, near: frozenset[Temp]) -> None:
         bad, good = branch.labels
         number = self.flow.number[good]
-        if check.size not in _SIZES or len(self.flow.predecessors[number]) > 1:
+        if check.size not in _SIZES or check.size > self._widest or len(self.flow.predecessors[number]) > 1:
             return
         access = self._access(check, number)
         if access is None or (check.size > 8 and access.flag):  # no vector's bytes are turned round
