@@ -180,7 +180,9 @@ class Loader:
 
     def _folders(self, path: str) -> list[str]:
         """Where what a file names is looked for, each folder once."""
-        folders = {os.path.realpath(folder): folder for folder in (os.path.dirname(path), *map(str, self._search))}
+        folders: dict[str, str] = {}
+        for folder in (os.path.dirname(path), *map(str, self._search)):
+            folders.setdefault(os.path.realpath(folder), folder)
         return list(folders.values())
 
     def _take(self, spec: tree.SpecFile, isa: Isa, real: str) -> None:

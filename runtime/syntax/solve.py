@@ -113,7 +113,7 @@ class Solver:
                 raise Unsolvable(Range(value, value, 1))
             return
         found = self._solve_affine(expression, target, known, free)
-        if found is None:
+        if found is None and not self._decided(expression, known, free):
             found = self._solve_table(expression, target, known, free, style)
         if found is None:
             raise Unsolvable(self.range_of(expression, known, style))
@@ -171,6 +171,14 @@ class Solver:
         # What does not count, the other fields being what they are, is left to whatever shows it.
         telling = {name for (name, _), weight in zip(affine.bits, affine.weights, strict=True) if weight}
         return {name: value for name, value in values.items() if name in telling}
+
+    def _decided(self, expression: _Expression, known: Values, free: tuple[str, ...]) -> bool:
+        """Whether what `_solve_affine` does not find is not there: one weight decides about each bit of the sum."""
+        affine = self._affine_of(expression, known, free)
+        if affine is None:
+            return False
+        zeros = [_zeros(weight) for weight in affine.weights if weight]
+        return len(set(zeros)) == len(zeros)
 
     def one_to_one(self, expression: _Expression, known: Values, free: tuple[str, ...]) -> bool:
         """Whether different bits of these fields always give different values."""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from runtime.syntax.arithmetic import rotr, sext
 from runtime.syntax.solve import Range, Solver, Style, Unsolvable
 from runtime.syntax.tables import PC, Evaluate, Field, Hole
+from tests.tools import lines_executed
 
 IMM = Field("imm", 13, ((1, 8, 4), (5, 25, 6), (11, 7, 1), (12, 31, 1)))  # an even number of 13 bits
 K = Field("k", 12, ((0, 0, 12),))
@@ -52,6 +53,16 @@ def test_targets_out_of_reach(target: int, style: Style) -> None:
         Solver((IMM,), {}).solve(BRANCH, target % 2**32, values, style)
     assert caught.value.allowed == Range(-4096, 4094, 2)
     assert str(caught.value.allowed) == "-4096..4094 in steps of 2"
+
+
+def test_a_target_out_of_reach_is_told_without_trying_all() -> None:
+    """4096 values would be tried for each address from which somebody looks for one."""
+
+    def refused(pc: int) -> None:
+        with pytest.raises(Unsolvable):
+            Solver((IMM,), {}).solve(BRANCH, pc + 3, {PC: pc}, "relative")
+
+    assert lines_executed(refused, 0x1000) < 2000
 
 
 def test_rotated_immediates_are_tabulated() -> None:
