@@ -110,3 +110,24 @@ def _is_nan(value: int, width: int) -> bool:
     if width == 80:
         return extended.is_nan(value)
     return width in floats.FORMATS and floats.is_nan(floats.FORMATS[width], value)
+
+
+def test_a_chosen_pattern_becomes_a_number(tmp_path: Path) -> None:
+    """Patterns of doubles are chosen between in general registers, where those of 80 bits have no room."""
+    function = Function("chosen")
+    b = Builder(LAYOUT, function)
+    one, two = (b.emit1("ld_mem", (16 * number,), (64,), 80, symbol="M") for number in range(2))
+    condition = b.emit1("ld_mem", (32,), (64,), 8, symbol="M")
+    condition = b.emit1("ne", (condition, 0), (8, 8), 1)
+    chosen = b.emit1("select", (condition, one, two), (1, 80, 80), 80)
+    b.emit("st_mem", (64, b.emit1("extended_add", (chosen, two), (80, 80), 80)), (64, 80), symbol="M")
+    b.emit("exit", (0, 0), (64, 64))
+    compiled = Program([verify(function)], tmp_path / "chosen.blob")
+    machine = Machine(bytes(LAYOUT.size), b"")
+    for number, total in ((1, _WIDE + (1 << 64) + (1 << 62)), (0, _WIDE + (2 << 64))):
+        memory = bytearray(96)
+        memory[0:10], memory[16:26] = _WIDE.to_bytes(10, "little"), (_WIDE + (1 << 64)).to_bytes(10, "little")
+        memory[32] = number
+        machine.set_memory(bytes(memory))
+        machine.run(compiled, "chosen", 0)
+        assert int.from_bytes(machine.memory.raw[64:74], "little") == total
