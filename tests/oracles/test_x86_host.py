@@ -64,9 +64,9 @@ _HEAD = struct.Struct("<5Q")
 _TRAP, _STACK = 5, 7
 #: exceptions of the specification -> the signals Linux makes of them
 _PROTECTION, _PAGE_FAULT = 13, 14
-_SIGNALS = {0: 8, 6: 4, _PROTECTION: 11, _PAGE_FAULT: 11}
-#: ES CS SS DS FS GS of 32-bit code: Linux' selectors, as x86_host.c has them
-_SELECTORS = (0x2B, 0x23, 0x2B, 0x2B, 0, 0)
+_SIGNALS = {0: 8, 4: 11, 5: 11, 6: 4, _PROTECTION: 11, _PAGE_FAULT: 11}
+#: Linux' selectors of 32-bit code, as x86_host.c has them
+_SELECTORS = {"ES": 0x2B, "SS": 0x2B, "DS": 0x2B, "FS": 0, "GS": 0}
 #: where the runner itself lies
 _RUNNER_AT = range(0x400000, 0x600000)
 
@@ -79,11 +79,14 @@ LEFT_OUT = {
     "clflush": "does not touch memory here",
     **dict.fromkeys(("rcpps", "rcpss", "rsqrtps", "rsqrtss"), "approximations"),
     "prefetchw": "processors differ on forms of it",
-    "mov_S_E": "any selector can be loaded here",
+    **dict.fromkeys(("sldt", "str", "smsw", "sldt_m", "str_m", "smsw_m", "sgdt", "sidt"), "Linux answers them"),
+    **dict.fromkeys(
+        ("mov_S_E", "les", "lds", "lss", "lfs", "lgs", *(f"pop_{name}s" for name in "defgs")),
+        "the runner needs its segments",
+    ),
     **dict.fromkeys((f"push_{name}s" for name in "cdefgs"), "processors differ on what is above the selector"),
-    **dict.fromkeys((f"pop_{name}s" for name in "defgs"), "any selector can be loaded here"),
 }  # fmt: skip
-#: 66 before near branches: AMD's processors obey it, Intel's and the specification do not
+#: 66 before near branches in 64-bit mode: AMD's processors obey it, Intel's and the specification do not
 AMD = frozenset(
     ("call_E", "call32", "ret", "ret_k", "jmp8", "jmp32", "jmp_E", "jcc8", "jcc32", "jcxz", "loop", "loope", "loopne")
 ) | {"leave"}
@@ -149,7 +152,7 @@ class Ours:
             if decoded is None or name_of(decoded.form) in LEFT_OUT or "x87" in decoded.form.source:
                 continue
             name, prefixes = name_of(decoded.form), code[:3]
-            if b"\x66" in prefixes and name in AMD | SIXTEEN:
+            if b"\x66" in prefixes and name in (AMD | SIXTEEN if self.long else SIXTEEN):
                 continue
             if name.startswith("loop") and (b"\xf2" in prefixes or b"\xf3" in prefixes):
                 continue  # reserved, and not without effect on every processor
@@ -188,8 +191,8 @@ class Ours:
             cpu.set(name, word)
         for name, word in case.flags.items():
             cpu.set_mode(name, word) if name == "DF" else cpu.set(name, word)
-        for number, word in enumerate(() if self.long else _SELECTORS):
-            cpu.set("SELECTOR", word, number)
+        for name, word in _SELECTORS.items() if not self.long else ():
+            cpu.set(name, word)
         cpu.pc = CODE
         fault = Exit(cpu_exec(cpu, 1)) == Exit.EXCEPTION
         signal, pc, far, tags, mxcsr = _HEAD.unpack_from(theirs)

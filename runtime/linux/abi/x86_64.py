@@ -36,7 +36,7 @@ EXCEPTIONS: dict[str, SystemCall | Fault | FaultByCode] = {
     "DE": Fault("SIGFPE", "FPE_INTDIV"),
     "DB": Fault("SIGTRAP", "TRAP_TRACE"),
     "BP": Fault("SIGTRAP", "SI_KERNEL", "arg0"),
-    "OF": Fault("SIGSEGV", "SI_KERNEL", "arg0"),
+    "Overflow": Fault("SIGSEGV", "SI_KERNEL", "arg0"),
     "BR": Fault("SIGSEGV", "SI_KERNEL", "arg0"),
     "UD": Fault("SIGILL", "ILL_ILLOPN"),
     "NM": Fault("SIGILL", "ILL_ILLOPN"),
