@@ -168,6 +168,8 @@ def _intrinsic(body: Body, intrinsic: IntrinsicDef, args: Sequence[tree.Expr], p
             values.append(sized(body, arg, 4, f"an argument of {name} is bits(4)"))
         elif kind == "bit":
             values.append(expressions.condition(body, arg, f"an argument of {name}"))
+        elif kind.isdigit():
+            values.append(sized(body, arg, int(kind), f"an argument of {name} is bits({kind})"))
         elif kind == "same":
             values.append(sized(body, arg, values[0].width, f"the first argument of {name} is bits({values[0].width})"))
         else:

@@ -16,7 +16,7 @@ from runtime.tcg.builder import Builder
 from runtime.tcg.ir import Value
 
 if TYPE_CHECKING:
-    from gen.handlers import HandlerBuilder, Variant
+    from gen.handler_builder import HandlerBuilder, Variant
 
 Predicate = Callable[[Builder, Any], Value]
 #: the operand that says how long the next record is, always the first

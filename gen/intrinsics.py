@@ -26,7 +26,7 @@ class IntrinsicDef:
 
     arguments: 'value' (any width), 'bit' (a condition), 'float' (32 or 64 bits), 'integer' (32 or 64 bits), 'same' (as
     wide as the first), 'set' (four bits), 'memory', 'address' (as wide as that memory's addresses), 'width' (a
-    generation-time number of bits), 'bytes' (a generation-time number of bytes).
+    generation-time number of bits), 'bytes' (a generation-time number of bytes), or a number: so many bits.
     result: a number of bits; 'first' (the first argument's width), 'width' (the number given as an argument), or None
     for no result.
     name_only: written without parentheses.
@@ -42,6 +42,10 @@ class IntrinsicDef:
 
 def _host(name: str, arguments: tuple[str, ...], result: int | str, effect: Effect, doc: str) -> IntrinsicDef:
     return IntrinsicDef(f"host_{name}", arguments, result, effect, doc)
+
+
+def _extended(name: str, arguments: tuple[str, ...], result: int, doc: str) -> IntrinsicDef:
+    return IntrinsicDef(f"extended_{name}", arguments, result, Effect.PURE, doc)
 
 
 _ALL = (
@@ -105,6 +109,23 @@ _ALL = (
     _host("eq", ("float", "same"), 1, Effect.FLAGS, "a == b; 0 with a NaN, invalid if it is a signalling one"),
     _host("lt", ("float", "same"), 1, Effect.FLAGS, "a < b; 0 and invalid with a NaN"),
     _host("le", ("float", "same"), 1, Effect.FLAGS, "a <= b; 0 and invalid with a NaN"),
+    # The host's extended precision, which sets no flags.
+    _extended("add", ("80", "80"), 80, "a + b"),
+    _extended("sub", ("80", "80"), 80, "a - b"),
+    _extended("mul", ("80", "80"), 80, "a * b"),
+    _extended("div", ("80", "80"), 80, "a / b"),
+    _extended("sqrt", ("80",), 80, "the square root of a"),
+    _extended("neg", ("80",), 80, "a with the other sign"),
+    _extended("abs", ("80",), 80, "a without its sign"),
+    _extended("eq", ("80", "80"), 1, "a == b; 0 with a NaN"),
+    _extended("lt", ("80", "80"), 1, "a < b; 0 with a NaN"),
+    _extended("unordered", ("80", "80"), 1, "whether a or b is a NaN"),
+    _extended("from_f32", ("32",), 80, "widens"),
+    _extended("from_f64", ("64",), 80, "widens"),
+    _extended("from_s", ("64",), 80, "a signed integer of 64 bits"),
+    _extended("to_f32", ("80",), 32, "narrows, rounding"),
+    _extended("to_f64", ("80",), 64, "narrows, rounding"),
+    _extended("to_s", ("80",), 64, "truncates to a signed integer of 64 bits; the value must be in range"),
     _host("flags", (), 5, Effect.READS, "flags so far: invalid 16, divide 8, overflow 4, underflow 2, inexact 1"),
 )
 

@@ -15,7 +15,8 @@ from typing import Any
 
 from gen import model, native_decoder, operand_decoder
 from gen.fusion import plan
-from gen.handlers import HandlerBuilder, HandlerSet, InstructionHandlers, Variant, identifiers
+from gen.handler_builder import HandlerBuilder, Variant
+from gen.handlers import HandlerSet, InstructionHandlers, identifiers
 from gen.lazy import LazyRules
 from gen.native_hooks import hook_functions
 from gen.record_builder import ILLEGAL

@@ -11,7 +11,8 @@ from typing import Any
 
 from gen import decisions, model
 from gen.guard_records import Guard
-from gen.handlers import AFTER_FLAGS, AFTER_TARGET, InstructionHandlers, Variant
+from gen.handler_builder import AFTER_FLAGS, AFTER_TARGET, Variant
+from gen.handlers import InstructionHandlers
 from gen.operand_decoder import OperandPrinter, has_prefixes
 from gen.record_builder import DECODER_PARAMETERS, FLAGS, ILLEGAL, TAKEN_SHIFT, RecordBuilder
 from gen.source import identifier

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from types import ModuleType
 
-from gen.handlers import BadAddress
+from gen.handler_builder import BadAddress
 from gen.hooks import HOOKS
 from runtime.core.env import ENV, Exit
 from runtime.core.layout import Layout

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from gen import model
 from gen.decode_values import FIELD, INDEX, MODE, NEXT_PC, PC, DecodeValue, Part, replay
 from gen.guard_records import SKIP_OFFSET, Guard
-from gen.handlers import Slot, Variant
+from gen.handler_builder import Slot, Variant
 from runtime.core.layout import Layout
 from runtime.tcg.builder import Builder
 from runtime.tcg.engine import DECODED_ENDS_TB, DECODED_FUSIBLE_SHIFT, DECODED_NEW_FLAGS, DECODED_SLOTS_SHIFT

@@ -251,6 +251,8 @@ class _Resolver:
                 return Binding(expression=self.expression(text[given.start : given.end]))
             except BadExpression as error:
                 raise _Wrong(str(error)) from None
+        if hole.kind == "address":  # which bits that is depends on where the instruction stands
+            return Binding(expression=str(value))
         target, style = value % (1 << hole.width), style_of(hole)
         solver, known = Solver(form.fields, self.syntax.modes), dict(self.syntax.modes)
         try:

@@ -6,10 +6,13 @@ TYPE_CHECKING = False  # typing's own, and all of the API, take longer to import
 if TYPE_CHECKING:
     from isomorph.emulator import Emulator as Emulator
     from isomorph.emulator import Snapshot as Snapshot
+    from isomorph.errors import InstructionError as InstructionError
     from isomorph.errors import IsomorphError as IsomorphError
     from isomorph.errors import MemoryAccessError as MemoryAccessError
     from isomorph.errors import MemoryMapError as MemoryMapError
+    from isomorph.errors import ProgramError as ProgramError
     from isomorph.errors import RegisterError as RegisterError
+    from isomorph.errors import RunError as RunError
     from isomorph.hooks import Hook as Hook
     from isomorph.isa import Isa as Isa
     from isomorph.process import CAPTURE as CAPTURE
@@ -26,12 +29,15 @@ _EXPORTS = {
     "Emulator": "emulator",
     "GuestException": "stop",
     "Hook": "hooks",
+    "InstructionError": "errors",
     "Isa": "isa",
     "IsomorphError": "errors",
     "MemoryAccessError": "errors",
     "MemoryMapError": "errors",
     "Process": "process",
+    "ProgramError": "errors",
     "RegisterError": "errors",
+    "RunError": "errors",
     "Snapshot": "emulator",
     "StopKind": "stop",
     "StopReason": "stop",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,8 @@ from isomorph.builds import find_build
 from isomorph.errors import InstructionError
 from runtime.core.cpu import Isa as Generated
 from runtime.core.cpu import load_isa
-from runtime.core.memory import PAGE_MASK, page_down
 from runtime.syntax.disassemble import Disassembler, Instruction
+from runtime.syntax.tables import mode_key
 
 if TYPE_CHECKING:
     from isomorph.explain import Explanation
@@ -37,7 +37,7 @@ class Isa:
     def __init__(self, name: str, *, _generated: Generated | None = None) -> None:
         self.generated = _generated or load_isa(find_build(name))
         self.name = self.generated.name
-        self._disassemblers: dict[bool, Disassembler] = {}
+        self._disassemblers: dict[object, Disassembler] = {}
 
     @property
     def registers(self) -> tuple[str, ...]:
@@ -49,9 +49,12 @@ class Isa:
         """Names of the exceptions that instructions raise."""
         return tuple(name for name, _ in self.generated.layout.exceptions)
 
-    def decode(self, data: bytes, pc: int = 0) -> DecodedInstruction | None:
-        """The instruction at the start of `data`, which stands at `pc`; None if it is none."""
-        decoded = self._tables().decoder.decode(data, pc) if data else None
+    def decode(self, data: bytes, pc: int = 0, modes: Mapping[str, int] | None = None) -> DecodedInstruction | None:
+        """The instruction at the start of `data`, which stands at `pc`; None if it is none.
+
+        `modes` are the spec's modes that differ from what they are at reset, such as `{"T": 1}` for Thumb.
+        """
+        decoded = self._tables(modes=modes).decoder.decode(data, pc) if data else None
         if decoded is None:
             return None
         fields = {field.name: decoded.values[field.name] for field in decoded.form.encoding.fields}
@@ -65,13 +68,15 @@ class Isa:
         *,
         aliases: bool = True,
         symbols: Callable[[int], str | None] | None = None,
+        modes: Mapping[str, int] | None = None,
     ) -> Iterator[Instruction]:
         """Instructions one after the other: `address`, `mnemonic`, `op_str`, `bytes`, `size`, as Capstone has them.
 
         What is no instruction comes as data: `.4byte 0x0`.  Without `aliases` each instruction has its own name, and
-        what is printed assembles to the same bytes.  `symbols` gives the name of an address, to stand behind targets.
+        what is printed assembles to the same bytes.  `symbols` gives the name of an address, to stand behind targets;
+        `modes` are as in `decode`.
         """
-        return islice(self._tables(aliases, symbols).all(bytes(data), pc), count)
+        return islice(self._tables(aliases, symbols, modes).all(bytes(data), pc), count)
 
     def assemble(self, text: str, pc: int = 0, *, short: bool = False) -> bytes:
         """The bytes of assembly text that will stand at `pc`; InstructionError says what is wrong with it.
@@ -81,33 +86,28 @@ class Isa:
         from runtime.syntax.assemble import assemble_text
         from runtime.syntax.errors import AssemblyError
 
-        # The assembler begins at a page.
-        skipped = pc & PAGE_MASK
-        before = f".space {skipped}\n" if skipped else ""
         try:
-            image = assemble_text(self.generated.module("syntax"), before + text, "<text>", page_down(pc), short)
+            image = assemble_text(self.generated.module("syntax"), text, "<text>", pc, short)
         except AssemblyError as error:
-            lines = 1 if skipped else 0
-            messages = [replace(message, line=message.line - lines) for message in error.messages]
-            raise InstructionError("\n".join(map(str, messages))) from None
+            raise InstructionError(str(error)) from None
         sections = [section for section in image.sections if section.loaded]
         others = [section.name for section in sections if section.name != ".text" and section.size]
         if others:
             raise InstructionError(f"assemble() takes code only, not {', '.join(others)}; see `isomorph asm`")
-        return next((s.data for s in sections if s.name == ".text"), b"")[skipped:]
+        return next((s.data for s in sections if s.name == ".text"), b"")
 
     def lift(self, data: bytes, pc: int = 0, modes: Mapping[str, int] | None = None) -> Function:
         """The TCG ops of the instructions in `data` up to the end of their block; `str` of it is readable."""
         from runtime.tcg.intermediate import gen_intermediate_code
 
         layout = self.generated.layout
-        values = {mode.name: mode.reset for mode in layout.modes} | dict(modes or {})
         flags = 0
         for mode in layout.modes:
-            flags |= (values.pop(mode.name) & ((1 << mode.width) - 1)) << mode.shift
-        if values:
-            raise InstructionError(f"{self.name} has no mode {', '.join(values)}")
-        if not data or self.decode(data[: layout.max_bytes], pc) is None:
+            flags |= mode.reset << mode.shift
+        for name, value in self._known(modes).items():
+            mode = layout.mode(name)
+            flags = flags & ~(((1 << mode.width) - 1) << mode.shift) | value << mode.shift
+        if not data or self.decode(data[: layout.max_bytes], pc, modes) is None:
             raise InstructionError(f"{data[: layout.max_bytes].hex(' ') or 'nothing'} at {pc:#x} is no instruction")
         return gen_intermediate_code(self.generated.module("translate"), layout, data, pc, flags)
 
@@ -120,17 +120,35 @@ class Isa:
 
         return explain(self, what, pc, count)
 
-    def _tables(self, aliases: bool = True, symbols: Callable[[int], str | None] | None = None) -> Disassembler:
+    def _known(self, modes: Mapping[str, int] | None) -> dict[str, int]:
+        """Modes that somebody gives; InstructionError unless they are modes of this ISA that may have these values."""
+        widths = {mode.name: mode.width for mode in self.generated.layout.modes if not mode.prefix}
+        for name, value in (modes or {}).items():
+            if name not in widths:
+                raise InstructionError(f"{self.name} has no mode {name}; it has {', '.join(widths) or 'none'}")
+            if not 0 <= value < 1 << widths[name]:
+                raise InstructionError(f"mode {name} of {self.name} has {widths[name]} bits: it cannot be {value}")
+        return dict(modes or {})
+
+    def _tables(
+        self,
+        aliases: bool = True,
+        symbols: Callable[[int], str | None] | None = None,
+        modes: Mapping[str, int] | None = None,
+    ) -> Disassembler:
+        values = {mode_key(name): value for name, value in self._known(modes).items()}
+        syntax = self.generated.module("syntax").SYNTAX
         if symbols is not None:
 
             def address(value: int) -> str:
                 name = symbols(value)
                 return f"0x{value:x} <{name}>" if name else f"0x{value:x}"
 
-            return Disassembler(self.generated.module("syntax").SYNTAX, aliases, address=address)
-        if aliases not in self._disassemblers:
-            self._disassemblers[aliases] = Disassembler(self.generated.module("syntax").SYNTAX, aliases)
-        return self._disassemblers[aliases]
+            return Disassembler(syntax, aliases, values, address)
+        key = (aliases, *sorted(values.items()))
+        if key not in self._disassemblers:
+            self._disassemblers[key] = Disassembler(syntax, aliases, values)
+        return self._disassemblers[key]
 
     def __repr__(self) -> str:
         return f"Isa({self.name!r})"

@@ -7,9 +7,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -79,6 +81,24 @@ def run(
     """Run to the end; a time-out fails the test that called."""
     done = subprocess.run(command, input=stdin, capture_output=True, timeout=timeout, check=False, env=environment)
     return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+def lines_executed(action: Callable[..., object], *arguments: object) -> int:
+    """How many lines of Python a call executes, each turn of a loop counted: its work, the same on any machine."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, argument: object) -> Callable[..., Any]:
+        nonlocal count
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        action(*arguments)
+    finally:
+        sys.settrace(before)
+    return count
 
 
 def isomorph(*arguments: str) -> list[str]:

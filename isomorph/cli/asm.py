@@ -68,7 +68,7 @@ def main(words: list[str]) -> int:
 
 def _assemble(options: argparse.Namespace) -> int:
     isa = load_isa(find_build(options.isa))
-    from runtime.syntax.assemble import TEXT_BASE, Assembler
+    from runtime.syntax.assemble import Assembler, default_base
     from runtime.syntax.elf_writer import write_executable, write_file
     from runtime.syntax.errors import AssemblyError
     from runtime.syntax.listing import listing, raw_bytes
@@ -79,16 +79,21 @@ def _assemble(options: argparse.Namespace) -> int:
             texts.append((sys.stdin.read(), "standard input"))
         else:
             texts.append((_text_of(source), source))
-    base = TEXT_BASE if options.base is None else options.base
+    syntax = isa.module("syntax").SYNTAX
+    base = default_base(syntax) if options.base is None else options.base
     folders = [Path(folder) for folder in options.folders]
     try:
         given = dict(map(_definition, options.defsym))
-        assembler = Assembler(isa.module("syntax").SYNTAX, texts, base, True, folders, given)
+        assembler = Assembler(syntax, texts, base, True, folders, given)
         image = assembler.image()
         rows = assembler.listing() if options.listing else []
     except AssemblyError as error:
         print(error, file=sys.stderr)
         return 1
+    for section in image.sections:
+        if section.loaded and section.address + section.size > 1 << syntax.pc_width:
+            end = f"{section.address + section.size:#x}"
+            raise ValueError(f"{section.name}: its end, {end}, is no address of {syntax.pc_width} bits; see --base")
     first = options.sources[0]
     if options.listing == "-":
         print(listing(rows), end="")

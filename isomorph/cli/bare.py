@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from runtime.core.env import Exit
 from runtime.linux.crash import state_lines
-from runtime.linux.loader import load_segment
+from runtime.linux.loader import StartError, load_segment
 from runtime.tcg.loop import cpu_exec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from runtime.linux.crash import Disassemble
+    from runtime.core.disassembly import Disassemble
     from runtime.linux.elf import Image
     from runtime.linux.symbols import Symbols
     from runtime.tcg.loop import TcgVcpu
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 def load(vcpu: TcgVcpu, image: Image, descriptor: int) -> None:
     """Put the program into memory; it has no stack but what it makes itself."""
+    if image.high > vcpu.memory.size:
+        raise StartError(
+            f"{image.path}: its segments end at {image.high:#x}, the address space of {vcpu.layout.isa} at"
+            f" {vcpu.memory.size:#x}; link it lower (isomorph asm --base)"
+        )
     for segment in image.segments:
         load_segment(vcpu.memory, segment, descriptor, 0, image.path)
     vcpu.pc = image.entry
@@ -33,4 +38,4 @@ def run(vcpu: TcgVcpu, image: Image, symbols: Symbols, disassemble: Disassemble 
     if reason == Exit.EXCEPTION and any(vcpu.arguments):
         lines.append(f"  arguments {', '.join(f'{value:#x}' for value in vcpu.arguments)}")
     lines.append(f"  {layout.isa} has no table of system calls (docs/adding-an-isa.md): every exception ends a program")
-    return "\n".join([*lines, *state_lines(vcpu, image.big_endian, symbols, disassemble)]) + "\n"
+    return "\n".join([*lines, *state_lines(vcpu, symbols, disassemble)]) + "\n"

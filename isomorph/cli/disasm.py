@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +15,14 @@ from isomorph.cli.main import complain
 from isomorph.cli.numbers import address
 from isomorph.programs import isa_of
 from runtime.core.cpu import Isa, load_isa
+from runtime.linux.abi import AbiError, abi_of
 from runtime.linux.elf import PF_X, ElfError, open_executable, read_image
 from runtime.linux.symbols import Symbols
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from runtime.syntax.disassemble import Disassembler, Instruction
+    from runtime.syntax.disassemble import Disassembler
+    from runtime.syntax.printing import Address
 
 _EPILOG = """\
 examples:
@@ -32,13 +34,48 @@ examples:
 """
 
 
+#: the kinds of mapping symbols, by their letter: $d data, $x and $a instructions, $t those of the address mode
+_DATA, _CODE, _OTHER_MODE = "d", "x", "t"
+_MARKS = {"$d": _DATA, "$x": _CODE, "$a": _CODE, "$t": _OTHER_MODE}
+
+
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Bytes at an address, and where in them data begin and end that are no instructions."""
+    """Bytes at an address, and what in them is data, and what instructions in which mode."""
 
     address: int
     data: bytes
-    marks: tuple[tuple[int, bool], ...] = ()  # from this address on: data?
+    marks: tuple[tuple[int, str], ...] = ()  # from this address on: a kind
+    kind: str = _CODE  # what stands before the first mark
+
+
+class _Engines:
+    """Disassemblers of one ISA, a kind of mark each.
+
+    address_mode   the mode that an odd address sets (Abi.address_mode), which `$t` marks instructions of
+    """
+
+    def __init__(
+        self,
+        isa: Isa,
+        aliases: bool = True,
+        modes: Mapping[str, int] | None = None,
+        address: Address | None = None,
+        address_mode: str | None = None,
+    ) -> None:
+        from runtime.syntax.disassemble import Disassembler
+        from runtime.syntax.printing import plain_address
+        from runtime.syntax.tables import mode_key
+
+        syntax = isa.module("syntax").SYNTAX
+        values = {mode_key(name): value for name, value in (modes or {}).items()}
+        show = address or plain_address
+        self.known = {_CODE: Disassembler(syntax, aliases, values, show)}
+        if address_mode is not None:
+            self.known[_OTHER_MODE] = Disassembler(syntax, aliases, {**values, mode_key(address_mode): 1}, show)
+
+    def of(self, kind: str) -> Disassembler:
+        return self.known.get(kind, self.known[_CODE])
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -60,6 +97,14 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--no-aliases", action="store_true", help="every instruction by its own name, without pseudo-instructions"
     )
+    parser.add_argument(
+        "--mode",
+        dest="modes",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="a mode that decides about decoding, such as T=1 for Thumb; default: as the program says",
+    )
     return parser
 
 
@@ -74,12 +119,13 @@ def main(words: Sequence[str]) -> int:
             _print_program(options)
         else:
             isa = load_isa(find_build(options.isa or DEFAULT_ISA))
-            data = _words(isa, options.words) if options.words else _raw(options.raw)
+            modes = _modes(isa, options.modes)
+            data = _words(isa, options.words, modes) if options.words else _raw(options.raw)
             if options.stop is not None:
                 data = data[: max(options.stop - options.start, 0)]
-            for line in lines(isa, data, options.start, not options.no_aliases):
+            for line in lines(isa, data, options.start, not options.no_aliases, modes):
                 print(line)
-    except (ElfError, NotGenerated) as error:
+    except (AbiError, ElfError, NotGenerated) as error:
         complain(str(error))
         return 1
     except BrokenPipeError:
@@ -100,50 +146,56 @@ def _raw(name: str) -> bytes:
     return Path(name).read_bytes()
 
 
-def _words(isa: Isa, words: Sequence[str]) -> bytes:
-    unit = 2 * isa.layout.unit_bytes
+def _modes(isa: Isa, texts: Sequence[str]) -> dict[str, int]:
+    """--mode; ValueError."""
+    widths = {mode.name: mode.width for mode in isa.layout.modes if not mode.prefix}
+    found: dict[str, int] = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        if name not in widths:
+            raise ValueError(f"--mode {text}: {isa.name} has no such mode; it has {', '.join(widths) or 'none'}")
+        if not value.isdecimal() or int(value) >> widths[name]:
+            raise ValueError(f"--mode {text}: a number of {widths[name]} bits is wanted")
+        found[name] = int(value)
+    return found
+
+
+def _words(isa: Isa, words: Sequence[str], modes: Mapping[str, int]) -> bytes:
+    space = _Engines(isa, modes=modes).of(_CODE).decoder.space
+    unit = space.units[0] // 4
     data = b""
     for word in words:
         digits = word.removeprefix("0x")
         if not digits or len(digits) % unit:
             raise ValueError(f"{word}: instructions of {isa.name} have a multiple of {unit} hexadecimal digits")
-        data += int(digits, 16).to_bytes(
-            len(digits) // 2, "big" if isa.module("syntax").SYNTAX.spaces[0].big else "little"
-        )
+        try:
+            data += space.bytes_of(digits)
+        except ValueError:
+            raise ValueError(f"{word}: not a hexadecimal number") from None
     return data
 
 
-def lines(isa: Isa, data: bytes, address: int, aliases: bool = True) -> Iterator[str]:
+def lines(
+    isa: Isa, data: bytes, address: int, aliases: bool = True, modes: Mapping[str, int] | None = None
+) -> Iterator[str]:
     """A line an instruction, as objdump lays them out: address, number, text."""
-    from runtime.syntax.disassemble import Disassembler
-
-    return _lines(Disassembler(isa.module("syntax").SYNTAX, aliases), _Part(address, data))
+    return _lines(_Engines(isa, aliases, modes), _Part(address, data))
 
 
-def _lines(disassembler: Disassembler, part: _Part) -> Iterator[str]:
-    big = disassembler.syntax.spaces[0].big
-    for instruction in _instructions(disassembler, part):
-        number = instruction.bytes if big else instruction.bytes[::-1]
-        yield f"{instruction.address:8x}:\t{number.hex():16}\t{instruction}"
-
-
-def _instructions(disassembler: Disassembler, part: _Part) -> Iterator[Instruction]:
+def _lines(engines: _Engines, part: _Part) -> Iterator[str]:
     """The part, instructions and data by its marks."""
     end = part.address + len(part.data)
     cuts = [max(place, part.address) for place, _ in part.marks if place < end]
-    kinds = [is_data for place, is_data in part.marks if place < end]
-    starts, is_data = [part.address, *cuts], [False, *kinds]
-    for start, stop, data in zip(starts, [*cuts, end], is_data, strict=True):
+    kinds = [kind for place, kind in part.marks if place < end]
+    for start, stop, kind in zip([part.address, *cuts], [*cuts, end], [part.kind, *kinds], strict=True):
         piece = part.data[start - part.address : stop - part.address]
-        if data:
-            yield from disassembler.data(piece, start)
-        else:
-            yield from disassembler.all(piece, start)
+        engine = engines.of(kind)
+        digits = engine.decoder.space.digits
+        for instruction in engine.data(piece, start) if kind == _DATA else engine.all(piece, start):
+            yield f"{instruction.address:8x}:\t{digits(instruction.bytes):16}\t{instruction}"
 
 
 def _print_program(options: argparse.Namespace) -> None:
-    from runtime.syntax.disassemble import Disassembler
-
     descriptor = open_executable(options.program)
     try:
         image = read_image(options.program, descriptor)
@@ -168,11 +220,16 @@ def _print_program(options: argparse.Namespace) -> None:
     if not parts:
         executable = [segment for segment in image.segments if segment.flags & PF_X]
         parts = [_Part(s.address, whole[s.offset : s.offset + s.file_bytes]) for s in executable]
-    disassembler = Disassembler(isa.module("syntax").SYNTAX, not options.no_aliases, address=address)
+    abi = abi_of(isa)
+    mode = abi.address_mode if abi is not None else None
+    engines = _Engines(isa, not options.no_aliases, _modes(isa, options.modes), address, mode)
     for part in parts:
+        # Without marks, what the program begins in is in the mode that it begins in.
+        odd = mode is not None and image.entry & 1 and part.address <= image.entry < part.address + len(part.data)
+        kind = _OTHER_MODE if odd and not part.marks and not options.modes else _CODE
         first = min(max(start - part.address, 0), len(part.data))
         last = len(part.data) if stop is None else min(max(stop - part.address, first), len(part.data))
-        _print_part(disassembler, _Part(part.address + first, part.data[first:last], part.marks), symbols)
+        _print_part(engines, _Part(part.address + first, part.data[first:last], part.marks, kind), symbols)
 
 
 def _sections(path: str, wanted: Sequence[str] | None) -> list[_Part]:
@@ -205,17 +262,17 @@ def _sections(path: str, wanted: Sequence[str] | None) -> list[_Part]:
     return found
 
 
-def _marks(tables: Sequence[object], section: int) -> tuple[tuple[int, bool], ...]:
-    """Where the symbols $d and $x of a section say that data or instructions begin (ELF psABI, mapping symbols)."""
-    found: dict[int, bool] = {}
+def _marks(tables: Sequence[object], section: int) -> tuple[tuple[int, str], ...]:
+    """Where a section's mapping symbols say that data or instructions begin (RISC-V ELF psABI; Arm's AAELF32 5.5.5)."""
+    found: dict[int, str] = {}
     for table in tables:
         for symbol in table.iter_symbols():  # type: ignore[attr-defined]  # elftools has no types
-            if symbol["st_shndx"] == section and symbol.name[:2] in ("$d", "$x"):
-                found[symbol["st_value"]] = symbol.name[:2] == "$d"
+            if symbol["st_shndx"] == section and symbol.name[:2] in _MARKS:
+                found[symbol["st_value"]] = _MARKS[symbol.name[:2]]
     return tuple(sorted(found.items()))
 
 
-def _print_part(disassembler: Disassembler, part: _Part, symbols: Symbols) -> None:
+def _print_part(engines: _Engines, part: _Part, symbols: Symbols) -> None:
     """Instructions with a heading at every symbol."""
     end = part.address + len(part.data)
     cuts = [place for place in symbols.addresses() if part.address < place < end]
@@ -226,5 +283,6 @@ def _print_part(disassembler: Disassembler, part: _Part, symbols: Symbols) -> No
             print(f"\n{start:016x}{f' <{name}>' if name else ''}:")
         before = bisect_right(places, start)
         marks = part.marks[max(before - 1, 0) : bisect_right(places, stop)]
-        for line in _lines(disassembler, _Part(start, part.data[start - part.address : stop - part.address], marks)):
+        piece = part.data[start - part.address : stop - part.address]
+        for line in _lines(engines, _Part(start, piece, marks, part.kind)):
             print(line)

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
     from isomorph.cli.hardware import Hardware
     from runtime.core.cpu import Isa, Vcpu
+    from runtime.core.disassembly import Disassemble
     from runtime.core.log import Log
     from runtime.debug.attach import Debugging
-    from runtime.linux.crash import Disassemble
     from runtime.linux.elf import Image
     from runtime.linux.process import Execute
     from runtime.linux.symbols import Symbols
@@ -278,9 +278,7 @@ class _Guest:
             from runtime.tcg.trace import BlockTracer
 
             tcg = self.vcpu.tcg
-            self.vcpu.tracer = BlockTracer(
-                log, tcg.code, self.disassembler(), self.symbols().describe, self.image.big_endian
-            )
+            self.vcpu.tracer = BlockTracer(log, tcg.code, self.disassembler(), self.symbols().describe)
             tcg.on_region = self.vcpu.tracer.region_listener()
 
     def _load(self, process: Process, descriptor: int, first: bool) -> Thread:

@@ -14,7 +14,8 @@ from typing import Any
 
 from gen import model
 from gen.decode_values import FIELD, INDEX, MODE, PC, DecodeValue, Facts, Part, Pool, replay
-from gen.handlers import HandlerBuilder, HandlerSet, Slot, Variant, field_values
+from gen.handler_builder import HandlerBuilder, Slot, Variant
+from gen.handlers import HandlerSet, field_values
 from gen.source import identifier
 from isomorph.errors import InstructionError
 from runtime.core.cpu import Isa

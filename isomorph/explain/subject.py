@@ -81,16 +81,7 @@ def _hexadecimal(isa: Isa, text: str) -> bytes | None:
             raise InstructionError(
                 f"{shown}: instructions of {isa.name} have a multiple of {2 * unit} hexadecimal digits"
             )
-    return b"".join(_bytes_of(space, word) for word in digits)
-
-
-def _bytes_of(space: Space, digits: str) -> bytes:
-    """The inverse of Space.word: the first unit fetched is written first."""
-    data = bytes.fromhex(digits)
-    if space.big or space.units[0] == 8:
-        return data
-    size = len(data) if 8 * len(data) in space.units else space.units[0] // 8
-    return b"".join(data[at : at + size][::-1] for at in range(0, len(data), size))
+    return b"".join(map(space.bytes_of, digits))
 
 
 def _mnemonics(isa: Isa) -> set[str]:

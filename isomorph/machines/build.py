@@ -68,6 +68,7 @@ def build(options: MachineOptions) -> Built:
     if options.watchdog_action not in WATCHDOG_ACTIONS:
         raise UsageError(f"-watchdog-action {options.watchdog_action}: it is one of {', '.join(WATCHDOG_ACTIONS)}")
     machine.watchdog_action = options.watchdog_action
+    machine.seed = _seed(options.seed)
     _journal(machine, options, shift)
     backends = Backends(machine, options.snapshot, not options.nographic)
     try:
@@ -148,6 +149,13 @@ def _icount(options: MachineOptions, threaded: bool, count: int) -> tuple[int | 
     return int(shift), sleep
 
 
+def _seed(text: str) -> int | None:
+    """-seed; UsageError."""
+    if text and not text.isdecimal():
+        raise UsageError(f"-seed {text}: not a number")
+    return int(text) if text else None
+
+
 def _journal(machine: Machine, options: MachineOptions, shift: int | None) -> None:
     """-icount rr="""
     given = settings("-icount", options.icount or "auto", "shift")
@@ -214,8 +222,11 @@ def add_device(text: str, index: int, board: Any, backends: Backends) -> None:
     kind = device_kind(given.kind)
     name = given.take("id") or f"{kind.name.removesuffix('-device')}{index}"
     given.take("bus")
-    if board.machine.journal is not None and kind.name.startswith("virtio-rng"):
-        given.values.setdefault("seed", "0")  # a replay has the same
+    if kind.name.startswith("virtio-rng"):
+        if board.machine.seed is not None:
+            given.values.setdefault("seed", str(board.machine.seed))
+        elif board.machine.journal is not None:
+            given.values.setdefault("seed", "0")  # a replay has the same
     values = parse_values(f"-device {text}", kind.options(), given.values, backends.find)
     device = kind.factory().make(board.machine.platform, name, values)
     plug = getattr(board, f"plug_{kind.bus}", None)

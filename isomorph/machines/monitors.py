@@ -23,8 +23,8 @@ from runtime.machine.qmp import QmpServer
 from runtime.machine.snapshots import Snapshots
 
 if TYPE_CHECKING:
+    from runtime.core.disassembly import Disassemble
     from runtime.debug.machine import MachineDebugging
-    from runtime.machine.examine import Disassemble
 
 _PACKAGE = f"isomorph {__version__}"
 

@@ -83,13 +83,15 @@ def open_log(items: str | None, path: str | None = None, ranges: str | None = No
 
     In `path`, %d stands for the process id.  LogError says what is wrong with an option.
     """
+    parsed = [_range(part) for part in ranges.split(",")] if ranges is not None else []
     if not items:
+        if parsed:
+            raise LogError(f"-dfilter {ranges}: it narrows what -d logs, and there is no -d")
         return None
     names = [name.strip() for name in items.split(",") if name.strip()]
     for name in names:
         if name not in ITEMS:
             raise LogError(f"-d {name}: there is no such item; there are {', '.join(ITEMS)}")
-    parsed = [_range(part) for part in ranges.split(",")] if ranges else []
     stream = None
     if path is not None:
         place = path.replace("%d", str(os.getpid()))

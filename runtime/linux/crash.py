@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from runtime.core.env import ENV
 from runtime.core.memory import GuestFault, GuestMemory
 from runtime.linux.strace import Strace, code_name
@@ -12,13 +10,13 @@ from runtime.tcg.trace import register_lines
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runtime.core.cpu import Vcpu
+    from runtime.core.disassembly import Disassemble
     from runtime.linux.process import Thread
     from runtime.linux.signals import SignalInfo
     from runtime.linux.symbols import Symbols
 
-#: (bytes from here on, address, modes) -> (bytes used, text)
-Disassemble = Callable[[bytes, int, int], tuple[int, str]]
-
+#: address, bytes, the instruction in hexadecimal, text
+_Shown = tuple[int, int, str, str]
 _FLAGS = ENV["flags"] // 8
 _BEFORE, _AFTER = 6, 2
 #: how far back a symbol's start may lie for the code to be read from there
@@ -46,7 +44,7 @@ def report(
     if register is not None:
         link = thread.get(register)
         lines.append(f"  return address {link:#x} {_symbol(symbols, link)}".rstrip())
-    lines += state_lines(vcpu, process.abi.big_endian, symbols, disassemble)
+    lines += state_lines(vcpu, symbols, disassemble)
     if process.recent:
         strace = Strace(process, _nowhere)
         lines += ["", "last system calls:", *(f"  {strace.plain(*call)}" for call in process.recent)]
@@ -57,22 +55,21 @@ def _nowhere(text: str) -> None:
     """Where the lines of a Strace go that is only asked to format."""
 
 
-def state_lines(vcpu: Vcpu, big_endian: bool, symbols: Symbols | None, disassemble: Disassemble | None) -> list[str]:
+def state_lines(vcpu: Vcpu, symbols: Symbols | None, disassemble: Disassemble | None) -> list[str]:
     """Registers, and the instructions around the pc with an arrow before the one it points to."""
     pc = vcpu.pc
     lines = ["", "registers:", *register_lines(vcpu)]
     around = _around(vcpu, symbols, disassemble)
     if around:
         lines += ["", "code:"]
-    for address, code, text in around:
+    for address, _, shown, text in around:
         arrow = "=>" if address == pc else "  "
         place = _symbol(symbols, address)
-        number = code if big_endian else code[::-1]
-        lines.append(f"{arrow} {address:#x} {place + ':' if place else '':24} {number.hex():16} {text}".rstrip())
+        lines.append(f"{arrow} {address:#x} {place + ':' if place else '':24} {shown:16} {text}".rstrip())
     return lines
 
 
-def _around(vcpu: Vcpu, symbols: Symbols | None, disassemble: Disassemble | None) -> list[tuple[int, bytes, str]]:
+def _around(vcpu: Vcpu, symbols: Symbols | None, disassemble: Disassemble | None) -> list[_Shown]:
     layout, pc = vcpu.layout, vcpu.pc
     following = _follow(vcpu, pc, _AFTER + 1, None, disassemble)
     if not following:
@@ -83,25 +80,23 @@ def _around(vcpu: Vcpu, symbols: Symbols | None, disassemble: Disassemble | None
     starts += range(pc - _BEFORE * layout.max_bytes, pc, layout.unit_bytes)
     for start in starts:
         before = _follow(vcpu, start, _FAR, pc, disassemble)
-        if before and before[-1][0] + len(before[-1][1]) == pc:
+        if before and before[-1][0] + before[-1][1] == pc:
             return before[-_BEFORE:] + following
     return following
 
 
-def _follow(
-    vcpu: Vcpu, address: int, count: int, end: int | None, disassemble: Disassemble | None
-) -> list[tuple[int, bytes, str]]:
+def _follow(vcpu: Vcpu, address: int, count: int, end: int | None, disassemble: Disassemble | None) -> list[_Shown]:
     """At most `count` instructions from `address` on, up to `end` or to where the memory ends."""
     layout, flags = vcpu.layout, vcpu.words[_FLAGS]
-    found: list[tuple[int, bytes, str]] = []
+    found: list[_Shown] = []
     while len(found) < count and (end is None or address < end):
         code = _read(vcpu.memory, address, layout.max_bytes)
         if not code:
             break
-        size, text = layout.unit_bytes, ""
+        size, shown, text = layout.unit_bytes, code[: layout.unit_bytes].hex(), ""
         if disassemble is not None:
-            size, text = disassemble(code, address, flags)
-        found.append((address, code[:size], text))
+            size, shown, text = disassemble(code, address, flags)
+        found.append((address, size, shown, text))
         address += size
     return found
 

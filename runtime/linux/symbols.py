@@ -8,6 +8,7 @@ from bisect import bisect_right
 SHT_PROGBITS, SHT_SYMTAB, SHT_DYNSYM = 1, 2, 11
 SHF_EXECINSTR = 4
 _STT_OBJECT, _STT_FUNC, _STT_NOTYPE = 1, 2, 0
+_EM_ARM = 40
 #: a symbol without a size reaches as far as the next one, but no further than this
 _REACH = 1 << 16
 
@@ -95,11 +96,14 @@ def _read(data: bytes, bits: int, big_endian: bool) -> list[tuple[int, int, str]
                 names_at, names_bytes = tables[fields[6]][4:6]
                 names = data[names_at : names_at + names_bytes]
                 table = data[fields[4] : fields[4] + fields[5]]
-                return _symbols(table, names, ">" if big_endian else "<", bits == 64)
+                order = ">" if big_endian else "<"
+                thumb = struct.unpack_from(order + "H", data, 18)[0] == _EM_ARM
+                return _symbols(table, names, order, bits == 64, thumb)
     return []
 
 
-def _symbols(table: bytes, names: bytes, order: str, wide: bool) -> list[tuple[int, int, str]]:
+def _symbols(table: bytes, names: bytes, order: str, wide: bool, thumb: bool) -> list[tuple[int, int, str]]:
+    """`thumb`: bit 0 of a function's value says in which instruction set it is, and is no part of its address."""
     symbol = struct.Struct(order + ("IBBHQQ" if wide else "IIIBBH"))
     found = []
     for fields in symbol.iter_unpack(table[: len(table) // symbol.size * symbol.size]):
@@ -111,5 +115,5 @@ def _symbols(table: bytes, names: bytes, order: str, wide: bool) -> list[tuple[i
             continue
         name = names[name_at : names.find(b"\0", name_at)].decode("utf-8", "replace")
         if name and not name.startswith("$"):  # $x and the like are marks for disassemblers, not names
-            found.append((value, size, name))
+            found.append((value & ~1 if thumb and info & 15 == _STT_FUNC else value, size, name))
     return found

@@ -11,10 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runtime.core.accelerator import Vcpu
+    from runtime.core.disassembly import Disassemble
     from runtime.hw.bus import AddressSpace, Region
-
-    #: (bytes, address, modes) -> (bytes used, text)
-    Disassemble = Callable[[bytes, int, int], tuple[int, str]]
 
 _PAGE = 4096
 _SIZES = {"b": 1, "h": 2, "w": 4, "g": 8}
@@ -138,8 +136,7 @@ class Examiner:
                 except MachineError:
                     if size == 2:
                         raise
-            used, text = disassemble(data, address, 0)
-            shown = data[:used][::-1].hex() if used <= 8 else data[:used].hex()
+            used, shown, text = disassemble(data, address, 0)
             lines.append(f"{address:0{digits}x}:  {shown:>8}  {text}")
             address += used
         return "\n".join(lines)

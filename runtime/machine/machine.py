@@ -80,6 +80,7 @@ class Machine:
     on_breakpoint called, on any thread, by a processor that has come to a breakpoint; it should `pause`
     on_watchpoint the same, by one that has touched memory that is watched
     watchdog_action   what a watchdog does that runs out: one of WATCHDOG_ACTIONS
+    seed          what the random numbers that the guest is given are made from (-seed); None: from the host's
     held          processors that stay where they are while others go on (a debugger's wish), set at rest
     on_change     called in the main thread when the state of running changes: (event, data), with QMP's names
     """
@@ -122,6 +123,7 @@ class Machine:
         self.no_reboot = False
         self.no_shutdown = False
         self.watchdog_action = "reset"
+        self.seed: int | None = None
         self.state = State.PRELAUNCH
         self._wanted = State.PRELAUNCH
         self._ending: Ending | None = None

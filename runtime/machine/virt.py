@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from random import Random
 
 from runtime.core.record import record
 from runtime.hw.bus import Memory
@@ -258,7 +259,9 @@ class Virt:
         chosen = root.child("chosen")
         if options.append or options.dtb is None:
             chosen.set("bootargs", options.append)
-        if isinstance(self.machine.clock, InstructionClock):
+        if self.machine.seed is not None:
+            seed = Random(self.machine.seed).randbytes(32)
+        elif isinstance(self.machine.clock, InstructionClock):
             seed = bytes(range(32))  # every run the same
         else:
             seed = os.urandom(32)

@@ -33,13 +33,18 @@ from runtime.syntax.program import Part, key_of
 from runtime.syntax.reading import Reader
 from runtime.syntax.tables import Syntax
 
-__all__ = ["TEXT_BASE", "Assembler", "assemble_one", "assemble_text"]
+__all__ = ["TEXT_BASE", "Assembler", "assemble_one", "assemble_text", "default_base"]
 
-#: where programs start unless told otherwise
+#: where programs start unless told otherwise; see default_base
 TEXT_BASE = 0x10000
 _PAGE = 4096
 _MOST_ROUNDS = 64
 _LARGEST = 1 << 30  # bytes of a section: more is a mistake
+
+
+def default_base(syntax: Syntax) -> int:
+    """Where programs start: TEXT_BASE, or a sixteenth up an address space that is too small for that."""
+    return TEXT_BASE if syntax.pc_width > 20 else (1 << syntax.pc_width) >> 4
 
 
 class _Place:
@@ -155,7 +160,8 @@ class Assembler:
                 address = 0
             else:
                 kind = min(part.order, 2)
-                address = _up(address, _PAGE if kind != group else part.alignment)
+                if group >= 0:  # the first stands where it is asked to
+                    address = _up(address, _PAGE if kind != group else part.alignment)
                 group = kind
             part.address, part.data = address, bytearray()
             for item in part.items:

@@ -117,6 +117,9 @@ def executable_bytes(
         if end > 1 << bits:
             raise ValueError(f"{group[0].name}: its end, {end:#x}, is no address of {bits} bits")
         filed = max((section.address + len(section.data) for section in group if section.data), default=start) - start
+        before = start % _PAGE  # places in the file and in memory agree within a page, as mmap wants
+        body += bytes(before)
+        offset += before
         content = bytearray(filed)
         for section in group:
             at = section.address - start
@@ -124,8 +127,9 @@ def executable_bytes(
             offsets[section.name] = offset + at
         permissions = _PF_R | (_PF_W if group[0].writable else 0) | (_PF_X if group[0].executable else 0)
         segments += writer.segment(_PT_LOAD, permissions, offset, start, filed, end - start, _PAGE)
-        body += content + bytes(-len(content) % _PAGE)
-        offset += len(content) + -len(content) % _PAGE
+        after = -(before + len(content)) % _PAGE
+        body += content + bytes(after)
+        offset += len(content) + after
     if note:
         segments += writer.segment(_PT_NOTE, _PF_R, header_size, 0, len(note), len(note), 4)
     segments += writer.segment(_PT_GNU_STACK, _PF_R | _PF_W, 0, 0, 0, 0, 16)
@@ -218,12 +222,11 @@ def write_executable(
     flags: int = 0,
     isa: str = "",
 ) -> None:
-    """Writes the file, executable for those who may read it; makes the folders it is to lie in."""
+    """Writes the file, executable for those who may read it."""
     write_file(executable_bytes(image, machine, bits, big_endian, flags, isa), path, 0o777)
 
 
 def write_file(data: bytes, path: Path | str, mode: int = 0o666) -> None:
-    """Writes a file at once, and the folders it stands in; nothing is left of it where that fails."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    """Writes a file at once, into a folder that is there; nothing is left of it where that fails."""
     with whole_file(path, mode) as file:
         file.write(data)

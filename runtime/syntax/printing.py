@@ -248,8 +248,15 @@ class _Source:
             self._add(1, f"f = {{{', '.join(items)}}}")
         if form.guard is not None:
             self._add(1, f"if not {self._constant(form.guard)}(f): return None")
-        for field_name in hidden_fields(form):
-            self._add(1, f"if {names[field_name]}: return UNWRITABLE")
+        hidden = hidden_fields(form)
+        if hidden and form.guard is None:
+            self._add(1, f"if {' or '.join(names[name] for name in hidden)}: return UNWRITABLE")
+        elif hidden:
+            # Zeros are the least there is, and the guard allows this word.
+            some = " or ".join(names[name] for name in hidden)
+            given = ", ".join(f"{name!r}: {names[name]}" for name in hidden)
+            least = f"{self._constant(least_hidden)}({self._constant(form)}, {hidden!r}, f)"
+            self._add(1, f"if ({some}) and {least} != {{{given}}}: return UNWRITABLE")
 
     def _holes(self, form: Form) -> list[_Shown]:
         shown = []

@@ -358,6 +358,18 @@ class Space:
             word = word << 8 * size | int.from_bytes(code[at : at + size], "little")
         return word
 
+    def digits(self, code: bytes) -> str:
+        """`word` in hexadecimal, two digits a byte."""
+        return f"{self.word(code):0{2 * len(code)}x}"
+
+    def bytes_of(self, digits: str) -> bytes:
+        """What `digits` gives back: bytes in the order they are fetched in.  ValueError unless they are whole bytes."""
+        code = bytes.fromhex(digits)
+        if self.big or self.units[0] == 8:
+            return code
+        size = len(code) if 8 * len(code) in self.units else self.units[0] // 8
+        return b"".join(code[at : at + size][::-1] for at in range(0, len(code), size))
+
 
 @dataclass(frozen=True)
 class Syntax:

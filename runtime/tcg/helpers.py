@@ -21,6 +21,8 @@ from runtime.tcg.lower import lower_module
 
 #: instructions of LLVM's that a helper may have to be put where it is called
 _MOST_INLINED = 64
+#: operations of one of which LLVM is asked for so few: in use a single one has more, 4801, which took half a second
+_MOST_TRIED = 512
 _DECLARED = re.compile(r"^declare .*@([\w.]+)\(", re.MULTILINE)
 _ATTRIBUTES = re.compile(r" #\d+\b")
 
@@ -79,7 +81,7 @@ class InlineHelpers:
     def _make(self, helper: Helper, numbers: Mapping[int, int]) -> Inlined | None:
         name = ".".join([helper.name, *(f"{at}.{value:x}" for at, value in numbers.items())])
         function = helper_function(self._layout, helper, numbers, name)
-        if not function.lanes:
+        if not function.lanes or len(function.ops) > _MOST_TRIED:
             return None
         return _inlined(name, optimized_ir(lower_module([function])), bool(numbers))
 

@@ -29,6 +29,11 @@ def has_avx() -> bool:
     return bool(llvm.get_host_cpu_features().get("avx"))
 
 
+def has_movbe() -> bool:
+    """Whether this host can turn a number's bytes round as it loads or stores it."""
+    return bool(llvm.get_host_cpu_features().get("movbe"))
+
+
 def _function_at(text: str, message: str) -> str:
     """The name of the function an LLVM error speaks of, as far as can be told."""
     at = re.search(r"<string>:(\d+):\d+", message)

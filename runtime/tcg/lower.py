@@ -22,7 +22,7 @@ from runtime.core.layout import storage_bytes
 from runtime.tcg import host_x86_64 as host
 from runtime.tcg.ir import Function, InternalError, Label, Op, Operand, Temp
 from runtime.tcg.lanes import MARK
-from runtime.tcg.lower_values import lower_value, real_type, upper_bound
+from runtime.tcg.lower_values import EXTENDED, lower_value, real_type, upper_bound
 from runtime.tcg.ops import mask
 from runtime.tcg.optimize import remove_unreachable
 from runtime.tcg.tb import SEEN_BITS, SEEN_FACTOR
@@ -61,7 +61,7 @@ define linkonce_odr hidden preserve_mostcc void @lazy_sync_kept(ptr %env) noinli
   ret void
 }"""
 #: ops whose functions must be compiled with care for the FP environment
-_FLOATING = ("host_", "fpflags_")
+_FLOATING = ("host_", "fpflags_", "extended_from_f", "extended_to_f")
 
 
 class FunctionLowering:
@@ -385,7 +385,7 @@ class FunctionLowering:
         self._store_state(op, 1, self.at("%env", offset), alignment(8, op.widths[1]))
 
     def _load_state(self, op: Op, pointer: str, align: int) -> None:
-        width, stored = op.result.width, 8 * storage_bytes(op.result.width)
+        width, stored = op.result.width, _stored(op.result.width)
         if stored == width:
             self.define(op, f"load i{width}, ptr {pointer}, align {align}")
         else:
@@ -394,7 +394,7 @@ class FunctionLowering:
 
     def _store_state(self, op: Op, argument: int, pointer: str, align: int) -> None:
         width = op.widths[argument]
-        stored = 8 * storage_bytes(width)
+        stored = _stored(width)
         operand = op.args[argument]
         value = str(operand) if isinstance(operand, int) else self.resized(self.value(operand), width, stored)
         self.line(f"store i{stored} {value}, ptr {pointer}, align {align}")
@@ -629,6 +629,12 @@ def alignment(offset: int, width: int) -> int:
     while offset % align:
         align //= 2
     return align
+
+
+def _stored(width: int) -> int:
+    """Bits that are loaded and stored for a register of env: of extended precision those that the host's unit does, the
+    rest stays 0."""
+    return width if width == EXTENDED else 8 * storage_bytes(width)
 
 
 def result_type(widths: tuple[int, ...]) -> str:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from runtime.tcg.ir import Function, InternalError, Op, Operand, Temp
 from runtime.tcg.lanes import is_element, is_vector
-from runtime.tcg.ops import mask
+from runtime.tcg.ops import OPS, mask
 
 _PLAIN = {"add": "add", "sub": "sub", "mul": "mul", "and": "and", "or": "or", "xor": "xor"}
 _COMPARE = ("eq", "ne", "ult", "ule", "ugt", "uge", "slt", "sle", "sgt", "sge")
@@ -294,10 +294,16 @@ def _count(low: Lowering, op: Op) -> None:
         low.define(op, text)
 
 
+#: bits of the host's extended precision
+EXTENDED = 80
+_REALS = {32: "float", 64: "double", 80: "x86_fp80"}
+_EXTENDED_RELATIONS = {"eq": "oeq", "lt": "olt", "unordered": "uno"}
+
+
 def real_type(width: int) -> str:
-    if width not in (32, 64):
+    if width not in _REALS:
         raise InternalError(f"the host's FP unit has no numbers of {width} bits")
-    return "float" if width == 32 else "double"
+    return _REALS[width]
 
 
 def _host(low: Lowering, op: Op) -> None:
@@ -335,6 +341,34 @@ def _host(low: Lowering, op: Op) -> None:
         name = f"{prefix}{'fcmp' if what == 'eq' else 'fcmps'}.f{op.widths[0]}"
         predicate = f', metadata !"o{what}", {_STRICT}'
         low.alias(op, call(name, "i1", [real(0), real(1)], predicate, types))
+
+
+def _extended(low: Lowering, op: Op) -> None:
+    """Extended precision is computed where its flags are nobody's, so LLVM may move it about."""
+    what = op.name.removeprefix("extended_")
+    result = op.result.width
+    if what == "from_s":
+        low.define_real(op, low.let(f"sitofp i64 {low.value(op.args[0])} to x86_fp80"))
+        return
+    given = [low.real(value, width) for value, width in zip(op.args, op.widths, strict=True)]
+    kind = real_type(op.widths[0])
+    if what in ("add", "sub", "mul", "div"):
+        low.define_real(op, low.let(f"f{what} {kind} {given[0]}, {given[1]}"))
+    elif what in ("sqrt", "abs"):
+        name = f"llvm.{'fabs' if what == 'abs' else what}.f80"
+        low.intrinsic(name, kind, kind)
+        low.define_real(op, low.let(f"call {kind} @{name}({kind} {given[0]})"))
+    elif what == "neg":
+        low.define_real(op, low.let(f"fneg {kind} {given[0]}"))
+    elif what in _EXTENDED_RELATIONS:
+        low.define(op, f"fcmp {_EXTENDED_RELATIONS[what]} {kind} {given[0]}, {given[1]}")
+    elif what == "to_s":
+        low.define(op, f"fptosi {kind} {given[0]} to i64")
+    else:  # or LLVM would compute in a shorter format what is rounded to it afterwards, in a unit whose flags are told
+        name = f"llvm.experimental.constrained.{'fpext' if result == EXTENDED else 'fptrunc'}.f{result}.f{op.widths[0]}"
+        more, types = ("", "") if result == EXTENDED else (f", {_NEAREST}", ", metadata")
+        low.intrinsic(name, real_type(result), f"{kind}{types}, metadata", "#1")
+        low.define_real(op, low.let(f"call {real_type(result)} @{name}({kind} {given[0]}{more}, {_STRICT}) #1"))
 
 
 def _plain(low: Lowering, op: Op) -> None:
@@ -378,6 +412,7 @@ _VALUES: dict[str, Callable[[Lowering, Op], None]] = {
     "dynslice": _dynslice,
     "cat": _cat,
     "select": _select,
+    **dict.fromkeys((name for name in OPS if name.startswith("extended_")), _extended),
 }
 
 

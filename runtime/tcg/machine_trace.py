@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from runtime.core.accelerator import Vcpu as Accelerated
     from runtime.core.accelerator import VcpuExit
     from runtime.core.cpu import Vcpu
+    from runtime.core.disassembly import Disassemble
     from runtime.core.log import Log
     from runtime.tcg.system_vcpu import MachineVcpu
-    from runtime.tcg.trace import Disassemble
 
     #: (processor, the exception's name; "" for an interrupt) -> what its registers say of a trap just entered
     DescribeTrap = Callable[[Accelerated, str], str]

@@ -57,6 +57,10 @@ class _PlainUpdate:
         self.place.set(new)
 
 
+class Unwritable(Exception):
+    """A plain value is written: a spec leaves a row to an instruction that is no place."""
+
+
 @dataclass(frozen=True, slots=True)
 class Computed:
     """A value that was computed when the operand was bound."""
@@ -67,10 +71,10 @@ class Computed:
         return self.value
 
     def set(self, new: Value) -> None:
-        raise AssertionError("the checker lets nobody write a value")
+        raise Unwritable
 
     def atomic(self) -> Iterator[Update]:
-        raise AssertionError("the checker lets nobody write a value")
+        raise Unwritable
 
 
 @dataclass(frozen=True, slots=True)

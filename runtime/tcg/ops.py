@@ -247,6 +247,28 @@ _op("host_to_s", "n -> w", "truncate to a signed integer; unspecified when it do
 _op("host_eq", "w w -> 1", "equal as numbers; 0 with a NaN, invalid if it is a signalling one", Effect.FLOAT)
 _op("host_lt", "w w -> 1", "less as numbers; 0 and invalid with a NaN", Effect.FLOAT)
 _op("host_le", "w w -> 1", "less or equal as numbers; 0 and invalid with a NaN", Effect.FLOAT)
+
+# The host's extended precision: sign, 15 bits of exponent, the integer bit, 63 of fraction.  What has an exponent but
+# no integer bit counts as a NaN.  Rounding is to nearest, ties to even.  Flags are not told, and which NaN a result is
+# is not specified.
+
+_op("extended_add", "80 80 -> 80", "sum")
+_op("extended_sub", "80 80 -> 80", "difference")
+_op("extended_mul", "80 80 -> 80", "product")
+_op("extended_div", "80 80 -> 80", "quotient")
+_op("extended_sqrt", "80 -> 80", "square root")
+_op("extended_neg", "80 -> 80", "the other sign, of a NaN, too")
+_op("extended_abs", "80 -> 80", "without the sign, of a NaN, too")
+_op("extended_eq", "80 80 -> 1", "equal as numbers; 0 with a NaN")
+_op("extended_lt", "80 80 -> 1", "less as numbers; 0 with a NaN")
+_op("extended_unordered", "80 80 -> 1", "whether one is a NaN")
+_op("extended_from_f32", "32 -> 80", "widen")
+_op("extended_from_f64", "64 -> 80", "widen")
+_op("extended_from_s", "64 -> 80", "signed integer to extended precision")
+_op("extended_to_f32", "80 -> 32", "narrow")
+_op("extended_to_f64", "80 -> 64", "narrow")
+_op("extended_to_s", "80 -> 64", "truncate to a signed integer; unspecified when it does not fit")
+
 _op("fpflags_get", "-> 5", "accrued flags: invalid, divide by zero, overflow, underflow, inexact (bit 0)", Effect.FLAGS)
 _op("fpflags_clear", "->", "clear the accrued flags", Effect.FLAGS)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from runtime.core.env import PAGE_BITS, PAGE_CODE, PAGE_READ, PAGE_WRITE, Exit
 from runtime.core.layout import storage_bytes
-from runtime.tcg import floats
+from runtime.tcg import extended, floats
 from runtime.tcg.ir import Function, InternalError, Label, Local, Op, Operand, Temp
 from runtime.tcg.ops import OPS, mask, signed
 
@@ -259,6 +259,13 @@ _HOST: dict[str, _Float] = {
     "host_lt": lambda w, n, v: floats.less(floats.FORMATS[n[0]], v[0], v[1]),
     "host_le": lambda w, n, v: floats.less_or_equal(floats.FORMATS[n[0]], v[0], v[1]),
 }
+
+
+def _extended(meaning: Callable[..., int]) -> _Float:
+    return lambda width, widths, values: (meaning(*values), 0)
+
+
+_HOST |= {name: _extended(meaning) for name, meaning in extended.MEANINGS.items()}
 
 #: ops with an entry here; the rest of the table is control, handled where the function runs
 KNOWN = frozenset(_STATE) | frozenset(_HOST) | {name for name, op in OPS.items() if op.evaluate is not None}

@@ -4,6 +4,8 @@ One file a region in a folder an ISA, whose name says what made the code (its na
 file's name begins with the pc and flags of the region's entry, so that one listing of the folder tells what may be
 there; whether a region fits is decided by comparing the guest code it was made from with what the guest has in memory.
 Files are written under another name first and never changed, so any number of processes may read and write.
+
+Beside them lie requests that a compiler was at when its run ended, so that the next run begins with them.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ MAGIC = b"ISOREGN3"
 #: magic, bytes of the request, bytes of the answer, CRC-32 of both
 _HEADER = struct.Struct("<8sIII")
 _SUFFIX = ".region"
+#: of a request that is being compiled; its header has how often that was begun instead of an answer's length
+_BEGUN = ".begun"
 _TEMPORARY = ".tmp"
 #: between two looks at how large the cache has become, a process stores so many bytes at most
 _UNLOOKED = 4 << 20
@@ -43,6 +47,7 @@ class RegionCache:
         self.folder = folder
         self.limit = limit
         self._index: dict[tuple[int, int], list[str]] | None = None
+        self._unfinished: dict[tuple[int, int], list[str]] = {}
         self._stored = _UNLOOKED  # have a first look
 
     # ------------------------------------------------------------ reading
@@ -66,8 +71,21 @@ class RegionCache:
         return best
 
     def entries(self) -> Iterator[int]:
-        """The pcs that regions of the cache begin at."""
-        return (entry for entry, _ in self._names())
+        """The pcs that regions of the cache begin at, compiled ones and unfinished ones."""
+        names = self._names()
+        return (entry for entry, _ in (*names, *self._unfinished))
+
+    def unfinished(self, entry: int, flags: int, present: Present) -> tuple[RegionRequest, int, Places] | None:
+        """A request for this entry that earlier runs have not seen finished, as by `find`; how often it was begun."""
+        best: tuple[RegionRequest, int, Places] | None = None
+        self._names()
+        for name in self._unfinished.get((entry, flags), ()):
+            found = _read_begun(os.path.join(self.folder, name))
+            if found is not None and (best is None or len(found[0].blocks) > len(best[0].blocks)):
+                places = present(found[0])
+                if places is not None:
+                    best = *found, places
+        return best
 
     def _names(self) -> dict[tuple[int, int], list[str]]:
         """The names of the files by the pc and flags of what is in them, as they were when this was first asked."""
@@ -82,9 +100,10 @@ class RegionCache:
             names = os.listdir(self.folder)
         for name in names:
             parts = name.split("-")
-            if len(parts) == 3 and name.endswith(_SUFFIX):
+            if len(parts) == 3 and name.endswith((_SUFFIX, _BEGUN)):
+                names_of = index if name.endswith(_SUFFIX) else self._unfinished
                 with suppress(ValueError):
-                    index.setdefault((int(parts[0], 16), int(parts[1], 16)), []).append(name)
+                    names_of.setdefault((int(parts[0], 16), int(parts[1], 16)), []).append(name)
         return index
 
     def _load(self, name: str) -> tuple[RegionRequest, RegionAnswer] | None:
@@ -116,12 +135,36 @@ class RegionCache:
 
     # ------------------------------------------------------------ writing
 
+    def begin(self, request: RegionRequest) -> None:
+        """Remember that a request is being compiled, and the how manieth time, until it is stored or ended."""
+        name = _name(request, _BEGUN)
+        before = _read_begun(os.path.join(self.folder, name))
+        times = 1 if before is None else before[1] + 1
+        asked = request.encode()
+        self._write(name, _HEADER.pack(MAGIC, len(asked), times, zlib.crc32(asked)) + asked)
+
+    def end(self, request: RegionRequest) -> None:
+        """Undo `begin`: nobody needs to begin with it again."""
+        with suppress(OSError):
+            os.unlink(os.path.join(self.folder, _name(request, _BEGUN)))
+
     def store(self, request: RegionRequest, answer: RegionAnswer) -> None:
         """Keep a compiled region."""
         asked = request.key()
         answered = replace(answer, text="").encode()
         body = asked + answered
-        name = f"{request.entry:x}-{request.flags:x}-{zlib.crc32(asked):08x}{len(asked):x}{_SUFFIX}"
+        if not self._write(
+            _name(request, _SUFFIX), _HEADER.pack(MAGIC, len(asked), len(answered), zlib.crc32(body)) + body
+        ):
+            return
+        self.end(request)
+        self._stored += len(body)
+        if self._stored >= _UNLOOKED:
+            self._stored = 0
+            shrink(os.path.dirname(self.folder), self.limit)
+
+    def _write(self, name: str, data: bytes) -> bool:
+        """Have a file with this content; False if that cannot be."""
         path = os.path.join(self.folder, name)
         temporary = f"{path}.{os.getpid()}{_TEMPORARY}"
         try:
@@ -129,18 +172,31 @@ class RegionCache:
             os.makedirs(self.folder, mode=0o700, exist_ok=True)
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
-                os.write(descriptor, _HEADER.pack(MAGIC, len(asked), len(answered), zlib.crc32(body)) + body)
+                os.write(descriptor, data)
             finally:
                 os.close(descriptor)
             os.replace(temporary, path)
         except OSError:
             with suppress(OSError):
                 os.unlink(temporary)
-            return
-        self._stored += len(body)
-        if self._stored >= _UNLOOKED:
-            self._stored = 0
-            shrink(os.path.dirname(self.folder), self.limit)
+            return False
+        return True
+
+
+def _name(request: RegionRequest, suffix: str) -> str:
+    asked = request.key()
+    return f"{request.entry:x}-{request.flags:x}-{zlib.crc32(asked):08x}{len(asked):x}{suffix}"
+
+
+def _read_begun(path: str) -> tuple[RegionRequest, int] | None:
+    """What `begin` wrote."""
+    with suppress(OSError, ValueError, struct.error), open(path, "rb", 0) as file:
+        data = file.read()
+        magic, asked, times, checksum = _HEADER.unpack_from(data)
+        body = memoryview(data)[_HEADER.size :]
+        if magic == MAGIC and len(body) == asked and zlib.crc32(body) == checksum:
+            return RegionRequest.decode(body), times
+    return None
 
 
 # ------------------------------------------------------------ the whole directory
@@ -167,7 +223,7 @@ def entries(root: str) -> Iterator[Entry]:
                 continue
             with suppress(OSError), os.scandir(folder.path) as files:
                 for file in files:
-                    if file.name.endswith((_SUFFIX, _TEMPORARY)):
+                    if file.name.endswith((_SUFFIX, _BEGUN, _TEMPORARY)):
                         with suppress(OSError):
                             about = file.stat(follow_symlinks=False)
                             yield Entry(file.path, isa, about.st_size, about.st_mtime)

@@ -19,7 +19,7 @@ from runtime.tcg.helpers import InlineHelpers
 from runtime.tcg.ir import Function
 from runtime.tcg.lanes import gather_lanes
 from runtime.tcg.link import link
-from runtime.tcg.llvm import assembly, compile_region, has_avx
+from runtime.tcg.llvm import assembly, compile_region, has_avx, has_movbe
 from runtime.tcg.lower import module_text
 from runtime.tcg.optimize import propagate, remove_dead, straighten
 from runtime.tcg.region import RegionRequest
@@ -90,7 +90,7 @@ class RegionCompiler:
             isa = load_isa((build or Path("build")) / isa)
         self.isa = isa
         self.pipeline, self.level, self.checks, self.verified = pipeline, level, checks, verified
-        self._avx = has_avx()
+        self._avx, self._movbe = has_avx(), has_movbe()
         self._translate = isa.module("translate")
         self._layout = replace(isa.layout, machine=True) if machine else isa.layout
         self._helpers = InlineHelpers(self._translate.HELPERS, self._layout)
@@ -137,7 +137,8 @@ class RegionCompiler:
         if layout.machine:
             lowering: RegionLowering = MachineRegionLowering(layout, function, self._native, self._helpers)
         else:
-            lowering = RegionLowering(function, self._native, self.checks == "guard", self._avx, self._helpers)
+            guarded = self.checks == "guard"
+            lowering = RegionLowering(function, self._native, guarded, self._avx, self._helpers, self._movbe)
         ir = module_text([lowering], "")
         mark("lower")
         data = compile_region(ir, self.pipeline, self.level)

@@ -5,8 +5,9 @@ indirect jumps leave behind them, where they went.  A region is built of the blo
 first, for they are the loops around it, and then of what else is hot: calls, the code behind them, inner loops.
 
 What other regions have already is compiled again only where that pays: the loops through the first block, unless
-another region has that, too; otherwise a few instructions.  A region that begins inside another one is a way into those
-that are there: it ends where a large one begins.
+another region has that, too, or they are long and others have most of them; otherwise a few instructions.  A region
+that begins inside another one, or inside such a loop, is a way into those that are there: it ends where one begins that
+is large.
 """
 
 from __future__ import annotations
@@ -130,6 +131,7 @@ class Former:
     """Chooses regions from the blocks of a code cache.
 
     compiled  whether a block lies in a region already, so that its count is no measure of its heat
+    covered   whether a region has its code, though perhaps not as a block that begins there
     allowed   whether code in the places [start, end) may be compiled
     most      instructions in a region
     heads     the first pc in a range of addresses, with these modes and from this place on, that a region of at least
@@ -141,6 +143,7 @@ class Former:
         cache: CodeCache,
         memory: CodeMemory,
         compiled: Callable[[Node], bool],
+        covered: Callable[[Node], bool],
         allowed: Callable[[int, int], bool],
         most: int,
         heads: Callable[[int, int, int, int], int],
@@ -148,6 +151,7 @@ class Former:
         self._cache = cache
         self._memory = memory
         self._compiled = compiled
+        self._covered = covered
         self._allowed = allowed
         self._most = most
         self._heads = heads
@@ -171,7 +175,7 @@ class Former:
     def _explore(self, first: Node) -> tuple[dict[int, Node], dict[int, list[int]]]:
         """Hot blocks reached from the first, by address, nearest first, and the edges between them."""
         least = max(1, min(first.heat, COMPILED) // _HOT_PART)
-        first.compiled = self._compiled(first)
+        first.compiled = self._compiled(first) or self._covered(first)
         nodes = {first.address: first}
         successors: dict[int, list[int]] = {}
         calls: list[tuple[list[int], int]] = []  # what may be a call: where it leads to, and what is behind it
@@ -195,8 +199,6 @@ class Former:
 
         for node in queue:
             node.look(self._cache)
-            if first.compiled:
-                self._cut(node)
             known = [self._find(pc, first.flags, pages) for pc in node.seen]
             following = [at for at in (*node.targets, *filter(None, known)) if reached(at, node.heat)]
             successors[node.address] = following
@@ -211,15 +213,14 @@ class Former:
         page = pages.get(pc >> PAGE_BITS)
         return self._cache.find(pc, flags, None if page is None else page << PAGE_BITS | pc & (1 << PAGE_BITS) - 1)
 
-    def _cut(self, node: Node) -> None:
-        """Let a block end where a large region begins."""
+    def _cut(self, node: Node) -> bool:
+        """Let a block end where a large region begins, if one does inside it."""
         pc = self._heads(node.pc + 1, node.end, node.flags, node.place + 1)
         if pc:
             node.icount = max(1, node.icount * (pc - node.pc) // node.size)
             node.size, node.end = pc - node.pc, pc
             node.seen = ()
-            head = self._cache.find(pc, node.flags, node.place + node.size)
-            node.targets = [head] if head else []
+        return bool(pc)
 
     def _takes(self, node: Node, first: Node, least: int, heat: int) -> bool:
         """heat: of the block before it, which tells of one that is compiled already."""
@@ -228,6 +229,8 @@ class Former:
         if self._compiled(node):
             node.compiled = True
             node.heat = max(min(first.heat, heat), least)
+        elif node.heat >= least:
+            node.compiled = self._covered(node)
         return node.heat >= least and self._may_be_compiled(node.place, node.place + node.size)
 
     def _may_be_compiled(self, start: int, end: int) -> bool:
@@ -245,9 +248,13 @@ class Former:
 
     def _choose(self, first: Node, nodes: dict[int, Node], successors: dict[int, list[int]]) -> list[Node]:
         """The region's blocks, the first one first; control comes to each from one before it."""
-        looping = self._loops(first, nodes, successors)
-        # The region of a block that another one has is a way into others: it ends where one begins.
-        passing = set() if first.compiled else looping
+        looping = self._loops(first, nodes, successors, 2 * self._most)  # blocks may overlap
+        # A block that others have, or most of whose loops they have: its region is a way into them, and ends where one
+        # begins.  Who enters it comes back seldom, or to another part of the loop.
+        entering = first.compiled or _mostly_compiled(looping, nodes)
+        if entering:
+            looping = self._loops(first, nodes, successors, _MOST_LOOP_AGAIN)
+        passing = set() if entering else looping
         chosen: dict[int, Node] = {}
         instructions = again = 0.0
         order = {address: number for number, address in enumerate(nodes)}
@@ -257,6 +264,7 @@ class Former:
             best = max(frontier, key=lambda a: (a == first.address, a in looping, nodes[a].heat, -order[a]))
             frontier.discard(best)
             node = nodes[best]
+            following = () if entering and self._cut(node) else successors.get(best, ())
             more = node.icount * _new_part(node, chosen.values())
             if chosen and instructions + more > self._most:
                 continue
@@ -268,18 +276,16 @@ class Former:
                 again += more
             chosen[best] = node
             instructions += more
-            frontier.update(address for address in successors.get(best, ()) if address not in chosen)
+            frontier.update(address for address in following if address not in chosen)
         return list(chosen.values())
 
-    def _loops(self, first: Node, nodes: dict[int, Node], successors: dict[int, list[int]]) -> set[int]:
-        """The blocks of loops through the first that a region has room for."""
+    def _loops(self, first: Node, nodes: dict[int, Node], successors: dict[int, list[int]], most: int) -> set[int]:
+        """The blocks of loops through the first of at most so many instructions."""
         before: dict[int, list[int]] = {}
         for address, following in successors.items():
             for other in following:
                 before.setdefault(other, []).append(address)
         size = first.icount
-        # Who enters one that is compiled already comes back to it seldom, or to another part of the loop.
-        most = _MOST_LOOP_AGAIN if first.compiled else 2 * self._most  # blocks may overlap
         there = _distances(first.address, successors, nodes, most)
         back = _distances(first.address, before, nodes, most)
         # Both ways count the first; each counts the block itself.
@@ -288,6 +294,13 @@ class Former:
             for address, steps in there.items()
             if address in back and steps + back[address] - nodes[address].icount - size <= most
         }
+
+
+def _mostly_compiled(looping: set[int], nodes: dict[int, Node]) -> bool:
+    """Whether these are many blocks and other regions have more than half of their instructions."""
+    every = sum(nodes[address].icount for address in looping)
+    missing = sum(nodes[address].icount for address in looping if not nodes[address].compiled)
+    return bool(every > _MOST_LOOP_AGAIN and 2 * missing < every)
 
 
 def _distances(start: int, edges: dict[int, list[int]], nodes: dict[int, Node], most: int) -> dict[int, int]:

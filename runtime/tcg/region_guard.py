@@ -11,8 +11,10 @@ before the first turn it was compared (region_hoisting.py).  Displacements and s
 (_FAR): a root that was accessed is at most that far from the guest's memory, what it becomes for the next turn is twice
 as far, and what is accessed then three times.
 
-An instruction that has stored something must not fault any more: its later accesses are checked first, by the table.
-So are those that are not one plain load or store of the host's.
+Tier 0 does a refused access's instruction again, from its beginning.  What that stored before is stored once more, and
+is the same if nothing was loaded, as in a store of several registers.  One that has loaded and stored something must
+not fault any more: its later accesses are checked first, by the table.  So are those that are not one plain load or
+store of the host's.
 """
 
 from __future__ import annotations
@@ -29,6 +31,13 @@ _FAR = ADDRESS_MARGIN // 4
 #: what a root is compared with: it is less than one of the guest's own addresses and margins are
 LAST_ADDRESS = (1 << ADDRESS_BITS) - 1
 _NOTHING: frozenset[Temp] = frozenset()
+#: what an instruction may have done in memory, as bits
+_LOADED, _STORED = 1, 2
+_BOTH = _LOADED | _STORED
+_DOES = {
+    name: (_LOADED if one.effects & Effect.READ_MEMORY else 0) | (_STORED if one.effects & Effect.WRITE_MEMORY else 0)
+    for name, one in OPS.items()
+}
 
 
 @dataclass(slots=True)
@@ -36,10 +45,13 @@ class GuardPlan:
     """checks: the root to compare instead of what a check_mem does, or None for nothing; by id.
 
     accesses: where a load or store goes when it is refused; by id.
+    places: the root and displacement of such an access, where an address has no more bits than memory has; by id.  The
+            host need not wrap them round: it refuses a sum that lies outside.
     """
 
     checks: dict[int, Temp | None] = field(default_factory=dict)
     accesses: dict[int, Label] = field(default_factory=dict)
+    places: dict[int, tuple[Temp, int]] = field(default_factory=dict)
 
 
 def plan_guards(function: Function) -> GuardPlan:
@@ -69,8 +81,8 @@ class Addresses:
         self._compares = {
             op.result: op.args[1] for op in function.ops if op.name == "ult" and op.args[0] == LAST_ADDRESS
         }
-        #: whether the instruction at hand may have stored something, at the end of each block
-        self._stored: dict[int, bool] = {}
+        #: what the instruction at hand may have done in memory, at the end of each block
+        self._done: dict[int, int] = {}
 
     def step(self, compared_before: bool) -> None:
         """Find what steps through memory in loops, and plan.  compared_before: what is not known where a loop is
@@ -122,11 +134,13 @@ class Addresses:
     def _look(self) -> None:
         """Plan, by what `stepping` says."""
         flow = self.flow
-        self.plan, self.roots, self._stored = GuardPlan(), {}, {}
+        self.plan, self.roots, self._done = GuardPlan(), {}, {}
         near: dict[int, frozenset[Temp]] = {}
         for at in flow.order:
             before = flow.predecessors[at]
-            stored = any(self._stored.get(other, True) for other in before)
+            done = 0
+            for other in before:
+                done |= self._done.get(other, _BOTH)
             known = self.known[flow.dominator[at]] if at else _NOTHING
             near[at] = self.stepping.get(at, _NOTHING) | (near[flow.dominator[at]] if at else _NOTHING)
             if len(before) == 1 and isinstance(root := self._compared(before[0], at), Temp):
@@ -135,14 +149,14 @@ class Addresses:
             check: Op | None = None
             for op in block:
                 if op.name == "insn_start":
-                    stored = False
+                    done = 0
                 elif op.name == "check_mem":
                     check = op
-                elif OPS[op.name].effects & Effect.WRITE_MEMORY:
-                    stored = True
-            if check is not None and not stored:
+                else:
+                    done |= _DOES[op.name]
+            if check is not None and done != _BOTH:
                 self._consider(check, block[-1], known | near[at])
-            self.known[at], self._stored[at] = known, stored
+            self.known[at], self._done[at] = known, done
 
     def _compared(self, before: int, at: int) -> Operand | None:
         """The root that was compared, or will have been accessed, on the way from one block to the next."""
@@ -164,14 +178,16 @@ class Addresses:
             return
         width = check.widths[0]
         root: Temp | None = None
+        base, distance = self._root(check.args[0], width)
         if width > ADDRESS_BITS:
-            base, _ = self._root(check.args[0], width)
             if isinstance(base, int):
                 if base >> ADDRESS_BITS:
                     return
             elif base not in near:
                 root = base
             self.roots[id(check)] = base
+        elif isinstance(base, Temp):
+            self.plan.places[id(access)] = base, distance
         self.plan.checks[id(check)] = root
         self.plan.accesses[id(access)] = bad
 

@@ -51,6 +51,8 @@ FAULT_TABLE = ".faults"
 _FAULT_ENTRY = f"\\0A.pushsection {FAULT_TABLE},\\22a\\22,@progbits\\0A.long 771b - .\\0A.long $L - .\\0A.popsection"
 _CLOBBERED = "~{dirflag},~{fpsr},~{flags}"
 _SUFFIX = {8: "b", 16: "w", 32: "l", 64: "q"}
+#: widths that `movbe` is used for, and what the registers are called
+_TURNED = {32: "k", 64: "q"}
 
 
 def _extensions(function: Function) -> dict[Operand, bool]:
@@ -75,9 +77,10 @@ class RegionLowering(VectorLowering):
         guarded: bool = False,
         avx: bool = False,
         helpers: InlineHelpers | None = None,
+        movbe: bool = False,
     ) -> None:
         """native: where in the ISA's native code its functions stand.  guarded: the host refuses accesses that the
-        guest may not make.  avx: it has these instructions.  helpers: those that need not be called."""
+        guest may not make.  avx, movbe: it has these instructions.  helpers: those that need not be called."""
         self._helpers = helpers
         super().__init__(function, NAME, self._inlines)
         self._native = native
@@ -87,6 +90,7 @@ class RegionLowering(VectorLowering):
         self._find_checks()
         self._plan = plan_guards(function) if guarded else GuardPlan()
         self._move = "vmov" if avx else "mov"
+        self._movbe = movbe
         #: narrow values loaded, extended to 64 bits: the whole, and whether by the sign
         self._wide: dict[Operand, tuple[str, bool]] = {}
         self._signs = _extensions(function) if guarded else {}
@@ -121,6 +125,8 @@ class RegionLowering(VectorLowering):
     def lower(self, op: Op) -> None:
         if id(op) in self._reals.nan_choices:
             self.select(op)
+        elif id(op) in self._reals.apart:
+            self._compare_magnitude(op)
         elif op.name in ("sext", "zext") and self.extend(op):
             pass
         elif id(op) in self._reals.ordered and id(op) not in self._reals.needless:
@@ -184,6 +190,14 @@ class RegionLowering(VectorLowering):
             self._numbers[op.result] = value
         else:
             super().define_real(op, value)
+
+    def _compare_magnitude(self, op: Op) -> None:
+        """One comparison, which is false for NaNs, too."""
+        number, magnitude = self._reals.apart[id(op)]
+        kind, name = real_type(number.width), f"llvm.fabs.f{number.width}"
+        self.intrinsic(name, kind, kind)
+        positive = self.let(f"call {kind} @{name}({kind} {self.real(number, number.width)})")
+        self.define(op, f"fcmp one {kind} {positive}, {self.real(magnitude, number.width)}")
 
     def _real_lane(self, op: Op) -> None:
         """A lane of a vector as a floating-point number."""
@@ -315,42 +329,65 @@ class RegionLowering(VectorLowering):
         outside = self.let(f"icmp ne i64 {high}, 0")
         self.line(f"br i1 {outside}, label %{bad!r}, label %{fine!r}, {SELDOM_TAKEN}")
 
-    def _access(self, op: Op, kind: str, move: str, constraints: str, arguments: str) -> str:
-        """One instruction of the host's, which it may refuse: then control goes where a table says."""
+    def _access(self, op: Op, move: str, kind: str = "", operand: str = "", made: str = "") -> str:
+        """One instruction of the host's, which it may refuse: then control goes where a table says.
+
+        In its text MEMORY is the place accessed, and VALUE what is stored, if that is a register: `operand`, with its
+        constraint and type.  made: constraint and type of what is loaded.  kind: the type of what stands in memory."""
         done, result = self._fresh_block(), self.fresh()
-        operands = constraints.split(",")
-        entry = _FAULT_ENTRY.replace("$L", f"${{{operands.index('!i')}:l}}")
-        place = f"ptr elementtype({arguments}"
+        outputs, inputs, arguments = [], [], []
+        if made:
+            constraint, kind = made.split(" ", 1)
+            outputs.append(f"={constraint}")
+        if operand:
+            constraint, given = operand.split(" ", 1)
+            inputs.append(constraint)
+            arguments.append(given)
+        number = len(outputs) + len(inputs)
+        place = self._plan.places.get(id(op))
+        if place is None:
+            memory = f"${number}"
+            inputs.append("*m")
+            arguments.append(f"ptr elementtype({kind}) {self._place(op)}")
+        else:
+            # As two registers and a displacement, which LLVM would add up early, and keep for the next access there.
+            root, distance = place
+            memory = f"{distance or ''}(${number},${number + 1})"
+            inputs += ["r", "r"]
+            arguments += ["ptr %mem", f"i64 {self.resized(self.value(root), root.width, 64)}"]
+        label = len(outputs) + len(inputs)
+        text = move.replace("MEMORY", memory).replace("VALUE", "0")
+        entry = _FAULT_ENTRY.replace("$L", f"${{{label}:l}}")
+        constraints = ",".join([*outputs, *inputs, "!i", _CLOBBERED])
+        what = f'asm sideeffect "771: {text}{entry}", "{constraints}"({", ".join(arguments)})'
         landing = self._plan.accesses[id(op)]
-        call = f'callbr {kind} asm sideeffect "771: {move}{entry}", "{constraints},{_CLOBBERED}"({place})'
-        self.line(f"{'' if kind == 'void' else result + ' = '}{call} to label %{done} [label %{landing!r}]")
+        call = f"{result} = callbr {kind}" if made else "callbr void"
+        self.line(f"{call} {what} to label %{done} [label %{landing!r}]")
         self.start_block(done)
         return result
 
     def _load_guarded(self, op: Op) -> None:
         temp, width = op.result, op.result.width
         if temp in self._reals.temps and not op.flag:
-            kind = real_type(width)
-            move = f"{self._move}s{'s' if width == 32 else 'd'} $1, $0"
-            self._numbers[temp] = self._access(op, kind, move, "=x,*m,!i", f"{kind}) {self._place(op)}")
+            move = f"{self._move}s{'s' if width == 32 else 'd'} MEMORY, $VALUE"
+            self._numbers[temp] = self._access(op, move, made=f"x {real_type(width)}")
             return
         if temp in self.vector_temps:
-            kind = vector_type(width)
-            self.vectors[temp] = self._access(
-                op, kind, f"{self._move}dqu $1, $0", "=x,*m,!i", f"{kind}) {self._place(op)}"
-            )
+            self.vectors[temp] = self._access(op, f"{self._move}dqu MEMORY, $VALUE", made=f"x {vector_type(width)}")
             return
-        sign = self._signs.get(temp, False) and not op.flag
-        place = f"i{width}) {self._place(op)}"
+        turned = op.flag and width > 8
+        sign = self._signs.get(temp, False) and not turned
         # A narrow value comes extended, so that extending it costs no instruction.
-        name = "movq $1, $0" if width == 64 else f"mov{'s' if sign else 'z'}{_SUFFIX[width]}q $1, $0"
-        if width == 32 and not sign:
-            name = "movl $1, ${0:k}"
+        move = "movq MEMORY, $VALUE" if width == 64 else f"mov{'s' if sign else 'z'}{_SUFFIX[width]}q MEMORY, $VALUE"
+        if turned and width in _TURNED and self._movbe:
+            move, turned = f"movbe{_SUFFIX[width]} MEMORY, ${{VALUE:{_TURNED[width]}}}", False
+        elif width == 32 and not sign:
+            move = "movl MEMORY, ${VALUE:k}"
         elif width < 32 and not sign:
-            name = f"movz{_SUFFIX[width]}l $1, ${{0:k}}"
-        whole = self._access(op, "i64", name, "=r,*m,!i", place)
+            move = f"movz{_SUFFIX[width]}l MEMORY, ${{VALUE:k}}"
+        whole = self._access(op, move, f"i{width}", made="r i64")
         value = self.resized(whole, 64, width)
-        if op.flag:
+        if turned:
             value = self.swapped(value, width)
         elif width < 64:
             self._wide[temp] = (whole, sign)
@@ -360,27 +397,29 @@ class RegionLowering(VectorLowering):
         width, operand = op.widths[1], op.args[1]
         if operand in self._numbers and not op.flag:
             kind = real_type(width)
-            move = f"{self._move}s{'s' if width == 32 else 'd'} $1, $0"
-            self._access(op, "void", move, "=*m,x,!i", f"{kind}) {self._place(op)}, {kind} {self._numbers[operand]}")
+            move = f"{self._move}s{'s' if width == 32 else 'd'} $VALUE, MEMORY"
+            self._access(op, move, kind, f"x {kind} {self._numbers[operand]}")
             return
         if width > 64:
-            kind, given = vector_type(width), self.vector(operand, width)
-            self._access(
-                op, "void", f"{self._move}dqu $1, $0", "=*m,x,!i", f"{kind}) {self._place(op)}, {kind} {given}"
-            )
+            kind = vector_type(width)
+            self._access(op, f"{self._move}dqu $VALUE, MEMORY", kind, f"x {kind} {self.vector(operand, width)}")
             return
-        suffix = _SUFFIX.get(width, "q")
-        if isinstance(operand, int) and not op.flag:
+        suffix, kind = _SUFFIX.get(width, "q"), f"i{width}"
+        if isinstance(operand, int):
+            if op.flag:
+                operand = int.from_bytes(operand.to_bytes(width // 8, "little"), "big")
             number = operand - (1 << width) if operand >> (width - 1) else operand
             if -(1 << 31) <= number < 1 << 31:
-                self._access(op, "void", f"mov{suffix} $${number}, $0", "=*m,!i", f"i{width}) {self._place(op)}")
+                self._access(op, f"mov{suffix} $${number}, MEMORY", kind)
                 return
         value = self.value(operand)
-        if op.flag:
+        register = {8: "${VALUE:b}", 16: "${VALUE:w}", 32: "${VALUE:k}"}.get(width, "$VALUE")
+        move = f"mov{suffix}"
+        if op.flag and width in _TURNED and self._movbe:
+            move = f"movbe{suffix}"
+        elif op.flag:
             value = self.swapped(value, width)
-        register = {8: "${1:b}", 16: "${1:w}", 32: "${1:k}"}.get(width, "$1")
-        given = f"i{width} {value}"
-        self._access(op, "void", f"mov{suffix} {register}, $0", "=*m,r,!i", f"i{width}) {self._place(op)}, {given}")
+        self._access(op, f"{move} {register}, MEMORY", kind, f"r {kind} {value}")
 
     def extend(self, op: Op) -> bool:
         """Whether the extension of a narrow value loaded is there already."""

@@ -84,15 +84,41 @@ def slice_of_extension(function: Function, op: Op, made: Made) -> list[Op] | Non
     return [Op(inner.name, op.results, inner.args, inner.widths)]  # of no bits, if the widths are equal
 
 
+def masked_twice(function: Function, op: Op, made: Made) -> list[Op] | None:
+    """Two masks are one, or leave nothing."""
+    inner, outer = made.get(op.args[0]), op.args[1]
+    if inner is None or inner.name != "and" or not isinstance(outer, int) or not isinstance(inner.args[1], int):
+        return None
+    both = inner.args[1] & outer
+    if not both:
+        return [Op("zext", op.results, (0,), (op.result.width,))]
+    return [Op("and", op.results, (inner.args[0], both), op.widths)]
+
+
+def equality_of_extension(function: Function, op: Op, made: Made) -> list[Op] | None:
+    """An extended value compared with a constant is the value compared with the constant's low part, or never equal."""
+    inner = made.get(op.args[0])
+    constant = op.args[1]
+    if inner is None or inner.name not in _EXTENSIONS or not isinstance(constant, int):
+        return None
+    narrow, wide = inner.widths[0], inner.result.width
+    part = constant & mask(narrow)
+    if _extended(part, inner.name, narrow, wide) == constant:
+        return [Op(op.name, op.results, (inner.args[0], part), (narrow, narrow))]
+    return [Op("zext", op.results, (int(op.name == "ne"),), (1,))]
+
+
 #: the rules for each op
 RULES: Mapping[str, tuple[Rule, ...]] = {
     "slice": (slice_of_extension,),
     "sext": (extension_of_extension,),
     "zext": (extension_of_extension,),
-    "and": (bitwise_of_extensions,),
+    "and": (bitwise_of_extensions, masked_twice),
     "or": (bitwise_of_extensions, rotation),
     "xor": (bitwise_of_extensions, rotation),
     "add": (rotation,),
+    "eq": (equality_of_extension,),
+    "ne": (equality_of_extension,),
 }
 
 

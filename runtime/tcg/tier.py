@@ -9,6 +9,7 @@ from __future__ import annotations
 from time import perf_counter
 
 from runtime.core.env import PAGE_BITS, PAGE_CODE, PAGE_EXEC, PAGE_HOOKED
+from runtime.core.record import replace
 from runtime.tcg.code_memory import CodeMemory
 from runtime.tcg.installed import InstalledRegions, Region, spans_of
 from runtime.tcg.region_formation import COMPILED, Former, Node, heat
@@ -55,6 +56,8 @@ _MOST_WRITES = 8
 #: blocks that wait to be compiled; when there are more those that come are counted anew
 _MOST_WAITING = 1000
 _ALL_ONES = (1 << 64) - 1
+#: bytes of guest code that are compiled within any run that is worth it
+_SMALL = 400
 #: seconds between two looks at what the workers have answered
 _POLL = 0.002
 #: seconds spent on blocks that became hot before the guest goes on
@@ -110,7 +113,10 @@ class Tier:
         self._listed = False
         self.regions = InstalledRegions(cache, code, options.memory, self._retire, vcpus)
         self._retired: list[CodeMemory] = []
-        self._former = Former(cache, memory, self._is_compiled, self._allowed, options.size, self.regions.first_large)
+        regions = self.regions
+        self._former = Former(
+            cache, memory, self._is_compiled, regions.has_code_of, self._allowed, options.size, regions.first_large
+        )
         self._compilers: Compilers | None = None
         self._generation = 0
         self._seen = 0
@@ -123,6 +129,8 @@ class Tier:
         self._found: list[int] = []
         #: host addresses of hot blocks to be compiled
         self._waiting: dict[Key, int] = {}
+        #: what earlier runs began to compile for some of these
+        self._begun: dict[Key, tuple[RegionRequest, tuple[int, ...]]] = {}
         self._pending: dict[Key, Region] = {}
         self._hopeless: set[Key] = set()
         self._writes: dict[int, int] = {}
@@ -218,7 +226,7 @@ class Tier:
             self.regions.install(region, address)
         elif key in self._pending or key in self._hopeless:
             pass
-        elif node.heat < self.options.threshold:  # so far only the disk was asked
+        elif not self._was_begun(key) and node.heat < self.options.threshold:  # so far only the disk was asked
             self._count_on(node, self.options.threshold - node.heat)
         elif (
             any((node.pc, node.place) in other.points for other in self._pending.values())
@@ -227,6 +235,22 @@ class Tier:
             self._count_on(node, 16 * self.options.threshold)
         else:
             self._waiting[key] = address
+
+    def _was_begun(self, key: Key) -> bool:
+        """Whether an earlier run ended while it had a region for this block compiled: then that one is to be asked for.
+
+        What is never finished in the time that runs take is asked for in smaller pieces."""
+        disk = self._disk
+        found = None if disk is None else disk.unfinished(key[0], key[1], lambda request: self._present(key, request))
+        if disk is None or found is None:
+            return False
+        request, times, places = found
+        if times > 1 and len(places) > 1 and sum(len(block.code) for block in request.blocks) > _SMALL:
+            disk.end(request)
+            half = (len(places) + 1) // 2
+            request, places = replace(request, blocks=request.blocks[:half]), places[:half]
+        self._begun[key] = request, places
+        return True
 
     def _count_on(self, node: Node, remaining: int) -> None:
         self.regions.count(node.address + TB["bytes"], max(1, remaining))
@@ -244,9 +268,9 @@ class Tier:
         if not compilers.start():
             return
         while self._waiting and compilers.slots() > 0:
-            key, hottest = max(self._waiting.items(), key=lambda item: heat(self._cache, item[1]))
+            key, hottest = max(self._waiting.items(), key=self._urgency)
             del self._waiting[key]
-            formed = self._former.form(hottest)
+            formed = self._begun.pop(key, None) or self._former.form(hottest)
             if formed is None:
                 self._hopeless.add(key)
                 continue
@@ -261,6 +285,11 @@ class Tier:
             compilers.submit(request, self._receiver(region), self._listen is not None)
             if self.options.workers:
                 break  # choosing a region takes a millisecond: another one next time
+
+    def _urgency(self, waiting: tuple[Key, int]) -> int:
+        """How hot a waiting block is, or was when it was asked for before."""
+        begun = self._begun.get(waiting[0])
+        return heat(self._cache, waiting[1]) if begun is None else begun[0].blocks[0].count
 
     def _make_compilers(self) -> Compilers:
         from runtime.tcg.compilers import InlineCompiler, worker_pool

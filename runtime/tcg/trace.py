@@ -13,11 +13,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from runtime.core.disassembly import Disassemble
     from runtime.tcg.blobs import Blob
     from runtime.tcg.region import RegionRequest
 
-    #: (bytes from here on, address, modes) -> (bytes used, text): made from runtime/syntax
-    Disassemble = Callable[[bytes, int, int], tuple[int, str]]
     #: address -> the name of the symbol it lies in, "" if none
     Symbol = Callable[[int], str]
 
@@ -41,7 +40,6 @@ class BlockTracer:
         blob: Blob | None = None,
         disassemble: Disassemble | None = None,
         symbol: Symbol = _no_symbol,
-        big_endian: bool = False,
     ) -> None:
         self.log = log
         self.each_block = not _BLOCK_ITEMS.isdisjoint(log.items)
@@ -49,7 +47,6 @@ class BlockTracer:
         self._blob = blob
         self._disassemble = disassemble
         self._symbol = symbol
-        self._big_endian = big_endian
         self._handlers = sorted((offset, name) for name, offset in blob.symbols.items()) if blob else []
         self._shown: set[str] = set()
 
@@ -107,18 +104,13 @@ class BlockTracer:
         lines = [f"IN: {self._symbol(tb.pc)}".rstrip()]
         at = 0
         while at < len(code):
-            size, text = len(code) - at, ""
+            size, shown, text = len(code) - at, code[at:].hex(), ""
             if self._disassemble is not None:
-                size, text = self._disassemble(code[at : at + vcpu.layout.max_bytes], tb.pc + at, tb.flags)
-            shown = self._as_words(code[at : at + size], vcpu.layout.unit_bytes)
+                size, shown, text = self._disassemble(code[at : at + vcpu.layout.max_bytes], tb.pc + at, tb.flags)
             width = 2 * vcpu.layout.max_bytes
             lines.append(f"0x{tb.pc + at:0{_digits(vcpu)}x}:  {shown:{width}}  {text}".rstrip())
             at += size
         return "".join(f"{line}\n" for line in lines)
-
-    def _as_words(self, code: bytes, unit: int) -> str:
-        """An instruction in hexadecimal as its manual writes it: bytes in order if that is its unit, else a number."""
-        return (code if unit == 1 or self._big_endian else code[::-1]).hex()
 
     def _ops(self, vcpu: Vcpu, tb: TranslationBlock) -> None:
         # The translator is for people who ask for this; a plain run never imports it.
@@ -183,7 +175,7 @@ def register_lines(vcpu: Vcpu) -> list[str]:
             for index in range(register.count):
                 names = register.names[index] if register.names else (f"{register.name}{index}",)
                 value = vcpu.get(register.name, index)
-                cells.append(f" {'/'.join(names[:2]):8} {value:0{-(-register.width // 4)}x}")
+                cells.append(f" {'/'.join(dict.fromkeys(names[:2])):8} {value:0{-(-register.width // 4)}x}")
             columns = _COLUMNS if register.width <= 64 else 1
             lines += ["".join(cells[at : at + columns]) for at in range(0, len(cells), columns)]
     singles = [register for register in vcpu.layout.registers if not register.is_file and not register.system]

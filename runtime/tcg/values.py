@@ -406,3 +406,69 @@ class ValueBuilder:
         to accrue they are nothing: 0.
         """
         return 0
+
+    # ------------------------------------------------------------ the host's extended precision
+
+    def extended_add(self, a: Value, b: Value) -> Value:
+        """Sum."""
+        return self.emit1("extended_add", (a, b), (80, 80), 80)
+
+    def extended_sub(self, a: Value, b: Value) -> Value:
+        """Difference."""
+        return self.emit1("extended_sub", (a, b), (80, 80), 80)
+
+    def extended_mul(self, a: Value, b: Value) -> Value:
+        """Product."""
+        return self.emit1("extended_mul", (a, b), (80, 80), 80)
+
+    def extended_div(self, a: Value, b: Value) -> Value:
+        """Quotient."""
+        return self.emit1("extended_div", (a, b), (80, 80), 80)
+
+    def extended_sqrt(self, a: Value) -> Value:
+        """Square root."""
+        return self.emit1("extended_sqrt", (a,), (80,), 80)
+
+    def extended_neg(self, a: Value) -> Value:
+        """The other sign."""
+        return self.emit1("extended_neg", (a,), (80,), 80)
+
+    def extended_abs(self, a: Value) -> Value:
+        """Without the sign."""
+        return self.emit1("extended_abs", (a,), (80,), 80)
+
+    def extended_eq(self, a: Value, b: Value) -> Value:
+        """Equal as numbers."""
+        return self.emit1("extended_eq", (a, b), (80, 80), 1)
+
+    def extended_lt(self, a: Value, b: Value) -> Value:
+        """Less as numbers."""
+        return self.emit1("extended_lt", (a, b), (80, 80), 1)
+
+    def extended_unordered(self, a: Value, b: Value) -> Value:
+        """Whether one is a NaN."""
+        return self.emit1("extended_unordered", (a, b), (80, 80), 1)
+
+    def extended_from_f32(self, a: Value) -> Value:
+        """Widen."""
+        return self.emit1("extended_from_f32", (a,), (32,), 80)
+
+    def extended_from_f64(self, a: Value) -> Value:
+        """Widen."""
+        return self.emit1("extended_from_f64", (a,), (64,), 80)
+
+    def extended_from_s(self, a: Value) -> Value:
+        """Signed integer to extended precision."""
+        return self.emit1("extended_from_s", (a,), (64,), 80)
+
+    def extended_to_f32(self, a: Value) -> Value:
+        """Narrow."""
+        return self.emit1("extended_to_f32", (a,), (80,), 32)
+
+    def extended_to_f64(self, a: Value) -> Value:
+        """Narrow."""
+        return self.emit1("extended_to_f64", (a,), (80,), 64)
+
+    def extended_to_s(self, a: Value) -> Value:
+        """Truncate to a signed integer; it must fit."""
+        return self.emit1("extended_to_s", (a,), (80,), 64)

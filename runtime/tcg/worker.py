@@ -47,6 +47,8 @@ class Service:
     def answer(self, request: RegionRequest, listing: bool = False) -> RegionAnswer:
         """The region compiled, or why it was not."""
         began = time.perf_counter()
+        if self.cache is not None:
+            self.cache.begin(request)
         try:
             if self._compiler is None:
                 from runtime.tcg.region_compiler import RegionCompiler
@@ -61,6 +63,8 @@ class Service:
             if listing:
                 text = f"{compiled.optimized}\0{compiled.assembly}"
         except Exception as error:  # whatever is wrong with one region, the guest goes on without it
+            if self.cache is not None:
+                self.cache.end(request)
             return RegionAnswer(b"", 0, 0, time.perf_counter() - began, f"{type(error).__name__}: {error}")
         seconds = time.perf_counter() - began
         table, accesses = compiled.table, compiled.table_entries

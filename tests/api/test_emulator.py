@@ -11,9 +11,19 @@ from contextlib import contextmanager
 
 import pytest
 
-from isomorph import Emulator, IsomorphError, MemoryAccessError, MemoryMapError, RegisterError, StopKind
+from isomorph import (
+    Emulator,
+    InstructionError,
+    Isa,
+    IsomorphError,
+    MemoryAccessError,
+    MemoryMapError,
+    RegisterError,
+    StopKind,
+)
 from isomorph.errors import RunError
 from tests.api.guest import CODE, DATA, FLOATING, PROGRAM, SELF_MODIFYING, emulator, state
+from tests.tools import require_build
 
 LOOP = "1: addi a0, a0, 1\n j 1b"
 
@@ -197,6 +207,22 @@ def test_isa_objects() -> None:
         assert "add" in str(guest.isa.lift(code, 0x10004))
         with pytest.raises(IsomorphError, match="frobnicate"):
             guest.isa.assemble("frobnicate a0")
+
+
+def test_modes_say_what_bytes_are() -> None:
+    require_build("arm")
+    arm = Isa("arm")
+    code = bytes.fromhex("4ff0000b")
+    assert [str(insn) for insn in arm.disassemble(code, modes={"T": 1})] == ["mov.w\tfp, #0"]
+    assert [insn.mnemonic for insn in arm.disassemble(code)] == ["bleq"]
+    decoded = arm.decode(code, modes={"T": 1})
+    assert decoded is not None
+    assert decoded.size == 4
+    assert "t_mov_i" in str(arm.lift(code, 0, {"T": 1}))
+    for modes, says in (({"X": 1}, "arm has no mode X; it has T, E"), ({"T": 2}, "mode T of arm has 1 bits")):
+        for action in (arm.decode, arm.lift):
+            with pytest.raises(InstructionError, match=says):
+                action(code, 0, modes)
 
 
 def test_a_closed_emulator_says_so() -> None:

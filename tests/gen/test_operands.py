@@ -10,6 +10,8 @@ import pytest
 
 from gen import emit
 from gen.elaborate import check
+from gen.emit import prepare
+from gen.errors import SpecError
 from isomorph.fuzz.sequences import mnemonic
 from isomorph.spec_tests import SpecTests
 from runtime.core.cpu import load_isa
@@ -124,3 +126,31 @@ def test_rows_do_not_multiply_handlers(folder: Path) -> None:
     handlers = [name for name in map_blob(folder / "native.blob").symbols if name.startswith("h_")]
     assert len([name for name in handlers if "_to_0" in name]) == 5
     assert len([name for name in handlers if name.startswith("h_load")]) <= 2 * 3
+
+
+def test_a_row_that_is_a_plain_value_cannot_be_written(tmp_path: Path) -> None:
+    """The error names the instruction and the row, and the mend is a guard."""
+    text = """isa values
+pc     PC : bits(16)
+regs   R[4] : bits(8)  names "r0-3"
+memory M : bits(16)  endian little
+decode B : 8 little  max 2
+operand place(m : bits(2)) -> bits(8)
+    "00 r:2"    "{r:R}" = R[r]
+    "01 / i:8"  "#{i}"  = i
+insn clear "0000 m:2 00" "clear {e}" GUARD with e = place(m) : e = 0
+""".replace('"00 r:2"    "{r:R}" = R[r]', '"00 / r:2 000000" "{r:R}" = R[r]')
+    path = tmp_path / "values.isa"
+    path.write_text(text.replace("GUARD ", ""))
+    with pytest.raises(SpecError) as caught:
+        prepare(path, (tmp_path,), {}, tmp_path / "out")
+    assert [error.message for error in caught.value.diagnostics] == [
+        "'clear' writes an operand that may be a plain value"
+    ]
+    (error,) = caught.value.diagnostics
+    assert (error.pos.line, [(note and note.line, said) for note, said in error.notes]) == (
+        9,
+        [(8, "this row of 'e' is a plain value")],
+    )
+    path.write_text(text.replace("GUARD with e = place(m)", "with e = place(m) where m == 0"))
+    prepare(path, (tmp_path,), {}, tmp_path / "out")

@@ -155,6 +155,12 @@ def test_what_an_alias_stands_for(tmp_path: Path) -> None:
     assert far.steps[0].bindings[2].expression == "t[7:0]"
 
 
+def test_an_alias_may_name_an_address(tmp_path: Path) -> None:
+    """Its bits depend on where it stands, so the assembler works them out, and the disassembler does not show it."""
+    (alias,) = tables(tmp_path, 'asm "leave" = "jump zero, 64"\n').aliases
+    assert (alias.steps[0].bindings[1].expression, alias.printed) == ("64", False)
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

@@ -34,7 +34,12 @@ _32_BITS = {
     "trees": "the same",
 }
 _MIPS = {**_32_BITS, "mutexes": "its waits with priority inheritance time out"}
-ON_LINUX = {**dict.fromkeys(("armhf", "armel", "i386"), _32_BITS), "mips": _MIPS, "mipsel": _MIPS}
+_I386 = {
+    **_32_BITS,
+    "signals": "its sigwait misses signals to the process",
+    "storms": "the x87 unit is not as it was when its handlers return, or qemu aborts",
+}
+ON_LINUX = {**dict.fromkeys(("armhf", "armel"), _32_BITS), "i386": _I386, "mips": _MIPS, "mipsel": _MIPS}
 #: a big-endian guest has no FUTEX_WAKE_OP and no priority inheritance, for the host's kernel would count the other way
 MISSING = {("futexes", "mips")}
 #: an older processor than qemu's newest: libm has other last bits for those with fused multiply-add

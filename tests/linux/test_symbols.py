@@ -73,6 +73,17 @@ def test_code_sections(path: Path) -> None:
     assert code_sections(b"", 64, False) == []
 
 
+def test_a_thumb_functions_address_is_even(path: Path) -> None:
+    """Its value has bit 0 set (AAELF32, 5.5.3); of other machines, and of data, that is a part of the address."""
+    data = bytearray(table())
+    data[HEADER + 24 + 8] |= 1  # the value of main
+    path.write_bytes(data)
+    assert Symbols(str(path), 64, False).describe(0x1000) == ""
+    data[18:20] = (40).to_bytes(2, "little")
+    path.write_bytes(data)
+    assert Symbols(str(path), 64, False).describe(0x1000) == "main"
+
+
 def test_damage_means_no_names(path: Path) -> None:
     source = random.Random(2)
     data = table()

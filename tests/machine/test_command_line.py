@@ -5,12 +5,16 @@ from __future__ import annotations
 import struct
 import subprocess
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from isomorph.cli.machine import main
+from isomorph.machines.build import build
 from isomorph.machines.options import UsageError, memory_size, parse, settings
 from runtime.hw.device_tree import read_tree
+from runtime.hw.virtio.mmio import VirtioMmio
+from runtime.hw.virtio.rng import VirtioRng
 from tests.tools import isomorph as command
 from tests.tools import require_machine, run, tool
 
@@ -72,6 +76,10 @@ def test_listings(capsys: pytest.CaptureFixture[str]) -> None:
         ("virt -dtb /etc/hostname -bios none", "device tree"),
         ("virt -rtc base=yesterday", "base is utc, or a date"),
         ("virt -d everything", "-d everything: there is no such item"),
+        ("virt -dfilter 0..0xfff", "-dfilter 0..0xfff: it narrows what -d logs, and there is no -d"),
+        ("virt -dfilter everywhere", "-dfilter everywhere: not start..end"),
+        ("virt -seed often", "-seed often: not a number"),
+        ("virt -seed -1", "-seed -1: not a number"),
         ("virt -fw_cfg name=x", "-fw_cfg name=x: it needs"),
         ("virt -serial stdio -monitor stdio", "stdio is taken already"),
         ("virt -watchdog-action bark", "-watchdog-action bark: it is one of reset, shutdown,"),
@@ -153,6 +161,33 @@ def test_device_tree(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert b"ERROR" not in done.stderr
     assert b"virtio_mmio@10008000" in done.stdout
+
+
+def test_a_seed_makes_the_random_numbers_of_the_guest(tmp_path: Path) -> None:
+    """What the kernel is given differs from run to run unless a seed is given, and then by the seed."""
+    seen = []
+    for number, words in enumerate(([], [], ["-seed", "7"], ["-seed", "7"], ["-seed", "8"])):
+        path = tmp_path / f"{number}.dtb"
+        assert main(["virt", "-M", f"dumpdtb={path}", "-bios", "none", "-serial", "null", *words]) == 0
+        chosen = read_tree(path.read_bytes()).get("chosen")
+        assert chosen is not None
+        seen.append(b"".join(part for part in chosen.properties["rng-seed"] if isinstance(part, bytes)))
+    first, second, seven, again, eight = seen
+    assert len({first, second, seven, eight}) == 4
+    assert seven == again
+    assert len(seven) == 32
+
+
+def test_a_seed_is_that_of_the_devices_too() -> None:
+    words = ["virt", "-bios", "none", "-serial", "null", "-seed", "7", "-device", "virtio-rng-device,id=a"]
+    built = build(parse([*words, "-device", "virtio-rng-device,id=b,seed=8"]))
+    try:
+        places = [built.machine.devices[f"virtio-mmio.{number}"].device for number in range(8)]
+        devices = [place.device for place in places if isinstance(place, VirtioMmio)]
+        states = [device.save_own()["words"] for device in devices if isinstance(device, VirtioRng)]
+    finally:
+        built.close()
+    assert sorted(states) == sorted(list(Random(seed).getstate()[1]) for seed in (7, 8))
 
 
 def test_exit_status_is_the_guests(tmp_path: Path) -> None:

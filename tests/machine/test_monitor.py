@@ -22,9 +22,9 @@ from runtime.machine.virt import DRAM, UART
 from tests.machine.boards import Board, board
 
 
-def decode(data: bytes, address: int, modes: int) -> tuple[int, str]:
+def decode(data: bytes, address: int, modes: int) -> tuple[int, str, str]:
     """A disassembler for tests: every instruction has two bytes."""
-    return 2, f"half {int.from_bytes(data[:2], 'little'):#x}"
+    return 2, data[:2][::-1].hex(), f"half {int.from_bytes(data[:2], 'little'):#x}"
 
 
 @contextmanager

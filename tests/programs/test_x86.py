@@ -14,8 +14,8 @@ from tests.tools import compile_c, isomorph, require_build, run, tool
 
 #: glibc has a second libm for processors with FMA, whose last bits differ: the host is to use the first, too
 _SAME_LIBRARY = {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-FMA,-AVX2,-AVX,-FMA4"}
-SELF_MODIFYING, X87, VECTORS = (
-    Path(__file__).parent / "x86" / f"{name}.c" for name in ("self_modifying", "x87", "vectors")
+SELF_MODIFYING, X87, X87_ARITHMETIC, VECTORS = (
+    Path(__file__).parent / "x86" / f"{name}.c" for name in ("self_modifying", "x87", "x87_arithmetic", "vectors")
 )
 #: what `vectors.c` is compiled for, and what /proc/cpuinfo calls it
 _EXTENSIONS = ["-mavx2", "-mfma", "-mbmi", "-mbmi2", "-mlzcnt", "-maes", "-msha", "-mpclmul", "-mf16c", "-mxsave"]
@@ -136,3 +136,16 @@ def test_x87(guest: str) -> None:
             assert same == [name, *operands]
         else:
             assert ours == theirs, more
+
+
+@pytest.mark.parametrize("options", [[], pytest.param(_AT_ONCE, marks=pytest.mark.slow)], ids=["as usual", "compiled"])
+@pytest.mark.parametrize("guest", COMPILERS)
+def test_x87_arithmetic(guest: str, options: list[str]) -> None:
+    """Sums, products, comparisons and conversions of all sorts of numbers, all precisions and roundings, and flags."""
+    require_build(guest)
+    if host(guest)[-1:] == ["qemu-i386"]:
+        pytest.skip("the host executes no 32-bit programs, and qemu-user rounds otherwise")
+    program = str(compile_c(*COMPILERS[guest], [X87_ARITHMETIC], ["-std=gnu17", "-O1", "-static", "-w"]))
+    expected, actual = run([program]), run(isomorph("run", *options, program), timeout=300)
+    assert (actual.status, actual.stdout, actual.stderr) == (0, expected.stdout, b"")
+    assert expected.stdout.count(b"\n") == 192

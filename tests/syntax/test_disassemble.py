@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
+from runtime.syntax.assemble import assemble_one
 from runtime.syntax.decode import Decoder
 from runtime.syntax.disassemble import Disassembler
+from runtime.syntax.encode import Encoder
 from runtime.syntax.tables import Syntax
 
 Tables = Callable[[str], Syntax]
@@ -38,6 +40,13 @@ def show(disassembler: Disassembler, word: int, size: int = 4, pc: int = 0x1000)
 def test_spellings(tables: Tables, word: int, text: str, plain: str) -> None:
     assert show(Disassembler(tables("riscv64")), word) == text
     assert show(Disassembler(tables("riscv64"), aliases=False), word) == plain
+
+
+@pytest.mark.parametrize(("word", "text"), [(0x0803, "store\tr3"), (0x0404, "store.up\tr4")])
+def test_a_hidden_field_is_what_its_guard_makes_of_it(tables: Tables, word: int, text: str) -> None:
+    """A bit that is always the opposite of one that is shown, as in Thumb's store multiple."""
+    assert show(Disassembler(tables("hidden")), word, 2) == text
+    assert assemble_one(Encoder(tables("hidden")), text, 0) == word.to_bytes(2, "little")
 
 
 def test_an_instruction_says_what_it_is(tables: Tables) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from isomorph import Emulator
 from isomorph.cli.cache import main as cache_command
+from runtime.core.record import replace
 from runtime.tcg.region import RegionAnswer, RegionBlock, RegionRequest
 from runtime.tcg.region_cache import RegionCache, clear, entries, shrink
 from runtime.tcg.tier import TierStatistics
@@ -28,9 +29,9 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     require_build("riscv64")
     monkeypatch.setenv("ISOMORPH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("ISOMORPH_WORKERS", "0")
-    monkeypatch.setenv("ISOMORPH_TIER1_THRESHOLD", "40")
 
-    def once(text: str = LOOP, expected: int = 1000) -> TierStatistics:
+    def once(text: str = LOOP, expected: int = 1000, threshold: int = 40) -> TierStatistics:
+        monkeypatch.setenv("ISOMORPH_TIER1_THRESHOLD", str(threshold))
         emulator = Emulator("riscv64")
         emulator.mem.map(CODE, 0x1000)
         emulator.mem.write(CODE, emulator.isa.assemble(text, CODE))
@@ -91,6 +92,95 @@ def test_another_generation_of_native_code_has_other_entries(run: Run, monkeypat
     monkeypatch.setattr(tier_options, "_host_cpu", lambda: b"another machine")
     assert (done := run()).cached == 0
     assert done.compiled == 1
+
+
+# ------------------------------------------------------------ what was not finished
+
+#: a loop of two blocks and more than 400 bytes
+LONG = "\n".join(
+    [
+        "again: addi a0, a0, 1",
+        *["xori a2, a2, 5"] * 60,
+        "bltz a1, away",
+        *["xori a3, a3, 5"] * 60,
+        "addi a1, a1, -1",
+        "bnez a1, again",
+        "away: ecall",
+    ]
+)
+#: more entries than the loops have turns
+NEVER = 1_000_000
+
+
+def interrupted(tmp_path: Path, times: int) -> None:
+    """Have the cache as a run leaves it that ends while its only region is compiled, and so many such runs."""
+    (entry,) = entries(str(tmp_path / "cache"))
+    folder, name = os.path.split(entry.path)
+    cache = RegionCache(folder)
+    loaded = cache._load(name)
+    assert loaded is not None
+    os.unlink(entry.path)
+    for _ in range(times):
+        cache.begin(loaded[0])
+
+
+def only_request(tmp_path: Path) -> RegionRequest:
+    """That of the one region in the cache, beside which nothing lies."""
+    (entry,) = entries(str(tmp_path / "cache"))
+    loaded = RegionCache(os.path.dirname(entry.path))._load(os.path.basename(entry.path))
+    assert loaded is not None
+    return loaded[0]
+
+
+def test_a_run_begins_with_what_the_last_one_has_not_finished(run: Run, tmp_path: Path) -> None:
+    run(LONG)
+    whole = only_request(tmp_path)
+    interrupted(tmp_path, 1)
+    assert run(LONG, threshold=NEVER).compiled == 1
+    assert only_request(tmp_path).key() == whole.key()
+    assert run(LONG, threshold=NEVER).cached == 1
+
+
+def test_what_was_never_finished_is_asked_for_in_pieces(run: Run, tmp_path: Path) -> None:
+    run(LONG)
+    whole = only_request(tmp_path)
+    assert len(whole.blocks) == 2
+    interrupted(tmp_path, 2)
+    assert run(LONG, threshold=NEVER).compiled == 1
+    assert only_request(tmp_path).blocks == tuple(replace(block, count=0) for block in whole.blocks[:1])
+
+
+def test_unfinished_requests_of_other_code_are_left_alone(run: Run, tmp_path: Path) -> None:
+    run()
+    interrupted(tmp_path, 1)
+    other = run(LOOP.replace("a0, a0, 1", "a0, a0, 2"), 2000, NEVER)
+    assert (other.compiled, other.cached) == (0, 0)
+    assert run(threshold=NEVER).compiled == 1
+
+
+def test_what_is_begun_is_known_until_it_is_stored_or_ended(tmp_path: Path) -> None:
+    folder = str(tmp_path / "toy-0123456789abcdef")
+    asked, answered = request(3)
+
+    def begun() -> tuple[RegionRequest, int, tuple[int, ...]] | None:
+        return RegionCache(folder).unfinished(asked.entry, asked.flags, lambda found: (found.entry,))
+
+    assert begun() is None
+    cache = RegionCache(folder)
+    cache.begin(asked)
+    assert begun() == (asked, 1, (asked.entry,))
+    cache.begin(asked)
+    assert begun() == (asked, 2, (asked.entry,))
+    assert RegionCache(folder).unfinished(asked.entry, asked.flags, lambda _: None) is None
+    cache.end(asked)
+    assert begun() is None
+    cache.begin(asked)
+    cache.store(asked, answered)
+    assert begun() is None
+    cache.begin(asked)
+    (path,) = tmp_path.glob("*/*.begun")
+    path.write_bytes(path.read_bytes()[:-1])
+    assert begun() is None
 
 
 # ------------------------------------------------------------ the directory

@@ -57,6 +57,14 @@ def test_a_loop_is_compiled_whole_though_others_have_parts_of_it() -> None:
     assert _chosen(ways, compiled=(1, 2, 3, 4, 5), large=(3,)) == [0, 1, 2, 3, 4, 5]
 
 
+def test_a_way_into_a_long_loop_that_others_have_ends_where_one_of_them_begins() -> None:
+    count = region_formation._MOST_LOOP_AGAIN // SIZE + 2
+    ways = {number: [(number + 1) % count] for number in range(count)}
+    others = range(count // 2 + 2, count)
+    assert _chosen(ways, compiled=others, large=(2,)) == list(range(count)), "less than half of it is"
+    assert _chosen(ways, compiled=range(2, count), large=(2,)) == [0, 1]
+
+
 def test_a_region_inside_another_ends_where_a_large_one_begins() -> None:
     ways = {0: [1], 1: [2], 2: [3], 3: [0]}
     assert LARGE > SIZE

@@ -32,6 +32,8 @@ def _value(op: Op, given: list[z3.BitVecRef]) -> z3.BitVecRef:
             return z3.ZeroExt(width - op.widths[0], given[0])
         case "slice":
             return z3.Extract(op.offset + width - 1, op.offset, given[0])
+        case "eq" | "ne":
+            return z3.If((given[0] == given[1]) == (op.name == "eq"), z3.BitVecVal(1, 1), z3.BitVecVal(0, 1))
     amount = op.args[1]
     assert isinstance(amount, int)
     assert amount < width
@@ -97,10 +99,18 @@ def _cases() -> Iterator[_Maker]:
                         side = m.op(how, wide, (m.free(narrow),), (narrow,))
                         m.op(name, wide, (constant, side) if turned else (side, constant), (wide, wide))
                         yield m
+                for name in ("eq", "ne"):
+                    m = _Maker()
+                    m.op(name, 1, (m.op(how, wide, (m.free(narrow),), (narrow,)), constant), (wide, wide))
+                    yield m
             for part in {1, narrow, max(1, narrow - 1), min(wide, narrow + 1), wide}:
                 m = _Maker()
                 m.op("slice", part, (m.op(how, wide, (m.free(narrow),), (narrow,)),), (wide,))
                 yield m
+        for one, other in ((1, 3), (3, 1), (1, 2), (5, 6)):
+            m = _Maker()
+            m.op("and", wide, (m.op("and", wide, (m.free(wide), one), (wide, wide)), other), (wide, wide))
+            yield m
         for name in ("or", "xor", "add"):
             for amount in {0, 1, wide // 2, wide - 1}:
                 for off in (0, 1):

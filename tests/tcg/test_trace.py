@@ -25,8 +25,9 @@ def run(m: Machine, items: str, code: Blob, ranges: tuple[tuple[int, int], ...] 
     """Run with a log of `items`; what was logged."""
     out = io.StringIO()
 
-    def disassemble(data: bytes, address: int, modes: int) -> tuple[int, str]:
-        return (2, "nop") if data[0] >= 0x80 else (4, f"op{data[0]}\tr{data[1]}")
+    def disassemble(data: bytes, address: int, modes: int) -> tuple[int, str, str]:
+        size, text = (2, "nop") if data[0] >= 0x80 else (4, f"op{data[0]}\tr{data[1]}")
+        return size, data[:size][::-1].hex(), text
 
     def symbol(address: int) -> str:
         return "start" if address == CODE else ""
@@ -140,9 +141,11 @@ def test_options(tmp_path: Path) -> None:
         ("exec", None, "0x10", "-dfilter 0x10"),
         ("exec", None, "0x10..0x0", "empty range"),
         ("exec", None, "a+b", "-dfilter"),
+        (None, None, "a+b", "-dfilter a+b: not start..end"),
+        (None, None, "0..1", "-dfilter 0..1: it narrows what -d logs, and there is no -d"),
     ],
 )
-def test_bad_options(items: str, path: str | None, ranges: str | None, message: str) -> None:
+def test_bad_options(items: str | None, path: str | None, ranges: str | None, message: str) -> None:
     with pytest.raises(LogError, match=re.escape(message)):
         open_log(items, path, ranges)
 

@@ -22,18 +22,18 @@ int main(void) {
     for (int i = 0; i < 7; i++)
         SAY(" %x", table[i].revents);
     SAY("\n");
-    unsigned long value;
+    unsigned long long value; /* 64 bits, whatever `long` has */
     SAY("eventfd %ld", (long)read(event, &value, 8));
-    SAY(" %lu\n", value);
+    SAY(" %llu\n", value);
     TRY(read(event, &value, 8));
     value = 5;
     write(event, &value, 8);
     write(event, &value, 8);
     read(event, &value, 8);
-    SAY("sum %lu\n", value);
+    SAY("sum %llu\n", value);
     int counting = eventfd(2, EFD_SEMAPHORE | EFD_NONBLOCK);
     for (int i = 0; i < 2; i++)
-        read(counting, &value, 8), SAY("semaphore %lu\n", value);
+        read(counting, &value, 8), SAY("semaphore %llu\n", value);
     TRY(read(counting, &value, 8));
 
     struct itimerspec spec = {{0, 2000000}, {0, 2000000}};
