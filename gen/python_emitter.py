@@ -77,7 +77,7 @@ class ModulePrinter:
     # ------------------------------------------------------------ fields and guards
 
     def fields_class(self, instruction: model.Instruction) -> str:
-        """The dataclass for an encoding's fields: one for each set of names."""
+        """The record for an encoding's fields: one for each set of names."""
         return self._class(
             (
                 tuple(identifier(layout.name) for layout in instruction.pattern.fields),
@@ -101,7 +101,7 @@ class ModulePrinter:
         lines = [f"    {field}: Value" for field in first]
         lines += [f"    {field}: Operand = UNBOUND" for field in operands]
         lines += [f"    {field}: Value = 0" for field in late]
-        decorator = "@dataclass(slots=True)" if operands else "@record"  # which takes no time to import
+        decorator = "@mutable_record" if operands else "@record"  # operands are bound later
         return [decorator, f"class {name}:", *(lines or ["    pass"])]
 
     def fields_function(self, instruction: model.Instruction) -> str:
@@ -399,7 +399,7 @@ class ModulePrinter:
                     *(["with_operands"] if self._operands.tables else []),
                 ],
             ),
-            assigned=any(operands for _, operands, _ in self._classes),
+            records=sorted({"mutable_record" if operands else "record" for _, operands, _ in self._classes}),
             operand_import=_import("runtime.tcg.operands", self._operands.imports()),
             exceptions=[(self.context.exceptions[e.name], hexadecimal(e.code)) for e in spec.exceptions],
             classes=classes,

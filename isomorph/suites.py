@@ -189,12 +189,17 @@ class Suite:
     # ------------------------------------------------------------ text
 
     def printed(self, module: str) -> Iterator[str]:
-        """The disassembler: the text in the table, and data for what has none."""
+        """The disassembler: the text in the table, or one that means the word where it says "?"; data for what has none."""
         for encoding, word, code in self._all_words(module):
             shown = self._syntax(encoding).disassembler.one(code.ljust(self.layout.max_bytes, b"\0"), ADDRESS)
             if shown.name and mnemonic(shown.name) != mnemonic(word.name):
                 yield encoding.wrong(word, f"printed as {shown}; it is {word.name or 'nothing'}")
-            elif word.text and shown.name and f"{shown.mnemonic} {shown.op_str}".strip() != word.text:
+                continue
+            text = f"{shown.mnemonic} {shown.op_str}".strip()
+            if word.text == "?" and shown.name:
+                if self._assemble(encoding, text) != code:
+                    yield encoding.wrong(word, f"printed as {shown}, which means something else")
+            elif word.text and shown.name and text != word.text:
                 yield encoding.wrong(word, f"printed as {shown}, not as {word.text}")
             elif word.text and not shown.name and word.text != "?" and self._assemble(encoding, word.text) == code:
                 yield encoding.wrong(word, f"printed as data; it is {word.text}")

@@ -101,6 +101,14 @@ def record(cls: type[T]) -> type[T]:
     return made
 
 
+@dataclass_transform(field_specifiers=(computed,))
+def mutable_record(cls: type[T]) -> type[T]:
+    """`record` for classes whose fields are assigned to: they are no keys."""
+    made = record(cls)
+    made.__hash__ = None  # type: ignore[assignment]  # as Python's data model says it
+    return made
+
+
 def replace(instance: T, **changes: object) -> T:
     """A copy of a record with some fields changed."""
     cls = type(instance)

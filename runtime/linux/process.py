@@ -8,7 +8,6 @@ from _thread import RLock
 
 from runtime.core.cpu import Vcpu
 from runtime.core.env import ENV, PAGE_READ, PAGE_WRITE, Exit
-from runtime.core.light import import_module
 from runtime.core.memory import GuestFault, GuestMemory, page_up
 from runtime.linux import signals, vfork
 from runtime.linux.abi.model import Abi, Fault, FaultByCode, Register, SignalFrame, SystemCall
@@ -36,9 +35,6 @@ if TYPE_CHECKING:
 
     #: runs a thread's vCPU until an exception, a wait or a stop: runtime.tcg.loop.cpu_exec of it
     Execute = Callable[[], Exit]
-
-for _name in ("children", "controls", "files", "futexes", "memory", "paths", "polling", "signals", "time"):
-    import_module(f"runtime.linux.syscalls.{_name}")
 
 #: what F_GETFL answers for it on x86-64; Python says 0, for opening with it changes nothing there
 _O_LARGEFILE = 0o100000

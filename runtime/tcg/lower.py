@@ -128,7 +128,7 @@ class FunctionLowering:
     def real(self, operand: Operand, width: int) -> str:
         """A pattern of this width as a floating-point number."""
         pattern = self.value(operand)
-        if operand in self.chosen:
+        if operand in self.chosen and width <= 64:
             # Or LLVM chooses between FP registers, which takes several instructions where a conditional move does.
             pattern = self.let(f'call i{width} asm "", "=r,0"(i{width} {pattern}) #0')
         return self.let(f"bitcast i{width} {pattern} to {real_type(width)}")

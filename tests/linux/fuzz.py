@@ -22,7 +22,7 @@ from runtime.linux.signals import GuestKilled
 from runtime.linux.syscalls import paths as path_calls
 from runtime.linux.syscalls import watches
 from runtime.linux.syscalls.process import GuestExit
-from runtime.linux.syscalls.table import CALLS, import_rest
+from runtime.linux.syscalls.table import CALLS, import_all
 from tests.linux.guest import SCRATCH, SCRATCH_BYTES, call_number, make_thread
 
 PATHS = (
@@ -191,7 +191,7 @@ def run(thread: Thread, seed: int, count: int) -> int:
 
 if __name__ == "__main__":
     guest = make_thread(sys.argv[3], inherit=False)
-    import_rest()
+    import_all()
     confine()
     stub()
     os.mkdir("d")

@@ -123,7 +123,7 @@ def run(program: str) -> int | None:
 def main(seed: int, count: int) -> None:
     for name in LATE:
         import_module(name)
-    import_module("runtime.linux.syscalls.table").import_rest()
+    import_module("runtime.linux.syscalls.table").import_all()
     source = random.Random(seed)
     statuses = set()
     with TemporaryDirectory() as folder:  # pytest's own folders are closed to others

@@ -12,7 +12,8 @@ import pytest
 from runtime.linux import process  # the calls are declared when it is imported
 from runtime.linux.abi import MACHINES, load, machine_name
 from runtime.linux.structs import Struct
-from runtime.linux.syscalls.table import CALLS, KINDS, Bound, SystemCalls
+from runtime.linux.syscalls import table
+from runtime.linux.syscalls.table import CALLS, KINDS, Bound, SystemCalls, call, import_all
 from tests.linux import guest
 from tests.tools import tool
 
@@ -129,15 +130,29 @@ def test_numbers_are_the_headers() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_calls_fit_into_registers(name: str) -> None:
     abi = load(name)
-    for call in CALLS.values():
-        assert all(kind in KINDS for kind in call.kinds), call.name
-        bound = Bound(call, abi)
-        if call.name in abi.numbers and bound.places:
-            assert len(bound.arguments([0] * (len(abi.arguments) + abi.stack_arguments[1]), abi)) == len(call.kinds)
+    import_all()
+    for one in CALLS.values():
+        assert all(kind in KINDS for kind in one.kinds), one.name
+        bound = Bound(one, abi)
+        if one.name in abi.numbers and bound.places:
+            assert len(bound.arguments([0] * (len(abi.arguments) + abi.stack_arguments[1]), abi)) == len(one.kinds)
+
+
+def test_calls_are_looked_for_where_they_are() -> None:
+    """What the table says of modules that are imported late is what these declare."""
+    folder = Path(table.__file__).parent
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__", "table"}
+    assert set(table._MODULES) == modules
+    import_all()
+    declared: dict[str, set[str]] = {}
+    for one in CALLS.values():
+        declared.setdefault(one.answer.__module__.rpartition(".")[2], set()).add(one.name)
+    assert {module: set(names.split()) for module, names in table._MODULES.items()} == declared
 
 
 def test_what_computing_needs_is_there() -> None:
     """The calls that issue 2 lists for static programs are answered on every guest that has them."""
+    import_all()
     missing = [name for name in WANTED.split() if name not in CALLS]
     assert not missing
     calls = SystemCalls(load("riscv64"))
@@ -156,7 +171,7 @@ def test_padding_is_the_compilers() -> None:
 
 def test_wide_arguments_of_narrow_guests() -> None:
     abi = load("riscv32")
-    bound = Bound(CALLS["pread64"], abi)
+    bound = Bound(call("pread64"), abi)
     assert bound.arguments([3, 0x1000, 16, 0x89ABCDEF, 0x1234567, 0], abi) == [3, 0x1000, 16, 0x123456789ABCDEF]
     assert bound.arguments([0xFFFFFFFF, 0, 0, 0xFFFFFFFF, 0xFFFFFFFF, 0], abi) == [-1, 0, 0, -1]
 

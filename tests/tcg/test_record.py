@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from runtime.core.record import computed, record, replace
+from runtime.core.record import computed, mutable_record, record, replace
 
 
 @record
@@ -56,3 +56,16 @@ def test_patterns() -> None:
     match Point(1, 2):
         case Point(x, y):
             assert (x, y) == (1, 2)
+
+
+def test_a_mutable_record_can_be_assigned_to_and_is_no_key() -> None:
+    @mutable_record
+    class Point:
+        x: int
+        y: int = 0
+
+    point = Point(1)
+    point.y = 2
+    assert point == Point(1, 2)
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(point)

@@ -15,6 +15,7 @@ from runtime.linux.siginfo import from_host
 from runtime.linux.signals import check
 from runtime.linux.syscalls.process import GuestReplaced
 from runtime.linux.syscalls.table import fail, system_call
+from runtime.linux.syscalls.thread_areas import set_segment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -140,28 +141,6 @@ def _begin(thread: Thread, flags: int, stack: int, child_tid: int, tls: int) -> 
     thread.robust_list = 0
     if flags & CLONE_CHILD_SETTID:
         _store(thread, child_tid, thread.tid)
-
-
-def set_segment(thread: Thread, address: int, choose: bool = False) -> None:
-    """Set a descriptor of the thread's from a struct user_desc; `choose`: a free one, if it asks for none."""
-    abi, memory = thread.process.abi, thread.memory
-    assert abi.segments is not None
-    layout = abi.struct("user_desc")
-    fields = layout.unpack(memory.read(address, layout.size))
-    number = fields["entry_number"] - abi.segments.first
-    if choose and fields["entry_number"] == 0xFFFFFFFF:
-        free = [index for index, base in enumerate(abi.segments.bases) if not thread.get(base)]
-        if not free:
-            raise fail(errno.ESRCH)
-        number = free[0]
-        memory.write(address, layout.pack({**fields, "entry_number": number + abi.segments.first}))
-    if not 0 <= number < len(abi.segments.bases):
-        raise fail(errno.EINVAL)
-    thread.set(abi.segments.bases[number], fields["base_addr"])
-    # A segment register that chose it has the new base at once (arch/x86/kernel/tls.c: do_set_thread_area).
-    for selector, base in abi.segments.loaded:
-        if thread.get(selector) >> 3 == number + abi.segments.first:
-            thread.set(base, fields["base_addr"])
 
 
 def _fork(thread: Thread) -> int:

@@ -6,10 +6,9 @@ import errno
 import os
 import time as host_time
 
-from runtime.linux.paths import AT_FDCWD, locate, read_path
 from runtime.linux.signals import Action, bit, check
-from runtime.linux.syscalls import children, files, paths, polling, signals, sockets, standing
-from runtime.linux.syscalls.table import CALLS, Bound, Call, fail, system_call
+from runtime.linux.syscalls import children, files, polling, signals, standing
+from runtime.linux.syscalls.table import Bound, call, fail, system_call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,169 +16,6 @@ if TYPE_CHECKING:
 
 _NSEC = 1_000_000_000
 _SIGNAL_SET_BYTES = 8
-
-
-def _also(name: str, *others: str) -> None:
-    """The same call under further names."""
-    for other in others:
-        CALLS[other] = Call(other, CALLS[name].kinds, CALLS[name].answer)
-
-
-# ------------------------------------------------------------ paths
-
-
-@system_call("path open_flags mode", "open")
-def open_(thread: Thread, path: int, flags: int, mode: int) -> int:
-    return paths.openat(thread, AT_FDCWD, path, flags, mode)
-
-
-@system_call("path mode")
-def creat(thread: Thread, path: int, mode: int) -> int:
-    constants = thread.process.abi.constants
-    flags = constants["O_CREAT"] | constants["O_WRONLY"] | constants["O_TRUNC"]
-    return paths.openat(thread, AT_FDCWD, path, flags, mode)
-
-
-@system_call("path mode")
-def access(thread: Thread, path: int, mode: int) -> int:
-    return paths.faccessat(thread, AT_FDCWD, path, mode)
-
-
-@system_call("path mode")
-def mkdir(thread: Thread, path: int, mode: int) -> int:
-    return paths.mkdirat(thread, AT_FDCWD, path, mode)
-
-
-@system_call("path mode word")
-def mknod(thread: Thread, path: int, mode: int, device: int) -> int:
-    return paths.mknodat(thread, AT_FDCWD, path, mode, device)
-
-
-@system_call("path")
-def rmdir(thread: Thread, path: int) -> int:
-    return paths.unlinkat(thread, AT_FDCWD, path, paths.AT_REMOVEDIR)
-
-
-@system_call("path")
-def unlink(thread: Thread, path: int) -> int:
-    return paths.unlinkat(thread, AT_FDCWD, path, 0)
-
-
-@system_call("path path")
-def rename(thread: Thread, old: int, new: int) -> int:
-    return paths.renameat(thread, AT_FDCWD, old, AT_FDCWD, new)
-
-
-@system_call("path path")
-def link(thread: Thread, old: int, new: int) -> int:
-    return paths.linkat(thread, AT_FDCWD, old, AT_FDCWD, new, 0)
-
-
-@system_call("path path")
-def symlink(thread: Thread, text: int, path: int) -> int:
-    return paths.symlinkat(thread, text, AT_FDCWD, path)
-
-
-@system_call("path output size")
-def readlink(thread: Thread, path: int, address: int, size: int) -> int:
-    return paths.readlinkat(thread, AT_FDCWD, path, address, size)
-
-
-@system_call("path mode")
-def chmod(thread: Thread, path: int, mode: int) -> int:
-    return paths.fchmodat(thread, AT_FDCWD, path, mode)
-
-
-@system_call("path int int", "chown", "chown32")
-def chown(thread: Thread, path: int, user: int, group: int) -> int:
-    return paths.fchownat(thread, AT_FDCWD, path, user, group, 0)
-
-
-@system_call("path int int", "lchown", "lchown32")
-def lchown(thread: Thread, path: int, user: int, group: int) -> int:
-    return paths.fchownat(thread, AT_FDCWD, path, user, group, paths.AT_SYMLINK_NOFOLLOW)
-
-
-@system_call("path pointer")
-def stat(thread: Thread, path: int, address: int) -> int:
-    return paths.write_stat(thread, address, paths.status_of(thread, AT_FDCWD, path, 0))
-
-
-@system_call("path pointer")
-def lstat(thread: Thread, path: int, address: int) -> int:
-    return paths.write_stat(thread, address, paths.status_of(thread, AT_FDCWD, path, paths.AT_SYMLINK_NOFOLLOW))
-
-
-@system_call("path pointer")
-def stat64(thread: Thread, path: int, address: int) -> int:
-    return paths.write_stat(thread, address, paths.status_of(thread, AT_FDCWD, path, 0), "stat64")
-
-
-@system_call("path pointer")
-def lstat64(thread: Thread, path: int, address: int) -> int:
-    found = paths.status_of(thread, AT_FDCWD, path, paths.AT_SYMLINK_NOFOLLOW)
-    return paths.write_stat(thread, address, found, "stat64")
-
-
-@system_call("fd pointer")
-def fstat64(thread: Thread, fd: int, address: int) -> int:
-    return paths.write_stat(thread, address, os.fstat(thread.process.descriptors.host(fd)), "stat64")
-
-
-@system_call("dirfd path pointer flags")
-def fstatat64(thread: Thread, dirfd: int, path: int, address: int, flags: int) -> int:
-    if flags & ~(paths.AT_SYMLINK_NOFOLLOW | paths.AT_NO_AUTOMOUNT | paths.AT_EMPTY_PATH):
-        raise fail(errno.EINVAL)
-    return paths.write_stat(thread, address, paths.status_of(thread, dirfd, path, flags), "stat64")
-
-
-@system_call("path pointer")
-def utimes(thread: Thread, path: int, address: int) -> int:
-    return futimesat(thread, AT_FDCWD, path, address)
-
-
-@system_call("path pointer")
-def utime(thread: Thread, path: int, address: int) -> int:
-    """Whole seconds, of access and of change; without them the present."""
-    times = None
-    if address:
-        layout = thread.process.abi.struct("utimbuf")
-        fields = layout.unpack(thread.memory.read(address, layout.size))
-        times = (fields["actime"] * _NSEC, fields["modtime"] * _NSEC)
-    found, directory = locate(thread.process, AT_FDCWD, read_path(thread.process, path))
-    os.utime(found, ns=times, dir_fd=directory) if times else os.utime(found, dir_fd=directory)
-    return 0
-
-
-@system_call("dirfd path pointer")
-def futimesat(thread: Thread, dirfd: int, path: int, address: int) -> int:
-    process, layout = thread.process, thread.process.abi.struct("timeval")
-    times = None
-    if address:
-        data = thread.memory.read(address, 2 * layout.size)
-        pair = [layout.unpack(data[at : at + layout.size]) for at in (0, layout.size)]
-        if any(not 0 <= one["usec"] < 1_000_000 for one in pair):
-            raise fail(errno.EINVAL)
-        times = (pair[0]["sec"] * _NSEC + pair[0]["usec"] * 1000, pair[1]["sec"] * _NSEC + pair[1]["usec"] * 1000)
-    found, directory = locate(process, dirfd, read_path(process, path))
-    os.utime(found, ns=times, dir_fd=directory) if times else os.utime(found, dir_fd=directory)
-    return 0
-
-
-@system_call("fd pointer unsigned")
-def getdents(thread: Thread, fd: int, address: int, count: int) -> int:
-    """getdents64's entries, which have just the bytes: the type stands last, not before the name."""
-    size = paths.getdents64(thread, fd, address, count)
-    layout, order = thread.process.abi.struct("dirent64"), thread.process.abi.byte_order
-    data = bytearray(thread.memory.read(address, size, 0))
-    kind = layout.offsets["type"]
-    at = 0
-    while at < size:
-        end = at + int.from_bytes(data[at + kind - 2 : at + kind], order)
-        data[at + kind : end] = data[at + kind + 1 : end] + data[at + kind : at + kind + 1]
-        at = end
-    thread.memory.write(address, data)
-    return size
 
 
 # ------------------------------------------------------------ descriptors
@@ -223,7 +59,7 @@ def signalfd(thread: Thread, fd: int, mask: int, size: int) -> int:
 
 @system_call()
 def inotify_init(thread: Thread) -> int:
-    return CALLS["inotify_init1"].answer(thread, 0)
+    return call("inotify_init1").answer(thread, 0)
 
 
 @system_call("unsigned")
@@ -251,17 +87,17 @@ def newselect(thread: Thread, count: int, read: int, write: int, special: int, t
 
 @system_call("fd int offset offset", "arm_fadvise64_64")
 def fadvise_first(thread: Thread, fd: int, advice: int, offset: int, size: int) -> int:
-    return CALLS["fadvise64_64"].answer(thread, fd, offset, size, advice)
+    return call("fadvise64_64").answer(thread, fd, offset, size, advice)
 
 
 @system_call("fd input size flags")
 def send(thread: Thread, fd: int, address: int, size: int, flags: int) -> int:
-    return CALLS["sendto"].answer(thread, fd, address, size, flags, 0, 0)
+    return call("sendto").answer(thread, fd, address, size, flags, 0, 0)
 
 
 @system_call("fd output size flags")
 def recv(thread: Thread, fd: int, address: int, size: int, flags: int) -> int:
-    return CALLS["recvfrom"].answer(thread, fd, address, size, flags, 0, 0)
+    return call("recvfrom").answer(thread, fd, address, size, flags, 0, 0)
 
 
 #: socketcall's numbers, from 1 (linux/net.h)
@@ -277,7 +113,7 @@ def socketcall(thread: Thread, number: int, address: int) -> int:
     names = _SOCKET_CALLS.split()
     if not 0 < number <= len(names):
         raise fail(errno.EINVAL)
-    bound = Bound(CALLS[names[number - 1]], thread.process.abi)
+    bound = Bound(call(names[number - 1]), thread.process.abi)
     words = _read_words(thread, address, len(bound.call.kinds))
     return bound.call.answer(thread, *bound.arguments(words, thread.process.abi))
 
@@ -294,7 +130,7 @@ def _read_words(thread: Thread, address: int, count: int) -> list[int]:
 def old_mmap(thread: Thread, address: int) -> int:
     """mmap with its six arguments in memory, the offset in bytes."""
     *words, fd, offset = _read_words(thread, address, 6)
-    return CALLS["mmap"].answer(thread, *words, (fd ^ 1 << 31) - (1 << 31), offset)
+    return call("mmap").answer(thread, *words, (fd ^ 1 << 31) - (1 << 31), offset)
 
 
 @system_call("pointer")
@@ -401,68 +237,7 @@ def sigaction(thread: Thread, number: int, new: int, old: int) -> int:
     return 0
 
 
-@system_call("int word")
-def arch_prctl(thread: Thread, code: int, value: int) -> int:
-    """Set or get the base of a segment, which a program has no instruction for."""
-    abi = thread.process.abi
-    for (setting, getting), register in abi.base_registers.items():
-        if code == setting:
-            if value >= thread.memory.size:
-                raise fail(errno.EPERM)
-            thread.set(register, value)
-            return 0
-        if code == getting:
-            thread.memory.write(value, thread.get(register).to_bytes(abi.long_bytes, abi.byte_order))
-            return 0
-    raise fail(errno.EINVAL)
-
-
-@system_call("pointer")
-def set_tls(thread: Thread, value: int) -> int:
-    register = thread.process.abi.thread_pointer
-    if register is not None:
-        thread.set(register, value)
-    return 0
-
-
-@system_call("pointer")
-def set_thread_area(thread: Thread, address: int) -> int:
-    """Where the thread pointer is, or a descriptor of the segment that is one."""
-    if thread.process.abi.segments is None:
-        return set_tls(thread, address)
-    children.set_segment(thread, address, choose=True)
-    return 0
-
-
-@system_call("pointer")
-def get_thread_area(thread: Thread, address: int) -> int:
-    """The descriptor whose number stands in the structure."""
-    abi = thread.process.abi
-    if abi.segments is None:
-        raise fail(errno.ENOSYS)
-    layout = abi.struct("user_desc")
-    number = layout.unpack(thread.memory.read(address, layout.size))["entry_number"] - abi.segments.first
-    if not 0 <= number < len(abi.segments.bases):
-        raise fail(errno.EINVAL)
-    base = thread.get(abi.segments.bases[number])
-    fields = {"entry_number": number + abi.segments.first, "base_addr": base}
-    # Of 4 GiB, 32 bits, counted in pages, usable; or empty (fill_user_desc of arch/x86/kernel/tls.c).
-    fields |= {"limit": 0xFFFFF, "flags": 0x51} if base else {"flags": 0x28}
-    thread.memory.write(address, layout.pack(fields))
-    return 0
-
-
 @system_call("pointer pointer flags", "cacheflush")
 def cacheflush(thread: Thread, start: int, end: int, flags: int) -> int:
     """Stores into translated code are noticed as they happen: there is nothing to flush."""
     return 0
-
-
-for _module in (sockets, standing):
-    assert _module  # imported for the calls they declare, which the names below stand for
-for _who in ("uid", "gid"):
-    for _verb in ("get", "gete", "set", "setre", "setres", "getres"):
-        _also(f"{_verb}{_who}", f"{_verb}{_who}32")
-for _name in ("getgroups", "setgroups", "fchown"):
-    _also(_name, f"{_name}32")
-_also("getrlimit", "ugetrlimit")

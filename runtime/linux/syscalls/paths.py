@@ -379,7 +379,7 @@ def fchownat(thread: Thread, dirfd: int, address: int, user: int, group: int, fl
     return 0
 
 
-@system_call("fd int int")
+@system_call("fd int int", "fchown", "fchown32")
 def fchown(thread: Thread, fd: int, user: int, group: int) -> int:
     os.fchown(thread.process.descriptors.host(fd), user, group)
     return 0

@@ -78,22 +78,22 @@ def getppid(thread: Thread) -> int:
     return os.getppid()
 
 
-@system_call()
+@system_call("", "getuid", "getuid32")
 def getuid(thread: Thread) -> int:
     return os.getuid()
 
 
-@system_call()
+@system_call("", "geteuid", "geteuid32")
 def geteuid(thread: Thread) -> int:
     return os.geteuid()
 
 
-@system_call()
+@system_call("", "getgid", "getgid32")
 def getgid(thread: Thread) -> int:
     return os.getgid()
 
 
-@system_call()
+@system_call("", "getegid", "getegid32")
 def getegid(thread: Thread) -> int:
     return os.getegid()
 
@@ -104,17 +104,17 @@ def _write_ids(thread: Thread, addresses: tuple[int, int, int], ids: tuple[int, 
     return 0
 
 
-@system_call("pointer pointer pointer")
+@system_call("pointer pointer pointer", "getresuid", "getresuid32")
 def getresuid(thread: Thread, real: int, effective: int, saved: int) -> int:
     return _write_ids(thread, (real, effective, saved), os.getresuid())
 
 
-@system_call("pointer pointer pointer")
+@system_call("pointer pointer pointer", "getresgid", "getresgid32")
 def getresgid(thread: Thread, real: int, effective: int, saved: int) -> int:
     return _write_ids(thread, (real, effective, saved), os.getresgid())
 
 
-@system_call("int pointer")
+@system_call("int pointer", "getgroups", "getgroups32")
 def getgroups(thread: Thread, count: int, address: int) -> int:
     groups = os.getgroups()
     if count < 0 or 0 < count < len(groups):
@@ -268,7 +268,7 @@ def prlimit64(thread: Thread, pid: int, number: int, new: int, old: int) -> int:
     return 0
 
 
-@system_call("int pointer")
+@system_call("int pointer", "getrlimit", "ugetrlimit")
 def getrlimit(thread: Thread, number: int, address: int) -> int:
     layout = thread.process.abi.struct("rlimit")
     thread.memory.write(address, layout.pack(_limit_fields(thread, number)))

@@ -117,49 +117,49 @@ def _id(number: int) -> int:
     return -1 if number == 0xFFFFFFFF else number
 
 
-@system_call("id")
+@system_call("id", "setuid", "setuid32")
 def setuid(thread: Thread, user: int) -> int:
     _check_own(thread)
     os.setuid(user)
     return 0
 
 
-@system_call("id")
+@system_call("id", "setgid", "setgid32")
 def setgid(thread: Thread, group: int) -> int:
     _check_own(thread)
     os.setgid(group)
     return 0
 
 
-@system_call("id id")
+@system_call("id id", "setreuid", "setreuid32")
 def setreuid(thread: Thread, real: int, effective: int) -> int:
     _check_own(thread)
     os.setreuid(_id(real), _id(effective))
     return 0
 
 
-@system_call("id id")
+@system_call("id id", "setregid", "setregid32")
 def setregid(thread: Thread, real: int, effective: int) -> int:
     _check_own(thread)
     os.setregid(_id(real), _id(effective))
     return 0
 
 
-@system_call("id id id")
+@system_call("id id id", "setresuid", "setresuid32")
 def setresuid(thread: Thread, real: int, effective: int, saved: int) -> int:
     _check_own(thread)
     os.setresuid(_id(real), _id(effective), _id(saved))
     return 0
 
 
-@system_call("id id id")
+@system_call("id id id", "setresgid", "setresgid32")
 def setresgid(thread: Thread, real: int, effective: int, saved: int) -> int:
     _check_own(thread)
     os.setresgid(_id(real), _id(effective), _id(saved))
     return 0
 
 
-@system_call("int pointer")
+@system_call("int pointer", "setgroups", "setgroups32")
 def setgroups(thread: Thread, count: int, address: int) -> int:
     if not 0 <= count <= _MOST_GROUPS:
         raise fail(errno.EINVAL)

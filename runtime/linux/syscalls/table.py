@@ -1,6 +1,6 @@
 """The table of system calls: a name, how its arguments lie in registers, and the function that answers it.
 
-A module of this package declares a call with
+A module of this package, which is imported when one of its calls is first wanted, declares a call with
 
     @system_call("fd buffer size")
     def read(thread: Thread, fd: int, address: int, count: int) -> int: ...
@@ -102,12 +102,84 @@ def system_call(kinds: str = "", *names: str) -> Callable[[Answer], Answer]:
     return declare
 
 
-def import_rest(wanted: str = "") -> None:
-    """Have the calls in CALLS that most programs do not make; the modules up to the one that has `wanted`."""
-    for name in ("legacy", "sockets", "standing", "timers", "transfers", "watches"):
-        if wanted in CALLS:
-            return
-        import_module(f"runtime.linux.syscalls.{name}")
+#: which module declares which calls
+_MODULES = {
+    "children": "clone clone3 execve execveat pidfd_open pidfd_send_signal wait4 waitid",
+    "controls": "ioctl",
+    "files": (
+        "_llseek close close_range dup dup3 fadvise64 fadvise64_64 fallocate fcntl fcntl64 fdatasync flock fsync "
+        "ftruncate ftruncate64 lseek pipe2 pread64 preadv pwrite64 pwritev read readv sendfile sendfile64 sync "
+        "write writev"
+    ),
+    "futexes": "futex futex_time64 set_robust_list set_tid_address",
+    "legacy": (
+        "_newselect alarm arm_fadvise64_64 cacheflush dup2 epoll_create epoll_wait eventfd fork getpgrp "
+        "inotify_init nice old_mmap old_select pause pipe poll recv select send sigaction signalfd sigprocmask "
+        "sigreturn socketcall time vfork waitpid"
+    ),
+    "memory": "brk madvise mincore mlock mmap mmap2 mprotect mremap msync munlock munmap",
+    "old_paths": (
+        "access chmod chown chown32 creat fstat64 fstatat64 futimesat getdents lchown lchown32 link lstat lstat64 "
+        "mkdir mknod open readlink rename rmdir stat stat64 symlink unlink utime utimes"
+    ),
+    "paths": (
+        "chdir faccessat faccessat2 fchdir fchmod fchmodat fchown fchown32 fchownat fstat fstatfs fstatfs64 "
+        "getcwd getdents64 linkat mkdirat mknodat newfstatat openat readlinkat renameat renameat2 statfs statfs64 "
+        "statx symlinkat truncate truncate64 umask unlinkat utimensat utimensat_time64"
+    ),
+    "polling": (
+        "epoll_create1 epoll_ctl epoll_pwait eventfd2 ppoll ppoll_time64 pselect6 pselect6_time64 signalfd4 "
+        "timerfd_create timerfd_gettime timerfd_gettime64 timerfd_settime timerfd_settime64"
+    ),
+    "process": (
+        "capget capset exit exit_group getcpu getegid getegid32 geteuid geteuid32 getgid getgid32 getgroups "
+        "getgroups32 getpgid getpid getppid getrandom getresgid getresgid32 getresuid getresuid32 getrlimit "
+        "getsid gettid getuid getuid32 membarrier memfd_create prctl prlimit64 riscv_flush_icache riscv_hwprobe "
+        "sched_getaffinity sched_yield setpgid setrlimit setsid sysinfo ugetrlimit uname"
+    ),
+    "signals": (
+        "kill rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo rt_sigreturn rt_sigsuspend "
+        "rt_sigtimedwait rt_sigtimedwait_time64 rt_tgsigqueueinfo sigaltstack tgkill tkill"
+    ),
+    "sockets": (
+        "accept accept4 bind connect getpeername getsockname getsockopt listen recvfrom recvmmsg recvmmsg_time64 "
+        "recvmsg sendmmsg sendmsg sendto setsockopt shutdown socket socketpair"
+    ),
+    "standing": (
+        "get_robust_list getpriority sched_get_priority_max sched_get_priority_min sched_getparam "
+        "sched_getscheduler sched_rr_get_interval sched_rr_get_interval_time64 sched_setaffinity sched_setparam "
+        "sched_setscheduler setgid setgid32 setgroups setgroups32 setpriority setregid setregid32 setresgid "
+        "setresgid32 setresuid setresuid32 setreuid setreuid32 setuid setuid32"
+    ),
+    "thread_areas": "arch_prctl get_thread_area set_thread_area set_tls",
+    "time": (
+        "clock_getres clock_getres_time64 clock_gettime clock_gettime64 clock_nanosleep clock_nanosleep_time64 "
+        "getrusage gettimeofday nanosleep times"
+    ),
+    "timers": (
+        "getitimer setitimer timer_create timer_delete timer_getoverrun timer_gettime timer_gettime64 "
+        "timer_settime timer_settime64"
+    ),
+    "transfers": "copy_file_range preadv2 pwritev2 readahead splice sync_file_range syncfs tee vmsplice",
+    "watches": (
+        "fgetxattr flistxattr fremovexattr fsetxattr getxattr inotify_add_watch inotify_init1 inotify_rm_watch "
+        "lgetxattr listxattr llistxattr lremovexattr lsetxattr removexattr setxattr"
+    ),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names.split()}
+
+
+def call(name: str) -> Call:
+    """The system call of this name; KeyError if there is none."""
+    if name not in CALLS:
+        import_module(f"runtime.linux.syscalls.{_MODULE_OF[name]}")
+    return CALLS[name]
+
+
+def import_all() -> None:
+    """Have every call in CALLS."""
+    for module in _MODULES:
+        import_module(f"runtime.linux.syscalls.{module}")
 
 
 #: calls whose offset is a long, on a 32-bit guest that has others for 64-bit offsets
@@ -170,12 +242,10 @@ class SystemCalls:
         try:
             return self._bound[number]
         except KeyError:
-            name = self._names.get(number, "")
-            import_rest(name)
-            call = CALLS.get(name)
-            found = None
-            if call is not None:
-                found = self._bound[number] = Bound(call, self.abi)
+            name = self._names.get(number)
+            found = Bound(call(name), self.abi) if name in _MODULE_OF else None
+            if found is not None:
+                self._bound[number] = found
             return found
 
     def answer(self, thread: Thread, bound: Bound, arguments: Sequence[int]) -> int:
