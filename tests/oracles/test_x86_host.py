@@ -93,6 +93,8 @@ LEFT_OUT = {
 AMD = frozenset(
     ("call_E", "call32", "ret", "ret_k", "jmp8", "jmp32", "jmp_E", "jcc8", "jcc32", "jcxz", "loop", "loope", "loopne")
 ) | {"leave"}
+#: tries to make an instruction of a form, which may depend on prefixes and registers
+_RARE = 60
 #: operands of SHA's need not stand at multiples of 16 bytes on AMD's processors
 _LOOSE = "sha"
 #: results of shifts by more than the operand's width are undefined, so is a swapped half register
@@ -152,13 +154,16 @@ class Ours:
 
     def cases(self, random: Random, count: int) -> Iterator[Case]:
         """Instructions that the decoder knows and the oracle is asked about."""
-        forms = [form for form in self.syntax.forms if "x87" not in form.source]
+        forms = [form for form in self.syntax.forms if "x87" not in form.source and name_of(form) not in LEFT_OUT]
         random.shuffle(forms)
         for form in cycle(forms):
             if not count:
                 return
-            code = instruction(random, form, self.long)
-            decoded = self.decoder.decode(code, CODE)
+            for _ in range(_RARE):
+                code = instruction(random, form, self.long)
+                decoded = self.decoder.decode(code, CODE)
+                if decoded is not None and decoded.form is form:
+                    break
             if decoded is None or name_of(decoded.form) in LEFT_OUT or "x87" in decoded.form.source:
                 continue
             name, prefixes = name_of(decoded.form), code[:3]
