@@ -32,12 +32,15 @@ from gen.scope import (
 )
 from gen.tree import Pos
 from gen.values import ExceptionValue, Failed, Number, Sized, UserFunction
+from runtime.tcg.tb import FETCH_BYTES
 
 D = TypeVar("D")
 
 _RANGE = re.compile(r"(.*?)(\d+)-(\d+)")
-#: bytes an instruction may have in a space that does not say `max`; gen/elaborate.py then finds the real number
-LONGEST_BYTES = 64
+#: bytes an instruction may have; of a space that does not say `max` gen/elaborate.py finds the real number
+LONGEST_BYTES = FETCH_BYTES
+#: bits of addresses, of exceptions' codes and of what is raised with them: what a register of the host has
+_WORD_BITS = 64
 #: more names than this in one range are surely a mistake
 _MOST_NAMES = 4096
 
@@ -128,6 +131,12 @@ class Declarations:
     def _width(self, declared: Declared[object], node: tree.TypeExpr) -> int:
         return expressions.width_of_type(self._body(declared.msb0), node)
 
+    def _address_width(self, declared: Declared[object], node: tree.TypeExpr, what: str) -> int:
+        width = self._width(declared, node)
+        if width > _WORD_BITS:
+            self.program.fail(node.pos, f"{what} has {_WORD_BITS} bits at most; this is bits({width})")
+        return width
+
     def _declare(self, name: str, entity: Entity) -> None:
         self.program.entities[name] = entity
 
@@ -147,6 +156,8 @@ class Declarations:
         code = expressions.number_of(self._body(declared.msb0), code_node, "an exception's code")
         if code < 0:
             self.program.fail(code_node.pos, "an exception's code is not negative")
+        if code >> _WORD_BITS:
+            self.program.fail(code_node.pos, f"an exception's code has {_WORD_BITS} bits at most")
         for other in self.state.exceptions:
             if other.code == code:
                 self.program.fail(
@@ -158,7 +169,7 @@ class Declarations:
         self._declare(name, ExceptionValue(name, code))
 
     def _pc(self, name: str, declared: Declared[tree.PcDecl]) -> None:
-        self.state.pc = model.Pc(name, self._width(declared, declared.decl.type))
+        self.state.pc = model.Pc(name, self._address_width(declared, declared.decl.type, "the pc"))
         self._declare(name, PcEntity(self.state.pc))
 
     def _register(self, name: str, declared: Declared[tree.RegDecl]) -> None:
@@ -223,7 +234,7 @@ class Declarations:
         self._declare(name, ModeEntity(name, width))
 
     def _memory(self, name: str, declared: Declared[tree.MemoryDecl]) -> None:
-        width = self._width(declared, declared.decl.address)
+        width = self._address_width(declared, declared.decl.address, "an address")
         decl = declared.decl
         self.state.memories.append(model.Memory(name, width, model.Const(1, 0), decl.name.pos, decl.physical))
         self._declare(name, MemoryEntity(name, width))
@@ -287,6 +298,8 @@ class Declarations:
             if param.type is None:
                 self.program.fail(param.name.pos, "a parameter of a hook needs a type")
             found.append(self._width(declared, param.type))
+            if found[-1] > _WORD_BITS:
+                self.program.fail(param.type.pos, f"an exception tells {_WORD_BITS} bits at most, not {found[-1]}")
         self.program.exception_widths = tuple(found[1:])
         for exception in self.state.exceptions:
             if exception.code >> found[0]:
@@ -343,8 +356,10 @@ class Declarations:
         decl = declared.decl
         units = tuple(sorted(unit.value for unit in decl.units))
         for unit in decl.units:
-            if unit.value < 8 or unit.value % 8 or unit.value > 512:
+            if unit.value < 8 or unit.value % 8:
                 self.program.fail(unit.pos, f"a unit has whole bytes, not {unit.value} bits")
+            if unit.value > 8 * LONGEST_BYTES:
+                self.program.fail(unit.pos, f"a unit has {8 * LONGEST_BYTES} bits at most, not {unit.value}")
         if decl.order.name not in {"little", "big"}:
             self.program.fail(decl.order.pos, f"'{decl.order.name}' is no byte order", help="write little or big")
         fields = known_fields(self.program)
@@ -362,6 +377,9 @@ class Declarations:
         most = LONGEST_BYTES
         if decl.maximum is not None:
             most = expressions.number_of(self._body(declared.msb0), decl.maximum, "the longest instruction")
+            if not units[-1] <= 8 * most <= 8 * LONGEST_BYTES:
+                bounds = f"{units[-1] // 8} to {LONGEST_BYTES}"
+                self.program.fail(decl.maximum.pos, f"the longest instruction has {bounds} bytes here, not {most}")
         self.state.spaces.append(
             model.Space(name, units, decl.order.name == "big", when, predicate, most, decl.name.pos, where)
         )

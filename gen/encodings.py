@@ -227,13 +227,17 @@ class _PatternReader:
             if bits.width is None:
                 bits.width = max(number for number, _ in bits.numbers) + 1
             width, seen = bits.width, set()
+            twice: dict[Pos, list[int]] = {}
             for index, (written, span) in enumerate(bits.numbers):
                 if written >= width:
                     self.error(span, f"'{bits.name}' has {width} bits: there is no bit {written}")
                 elif written in seen:
-                    self.error(span, f"bit {written} of '{bits.name}' is given twice")
+                    twice.setdefault(span, []).append(written)
                 seen.add(written)
                 bits.numbers[index] = (width - 1 - written if self.msb0 else written, span)
+            for span, again in twice.items():
+                which = f"bit {again[0]} of '{bits.name}' is" if len(again) == 1 else f"bits of '{bits.name}' are"
+                self.error(span, f"{which} given twice")
             lowest = min(number for number, _ in bits.numbers)
             missing = [
                 number for number in range(lowest, width) if (width - 1 - number if self.msb0 else number) not in seen

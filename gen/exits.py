@@ -13,6 +13,8 @@ from gen.values import AnyFunction, ExceptionValue, Failed, Several, Sized, User
 
 #: exceptions carry at most this many values (env.arg0 …)
 MOST_ARGUMENTS = 3
+#: … of so many bits each
+WIDEST_ARGUMENT = 64
 
 
 def raise_statement(body: Body, node: tree.Raise) -> None:
@@ -21,6 +23,11 @@ def raise_statement(body: Body, node: tree.Raise) -> None:
 
 def raise_call(body: Body, name: tree.Name, args: Sequence[tree.Expr], pos: Pos) -> None:
     """`raise N(args)`, N an exception, a column holding one, or a function of type exn."""
+    if body.local(name.name) is None and not body.program.is_known(name.name):
+        exceptions = list(body.program.module.exceptions)
+        meant = body.program.suggest(name.name, exceptions)
+        known = f"exceptions are {', '.join(exceptions)}" if exceptions else "declare it: exception E = 0"
+        body.fail(name.pos, f"unknown exception '{name.name}'", help=meant or known)
     value = value_of(body, name)
     if isinstance(value, UserFunction):
         declared = value.declared
@@ -44,6 +51,8 @@ def raise_call(body: Body, name: tree.Name, args: Sequence[tree.Expr], pos: Pos)
             continue
         single = widths.one_value(body, value_of(body, arg), arg)
         plain = single.expr if isinstance(single, Sized) else None
+        if plain is not None and plain.width > WIDEST_ARGUMENT:
+            body.fail(arg.pos, f"what is raised with an exception has {WIDEST_ARGUMENT} bits at most")
         made.append(plain if plain is not None else widths.fit(body, single, expressions.pc_width(body, arg.pos), arg))
     for width in (expected or ())[len(args) :]:
         made.append(fold.const(width, 0))

@@ -150,15 +150,11 @@ class HandlerSet:
     ) -> list[Form]:
         """Of an instruction with operands: handlers for each choice of rows."""
         assert entry.variable is not None
-        scratch = HandlerBuilder(self.layout, Function("guard"), None, pool, Facts(), most_decisions=0)
         forms: list[Form] = []
         for choices in all_choices(entry.variable.uses):
             facts = Facts(known)
-            chosen = field_values(insn, pool)
-            for layout in (layout for tail in insn.tails for layout in tail.fields):
-                chosen[identifier(layout.name)] = pool.leaf(FIELD, layout.width, identifier(layout.name))
-            operands = fields(**chosen)
-            if not settle(choices, operands, scratch, pool, facts, Slots()):
+            operands = self.chosen(insn, fields, choices, pool, facts)
+            if operands is None:
                 continue
 
             def emit(b: HandlerBuilder, operands: Any = operands) -> None:
@@ -172,6 +168,22 @@ class HandlerSet:
             forms.append(Form(choices, [self._variant(b, size) for b, size in built]))
             self._compute(choices, Slots())
         return forms
+
+    def chosen(
+        self,
+        insn: model.Instruction,
+        fields: Callable[..., Any],
+        choices: tuple[Choice, ...],
+        pool: Pool,
+        facts: Facts,
+    ) -> Any:
+        """The fields of an instruction whose operands take these rows, noted in `facts`; None if they cannot."""
+        values = field_values(insn, pool)
+        for layout in (layout for tail in insn.tails for layout in tail.fields):
+            values[identifier(layout.name)] = pool.leaf(FIELD, layout.width, identifier(layout.name))
+        operands = fields(**values)
+        scratch = HandlerBuilder(self.layout, Function("guard"), None, pool, Facts(), most_decisions=0)
+        return operands if settle(choices, operands, scratch, pool, facts, Slots()) else None
 
     def _compute(self, choices: tuple[Choice, ...], slots: Slots) -> None:
         """See to it that the operands left open have records."""

@@ -19,6 +19,7 @@ from gen.tree import Pos
 from gen.values import Failed, NeedsSplit, Number, Sized, Value
 from gen.walk import nodes
 
+_CELLS = "cells are bits, numbers, operators in brackets, strings, and names of functions, exceptions and constants"
 _HOLE = re.compile(r"\{\s*([A-Za-z_]\w*)\s*\}")
 _BITS = re.compile(r"[01_]+")
 #: an instruction is cloned for at most this many combinations of split values
@@ -96,7 +97,8 @@ class InstructionMaker:
         for row in decl.rows:
             if len(row.args) != len(decl.columns):
                 names = ", ".join(column.name for column in decl.columns)
-                self.program.error(row.pos, f"row '{row.name.name}' has {len(row.args)} cells; the columns are {names}")
+                cells_given = f"{len(row.args)} cell{'s' if len(row.args) != 1 else ''}"
+                self.program.error(row.pos, f"row '{row.name.name}' has {cells_given}; the columns are {names}")
                 continue
             columns: dict[str, Local] = {}
             cells: dict[str, str | int] = {}
@@ -123,6 +125,9 @@ class InstructionMaker:
                 bits = node.digits.replace("_", "")
                 return Number(int(bits, 2), len(bits)), node.digits
             return expressions.value_of(self._plain(declared), node), node.digits
+        if isinstance(node, tree.Name) and not self.program.is_known(node.name):
+            meant = self.program.suggest(node.name, self.program.entities)
+            self.program.fail(cell.pos, f"unknown name '{node.name}'", help=meant or _CELLS)
         value = expressions.value_of(self._plain(declared), node)
         if isinstance(value, Number):
             return value, value.value
@@ -132,7 +137,7 @@ class InstructionMaker:
             self.program.fail(
                 cell.pos,
                 "a cell is known at generation",
-                help="cells are bit strings, numbers, operators, functions and exceptions",
+                help=_CELLS,
             )
         return value, None
 
@@ -214,6 +219,8 @@ class InstructionMaker:
             always = [space for space in self.spaces.values() if space.when is None]
             if len(self.spaces) == 1 or len(always) == 1:
                 return next(iter(always or self.spaces.values()))
+            if not self.spaces and self.program.module.spaces:
+                raise Failed  # its declaration is wrong, which has been told
             if not self.spaces:
                 self.program.fail(pos, "no instruction space is declared", help="write `decode S : 32 little`")
             spaces = ", ".join(self.spaces)

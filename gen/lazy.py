@@ -9,7 +9,7 @@ reads from the arguments, which LLVM then finds in registers, and leaves env as 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from copy import copy
 
 from gen import model
 from gen.walk import nodes
@@ -128,7 +128,7 @@ class LazyRules:
         self._run(_Known(self._layout, function, cells), owed, self._rules[number - 1])
         for op in second.ops:
             cell = cells.get(op.symbol) if op.name == "ld_env" else None
-            function.ops.append(replace(op) if cell is None else Op("ld_local", op.results, local=cell))
+            function.ops.append(copy(op) if cell is None else Op("ld_local", op.results, local=cell))
         return optimize(function)
 
 

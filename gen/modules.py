@@ -179,9 +179,9 @@ class Loader:
         return None
 
     def _folders(self, path: str) -> list[str]:
-        folders = [os.path.dirname(path)]
-        folders.extend(str(folder) for folder in self._search if str(folder) not in folders)
-        return folders
+        """Where what a file names is looked for, each folder once."""
+        folders = {os.path.realpath(folder): folder for folder in (os.path.dirname(path), *map(str, self._search))}
+        return list(folders.values())
 
     def _take(self, spec: tree.SpecFile, isa: Isa, real: str) -> None:
         """Adds a file's declarations to its isa, included ones in their place."""

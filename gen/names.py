@@ -162,7 +162,7 @@ _SPACES: dict[type, str] = {
     tree.Hook: _HOOK,
     tree.AsmAlias: _ASM,
 }
-_BUILT_IN = frozenset(INTRINSICS) | {"sext", "zext", "static", "page", "NEXT", "NPC", "bits", "bit", "fn", "exn"}
+BUILT_IN = frozenset(INTRINSICS) | {"sext", "zext", "static", "page", "NEXT", "NPC", "bits", "bit", "fn", "exn"}
 
 
 def _named(decl: Any) -> Iterator[tuple[str, Pos, type]]:
@@ -233,7 +233,7 @@ class _Merge:
             space = _SPACES.get(kind, _VALUE)
             key = (space, name.replace(".", "_") if space is _INSTRUCTION else name)
             entry = _Entry(name, _KINDS[kind], pos, isa, item.file, place, override)
-            if name in _BUILT_IN and space in {_VALUE, _TYPE}:
+            if name in BUILT_IN and space in {_VALUE, _TYPE}:
                 self.diagnostics.error(pos, f"'{name}' is a name of the language itself", help="choose another name")
             before = self.entries.get(key)
             if override:

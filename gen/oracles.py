@@ -33,7 +33,8 @@ _KEYS: dict[str, dict[str, type]] = {
     },
 }  # fmt: skip
 _DIFFERENCE: dict[str, type] = {
-    "instructions": list, "fields": list, "equal": list, "unequal": list, "result": dict, "why": str,
+    "instructions": list, "fields": list, "equal": list, "unequal": list, "registers": dict, "same": list,
+    "result": dict, "why": str,
 }  # fmt: skip
 _KINDS_OF_TOML = {"str": "text", "list": "a list", "dict": "a table"}
 #: what all tables together must say of an emulator if they say anything
@@ -158,8 +159,11 @@ class _Table(SideTable):
             return
         names = {instruction.mnemonic for instruction in self.spec.instructions}
         for pattern in row.get("instructions", ()):
-            if not any(fnmatchcase(name, str(pattern)) for name in names):
+            if not any(fnmatchcase(name, str(pattern).removeprefix("!")) for name in names):
                 self.error("instructions", f"no instruction of {self.spec.name} is called '{pattern}'")
+        for name in row.get("registers", ()):
+            if name not in (files := [register.name for register in self.layout.registers]):
+                self.error(name, f"the spec has no register '{name}'", f"it has {', '.join(files)}")
         for key in ("equal", "unequal"):
             pair = row.get(key, [0, 0])
             if len(pair) != 2 or not all(isinstance(number, int) for number in pair):

@@ -20,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from gen import emit, stamp
 from gen.errors import SpecError
+from runtime.core.parent import end_with_parent
 
 
 @dataclass(slots=True)
@@ -132,7 +133,7 @@ def run(specs: Sequence[Path], build: Path, jobs: int, verbose: bool) -> int:
             stack.enter_context(_locked(build / spec.stem))
         progress = stack.enter_context(Progress(*columns, console=console, disable=not console.is_terminal))
         pool = stack.enter_context(
-            ProcessPoolExecutor(max_workers=jobs, mp_context=multiprocessing.get_context("spawn"))
+            ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=end_with_parent)
         )
         runner = _Run(pool, progress, verbose)
         started = [runner.begin(spec, build / spec.stem) for spec in specs]

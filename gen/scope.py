@@ -12,7 +12,7 @@ from typing import NoReturn, Protocol
 from gen import fold, model, tree
 from gen.errors import Diagnostics, Note
 from gen.intrinsics import INTRINSICS
-from gen.names import Declared, Module
+from gen.names import BUILT_IN, Declared, Module
 from gen.tree import Pos
 from gen.values import (
     ExceptionValue,
@@ -323,6 +323,18 @@ class Program:
             close = [other for other in candidates if other.lower() == name.lower()]
         return f"did you mean '{close[0]}'?" if close else None
 
+    def is_known(self, name: str) -> bool:
+        """Whether a name means something wherever it stands: declared, or of the language."""
+        return name in self.entities or name in BUILT_IN
+
+    def is_instruction(self, name: str) -> bool:
+        """Whether an instruction, or a row of a table of them, is called so."""
+        for declared in self.module.instructions:
+            named = declared.decl.rows if isinstance(declared.decl, tree.Insns) else (declared.decl,)
+            if any(one.name.name == name for one in named):
+                return True
+        return False
+
     def unique_name(self, name: str) -> str:
         """A Python identifier no other function has."""
         base = "".join(c if c.isalnum() or c == "_" else "_" for c in name)
@@ -402,6 +414,12 @@ class Body:
     def unknown(self, name: str, pos: Pos) -> NoReturn:
         if self.kind == "template":
             self.unknown_in_template(name, pos)
+        if name in {"NEXT", "NPC"}:  # as values they are known
+            self.fail(pos, f"'{name}' cannot be assigned", help="write `goto …`")
+        if name in {"bits", "bit"}:
+            self.fail(pos, f"'{name}' is a type, and a value is wanted", help="a function's type stands behind `->`")
+        if self.program.is_instruction(name):
+            self.fail(pos, f"'{name}' is an instruction, which is no value and cannot be called", help="write a `fn`")
         near = [known for scope in self.scopes for known in scope]
         hint = self.program.suggest(name, near) or self.program.suggest(
             name, [*self.program.entities, *INTRINSICS, "sext", "zext", "NEXT"]

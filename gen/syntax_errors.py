@@ -207,7 +207,13 @@ def _special(
         if wanted != word:
             return f"{found} cannot close '{unclosed[2]}'", f"write '{wanted}'"
     if kind == "EQUAL":
+        if untyped := re.search(r"\b(var|alias|reg|mode|input)\s+\w+\s*$", line[: column - 1]):
+            return None, f"say what type it has: {untyped[0].strip()} : bits(32) = …"
         return None, "equality is written '=='"
+    if kind == "COLON" and rest.startswith(":="):
+        return None, "assignment is written '='"
+    if kind in {"OPERATOR", "MINUS", "BAR", "TILDE"} and _in_a_row(line):
+        return None, f"in a cell an operator stands in brackets: ({word})"
     if kind in {"OPERATOR", "BAR"} and word in "&|" and line[: column - 1].endswith(word):
         return f"'{word}{word}' is no operator", f"write '{'and' if word == '&' else 'or'}'"
     if kind == "IF" and re.search(r"\belse\s+$", line[: column - 1]):
@@ -215,6 +221,11 @@ def _special(
     if kind == "_INDENT":
         return "this line is indented more than the one before, which opens no block", None
     return None, None
+
+
+def _in_a_row(line: str) -> bool:
+    """Whether a line may be a row of a table: an indented name, and cells."""
+    return re.match(r"\s+\w+(\s+(\w+|\([^()]*\)|\"[^\"]*\"))+\s+[^\w\s(]+(\s|$)", line) is not None
 
 
 def _special_character(rest: str) -> tuple[str | None, str | None]:
@@ -225,6 +236,10 @@ def _special_character(rest: str) -> tuple[str | None, str | None]:
         if rest.startswith(">>"):
             return "this shift does not say what comes in from the left", "write '>>u' (zeros) or '>>s' (the sign)"
         return "this comparison does not say whether it is signed", f"write '{op}u' or '{op}s'"
+    if rest.startswith("?"):
+        return None, "a choice is written `if c then a else b`"
+    if rest.startswith("'"):
+        return None, "texts stand in double quotes"
     for wrong, right in (("&&", "and"), ("||", "or"), ("!=", "!="), ("!", "not")):
         if rest.startswith(wrong) and wrong != right:
             return f"'{wrong}' is no operator", f"write '{right}'"

@@ -14,6 +14,8 @@ _LETTERS = {"r": PAGE_READ, "w": PAGE_WRITE, "x": PAGE_EXEC, "-": 0}
 
 def permission_bits(permissions: str) -> int:
     """`"rw"`, `"r-x"` ... as bits; MemoryMapError for other letters."""
+    if not isinstance(permissions, str):
+        raise TypeError(f"permissions are letters, as in 'rw' or 'r-x', not {permissions!r}")
     bits = 0
     for letter in permissions:
         if letter not in _LETTERS:

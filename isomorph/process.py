@@ -82,6 +82,8 @@ class Process(Emulator):
         cpu: str | None = None,
         stack_size: int | None = None,
     ) -> None:
+        if isinstance(args, str | bytes):
+            raise TypeError(f"args are several: [{args!r}]")
         self.path = os.fspath(path)
         super().__init__(_isa_of(self.path, cpu))
         self.status: int | None = None

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 from isomorph.errors import RegisterError
 from runtime.core.cpu import Vcpu
-from runtime.core.layout import RegisterLayout
+from runtime.core.layout import ModeLayout, RegisterLayout
 
 
 class Registers:
@@ -23,7 +23,7 @@ class Registers:
     def __init__(self, vcpu: Vcpu) -> None:
         object.__setattr__(self, "_vcpu", vcpu)
         known: dict[str, tuple[RegisterLayout, int] | str] = {}
-        for mode in vcpu.layout.modes:
+        for mode in _standing(vcpu):
             known[mode.name.lower()] = mode.name
         for register in vcpu.layout.registers:
             if register.is_file:
@@ -80,7 +80,7 @@ class Registers:
                     yield register.names[index][0] if register.names else f"{register.name.lower()}{index}"
             else:
                 yield register.name.lower()
-        for mode in self._vcpu.layout.modes:
+        for mode in _standing(self._vcpu):
             yield mode.name.lower()
 
     def __dir__(self) -> list[str]:
@@ -115,3 +115,8 @@ class Registers:
 
     def __repr__(self) -> str:
         return "<registers: " + " ".join(f"{name}={self[name]:#x}" for name in self) + ">"
+
+
+def _standing(vcpu: Vcpu) -> list[ModeLayout]:
+    """Modes that there are between instructions: not those that only prefixes set, while one is decoded."""
+    return [mode for mode in vcpu.layout.modes if not mode.prefix]

@@ -189,7 +189,7 @@ class Suite:
     # ------------------------------------------------------------ text
 
     def printed(self, module: str) -> Iterator[str]:
-        """The disassembler: the text in the table, or one that means the word where it says "?"; data for what has none."""
+        """The disassembler: the text in the table, or where it has none to offer what means the word; else data."""
         for encoding, word, code in self._all_words(module):
             shown = self._syntax(encoding).disassembler.one(code.ljust(self.layout.max_bytes, b"\0"), ADDRESS)
             if shown.name and mnemonic(shown.name) != mnemonic(word.name):

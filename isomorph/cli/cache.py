@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import time
 
 from isomorph.cli.main import complain
 from runtime.tcg.region_cache import clear, entries
@@ -35,10 +34,9 @@ def main(words: list[str]) -> int:
         print(f"{root}: {clear(root):,} regions removed")
         return 0
     sizes: dict[str, list[int]] = {}
-    oldest = time.time()
     for entry in entries(root):
-        sizes.setdefault(entry.isa, []).append(entry.size)
-        oldest = min(oldest, entry.used)
+        if entry.is_region:
+            sizes.setdefault(entry.isa, []).append(entry.size)
     total = sum(map(sum, sizes.values()))
     print(f"{root}: {sum(map(len, sizes.values())):,} regions, {total / (1 << 20):.1f} of {DEFAULT_DISK >> 20} MiB")
     for isa, found in sorted(sizes.items()):

@@ -244,14 +244,18 @@ def _sections(path: str, wanted: Sequence[str] | None) -> list[_Part]:
     names: list[str] = []
     try:
         with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
             elf = ELFFile(file)
             sections = list(elf.iter_sections())
             for index, section in enumerate(sections):
                 names.append(section.name)
                 code = section["sh_type"] == "SHT_PROGBITS" and section["sh_flags"] & SH_FLAGS.SHF_EXECINSTR
                 if section.name in wanted if wanted else code:
+                    if section["sh_type"] != "SHT_NOBITS" and section["sh_offset"] + section["sh_size"] > size:
+                        raise ValueError(f"{section.name or index} ends behind the file's end")
                     marks = _marks([s for s in sections if isinstance(s, SymbolTableSection)], index)
-                    found.append(_Part(section["sh_addr"], section.data(), marks))
+                    data = b"" if section["sh_type"] == "SHT_NOBITS" else section.data()
+                    found.append(_Part(section["sh_addr"], data, marks))
     except (ELFError, ConstructError, ValueError, AttributeError, UnicodeDecodeError, OverflowError) as error:
         if wanted:
             raise ElfError(f"{path}: its sections cannot be read: {error}") from None

@@ -14,12 +14,14 @@ from gen.pages.diagram import Cell, cells
 from gen.pages.entries import Entry, entries
 from gen.pages.excerpts import Sources
 from gen.pages.highlight import Token, highlight
+from gen.source import identifier
 from isomorph.builds import SPECS, NotGenerated
 from isomorph.explain.pipeline import HandlerStages, Stages, decode, handler_stages, translation_stages
 from isomorph.explain.subject import find_subject
 from isomorph.isa import Isa
 from runtime.core.cpu import Isa as Generated
 from runtime.syntax.disassemble import Disassembler
+from runtime.tcg.instructions import Decoded
 
 __all__ = ["Explanation", "InstructionReport", "Stage", "explain"]
 
@@ -171,13 +173,13 @@ def _spec_of(isa: Generated) -> Path:
 def _report(
     isa: Isa, book: _Book, printers: tuple[Disassembler, Disassembler], data: bytes, pc: int, flags: int
 ) -> InstructionReport:
-    decoded = decode(isa.generated, data, flags)
+    decoded, modes = decode(isa.generated, data, flags)
     data = data[: decoded.length]
     found = book.by_name.get(decoded.name)
     if found is None:
         raise NotGenerated(f"what is generated of {isa.name} is older than its spec: run `make gen ISA={isa.name}`")
     insn, entry = found
-    fetch = int.from_bytes(data, "little")
+    fetch = int.from_bytes(data, "little") >> 8 * _prefix_bytes(decoded, data, insn.pattern)
     own = {layout.name: _field(layout, fetch) for layout in insn.pattern.fields}
     space = next(space for space in book.spec.spaces if space.name == insn.space)
     declared = book.module.spaces[space.name]
@@ -194,8 +196,20 @@ def _report(
         rows=cells(insn.pattern, space, entry.kinds, declared.msb0, fetch),
         fields=own,
         values={layout.name: _shown(insn, layout, own[layout.name], pc) for layout in insn.pattern.fields},
-        handler=handler_stages(isa.generated, insn, decoded, own, pc, flags),
+        handler=handler_stages(isa.generated, insn, decoded, own, pc, modes),
     )
+
+
+def _prefix_bytes(decoded: Decoded, data: bytes, pattern: model.Pattern) -> int:
+    """How many bytes stand before an instruction's own: as many as are read as the fields that it was decoded to."""
+    for count in range(len(data)):
+        fetch = int.from_bytes(data[count:], "little")
+        values = {identifier(layout.name): _field(layout, fetch) for layout in pattern.fields}
+        if fetch & pattern.mask == pattern.value and all(
+            getattr(decoded.fields, name) == value for name, value in values.items()
+        ):
+            return count
+    raise AssertionError(f"{decoded.name} is not in {data.hex()}")
 
 
 def _field(layout: model.FieldLayout, fetch: int) -> int:

@@ -6,16 +6,19 @@ stopped between the steps.
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gen import model
-from gen.decode_values import FIELD, INDEX, MODE, PC, DecodeValue, Facts, Part, Pool, replay
+from gen.decode_values import FIELD, INDEX, MODE, NEXT_PC, PC, DecodeValue, Facts, Part, Pool, replay
 from gen.handler_builder import HandlerBuilder, Slot, Variant
-from gen.handlers import HandlerSet, field_values
+from gen.handlers import Form, HandlerSet
+from gen.operand_choices import Choice
+from gen.operand_decoder import has_prefixes
 from gen.source import identifier
 from isomorph.errors import InstructionError
 from runtime.core.cpu import Isa
@@ -25,6 +28,7 @@ from runtime.tcg.intermediate import gen_intermediate_code
 from runtime.tcg.ir import Function
 from runtime.tcg.llvm import assembly
 from runtime.tcg.lower import lower_module
+from runtime.tcg.operands import Taken
 from runtime.tcg.optimize import optimize
 
 __all__ = ["HandlerStages", "SlotRow", "Stages", "decode", "handler_stages", "translation_stages"]
@@ -91,35 +95,53 @@ def _instructions(text: str) -> str:
 
 
 def handler_stages(
-    isa: Isa, insn: model.Instruction, decoded: Decoded, values: Mapping[str, int], pc: int, flags: int
+    isa: Isa, insn: model.Instruction, decoded: Decoded, values: Mapping[str, int], pc: int, modes: Mapping[str, int]
 ) -> HandlerStages:
-    """The handler of an instruction with these values of its fields."""
+    """The handler of an instruction with these values of its fields; `modes` are as its prefixes leave them."""
     translate = isa.module("translate")
     entry = decoded.instruction
-    if entry.variable is not None or translate.PREFIXES:
-        raise InstructionError(
-            f"{entry.name}: handlers behind prefixes or with operands of sub-tables are not shown yet"
-        )
     hook = translate.HOOKS.get("badaddr")
-    handlers = HandlerSet(isa.layout, hook.body if hook else None)
+    handlers = HandlerSet(isa.layout, hook.body if hook else None, has_prefixes(isa.layout))
     fields: Callable[..., Any] = inspect.get_annotations(entry.fields, eval_str=True)["return"]
     name = identifier(entry.name)
-    variants = handlers.instruction(insn, name, entry, fields).variants
-    known = _Known(isa, values, pc, entry.length, flags)
+    forms = handlers.instruction(insn, name, entry, fields).forms
+    form = next(form for form in forms if _takes(form.choices, decoded.fields))
+    known = _Known(isa, {**values, **_numbers(decoded.fields)}, pc, decoded.length, modes)
     chosen = next(
         variant
-        for variant in variants
+        for variant in form.variants
         if all(bool(known.value(condition)) == answer for condition, answer in variant.decisions)
     )
-    function, emitted, slots = _rebuilt(handlers, insn, decoded, chosen, fields)
+    function, emitted, slots = _rebuilt(handlers, insn, decoded, form, chosen, fields)
     return HandlerStages(
         chosen.handler,
-        len(variants),
+        sum(len(form.variants) for form in forms),
         tuple((repr(condition), answer) for condition, answer in chosen.decisions),
         chosen.record_bytes,
         tuple(_slot_row(slot, known) for slot in slots),
         native_stages(function, emitted),
     )
+
+
+def _takes(choices: Sequence[Choice], fields: Any) -> bool:
+    """Whether these are the rows that an instruction's operands took; a row that is left open is any."""
+    for choice in choices:
+        taken = getattr(fields, choice.use.name)
+        if choice.row is not None and not (taken.row is choice.row and _takes(choice.inner, taken.fields)):
+            return False
+    return True
+
+
+def _numbers(fields: Any) -> dict[str, int]:
+    """What fields are, those of the operands' rows, too; names are those in translate.py."""
+    found: dict[str, int] = {}
+    for name in (field.name for field in dataclasses.fields(fields)):
+        value = getattr(fields, name, None)
+        if isinstance(value, int):
+            found[name] = value
+        elif isinstance(value, Taken):
+            found |= _numbers(value.fields)
+    return found
 
 
 def _slot_row(slot: Slot, known: _Known) -> SlotRow:
@@ -132,13 +154,18 @@ def _slot_row(slot: Slot, known: _Known) -> SlotRow:
 
 
 def _rebuilt(
-    handlers: HandlerSet, insn: model.Instruction, decoded: Decoded, chosen: Variant, fields: Callable[..., Any]
+    handlers: HandlerSet,
+    insn: model.Instruction,
+    decoded: Decoded,
+    form: Form,
+    chosen: Variant,
+    fields: Callable[..., Any],
 ) -> tuple[Function, str, list[Slot]]:
     """The chosen variant once more, stopped before the optimiser."""
     entry = decoded.instruction
     pool = Pool()
     known = handlers.known(pool)
-    operands = fields(**field_values(insn, pool))
+    operands = handlers.chosen(insn, fields, form.choices, pool, known)
     if entry.guard is not None:
         scratch = HandlerBuilder(handlers.layout, Function("guard"), None, pool, Facts(), most_decisions=0)
         condition = entry.guard(scratch, operands)
@@ -153,7 +180,8 @@ def _rebuilt(
     def emit(builder: HandlerBuilder) -> None:
         entry.emit(builder, operands)
 
-    handlers.run(b, emit, insn.pattern.length // 8, f"{entry.name} {entry.source}", insn.restartable)
+    length = None if handlers.prefixes or entry.variable else insn.pattern.length // 8
+    handlers.run(b, emit, length, f"{entry.name} {entry.source}", insn.restartable)
     emitted = str(function)
     optimize(function)
     b.lay_out()
@@ -163,11 +191,11 @@ def _rebuilt(
 class _Known:
     """What the native decoder would compute for one instruction."""
 
-    def __init__(self, isa: Isa, values: Mapping[str, int], pc: int, length: int, flags: int) -> None:
-        self._isa = isa
+    def __init__(self, isa: Isa, values: Mapping[str, int], pc: int, length: int, modes: Mapping[str, int]) -> None:
         self._values = values
         self._pc = pc
-        self._flags = flags
+        self._next = pc + length & (1 << isa.layout.pc_width) - 1
+        self._modes = modes
         self._builder = Builder(isa.layout, Function("values"))
         self._done: dict[Part, Any] = {}
 
@@ -181,10 +209,11 @@ class _Known:
             case name if name == FIELD:
                 return self._values[leaf.symbol]
             case name if name == MODE:
-                mode = self._isa.layout.mode(leaf.symbol)
-                return self._flags >> mode.shift & (1 << mode.width) - 1
+                return self._modes[leaf.symbol]
             case name if name == PC:
                 return self._pc
+            case name if name == NEXT_PC:
+                return self._next
             case name if name == INDEX:
                 return 0
             case other:
@@ -216,15 +245,15 @@ def _length(isa: Isa, data: bytes, count: int, flags: int) -> int:
     """Bytes of the first instructions."""
     at = 0
     for _ in range(count):
-        at += decode(isa, data[at : at + isa.layout.max_bytes], flags).length
+        at += decode(isa, data[at : at + isa.layout.max_bytes], flags)[0].length
     return at
 
 
-def decode(isa: Isa, data: bytes, flags: int) -> Decoded:
-    """The instruction at the start of `data`, as the translator decodes it."""
+def decode(isa: Isa, data: bytes, flags: int) -> tuple[Decoded, dict[str, int]]:
+    """The instruction at the start of `data`, as the translator decodes it, and modes as its prefixes leave them."""
     builder = Builder(isa.layout, Function("decode"))
     builder.modes = {m.name: flags >> m.shift & (1 << m.width) - 1 for m in isa.layout.modes if not m.prefix}
     decoded: Decoded | None = isa.module("translate").decode(int.from_bytes(data, "little"), len(data), builder)
     if decoded is None:
         raise InstructionError(f"{data.hex(' ')} is no instruction of {isa.name}")
-    return decoded
+    return decoded, {name: value for name, value in builder.modes.items() if isinstance(value, int)}

@@ -21,6 +21,7 @@ from isomorph.fuzz.engines import TIERS, Bench
 from isomorph.fuzz.sequences import Sequences, mnemonic
 from isomorph.fuzz.shrink import shrink
 from runtime.core.cpu import load_isa
+from runtime.core.parent import end_with_parent
 
 __all__ = ["AGAINST", "Campaign", "Finding", "Order", "Tally", "Worker", "run_batch"]
 
@@ -137,6 +138,7 @@ def _worker(order: Order) -> Worker:
 def start_worker() -> None:
     """In a new process: the user's Ctrl-C is for the campaign, which tells its workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
 
 
 def run_batch(order: Order, first: int, count: int) -> Tally:

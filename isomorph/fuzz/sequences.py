@@ -25,7 +25,7 @@ from runtime.core.env import Exit
 from runtime.linux.abi import abi_of
 from runtime.linux.abi.model import SystemCall
 from runtime.syntax.decode import Decoded, Decoder
-from runtime.syntax.tables import Field, Form, Hole
+from runtime.syntax.tables import Field, Form, Hole, mode_key
 from runtime.tcg.builder import Value
 from runtime.tcg.ir import Function
 from runtime.tcg.loop import cpu_exec
@@ -100,6 +100,8 @@ class Sequences:
             self.kept = (*keep_register(isa), KEPT)
         syntax = isa.module("syntax").SYNTAX
         self.decoder = Decoder(syntax)
+        #: what may say which instruction set goes on
+        self.modes = [mode.name for mode in isa.layout.modes if not mode.prefix] if len(syntax.spaces) > 1 else []
         unknown = other.unknown if other is not None else ()
         self.without = self.oracle.unicorn.without if other is not None and other is self.oracle.unicorn else ()
         #: encoding -> registers that the manual leaves open behind it, if that makes a difference here
@@ -115,7 +117,7 @@ class Sequences:
                 fnmatchcase(PurePath(form.source.rpartition(":")[0]).stem, pattern) or pattern == form.space
                 for pattern in unknown
             )
-            and not any(row.concerns(mnemonic(form)) and _always(row) for row in self.differs)
+            and not any(row.concerns(mnemonic(form)) and row.always and not row.result for row in self.differs)
             and not (against == "qemu" and _calls_the_kernel(isa, form))
         ]
         names = {mnemonic(form) for form in self.forms}
@@ -232,10 +234,13 @@ class Sequences:
                     return None  # nobody knows what another emulator finds there
                 break
             decoded = self.decoder.decode(word, growing.frontier)
-            if decoded is not None and decoded.form.name not in self._numbers:
-                return None  # an instruction that the other emulator does not know
-            if decoded is not None and (
-                self._is_unstable(decoded, word[: decoded.length]) or not growing.allowed(word)
+            if (
+                decoded is not None
+                and (
+                    decoded.form.name not in self._numbers  # the other emulator is not asked about it
+                    or self._is_unstable(decoded, word[: decoded.length])
+                    or not growing.allowed(word)
+                )
             ):
                 return None
             if decoded is not None and not growing.certain(decoded):
@@ -245,7 +250,7 @@ class Sequences:
                 return None
             if reason != Exit.BUDGET:
                 break
-            if growing.disturbed():
+            if growing.disturbed() or not growing.reads_on():
                 return None
             if decoded is not None:
                 growing.note(decoded)
@@ -276,10 +281,6 @@ def _calls_the_kernel(isa: Isa, form: Form) -> bool:
     watcher = _Watcher(isa)
     watcher.emit_once(isa, form.encoding.value.to_bytes(isa.layout.max_bytes, "little"))
     return bool(watcher.raised & {code for name, code in isa.layout.exceptions if name in calls})
-
-
-def _always(row: Difference) -> bool:
-    return not row.result and row.equal is None and row.unequal is None
 
 
 def _named_numbers(form: Form) -> Iterator[tuple[str, list[int]]]:
@@ -385,7 +386,7 @@ class _Growing:
             return ""
         reason = cpu_exec(vcpu, 1)
         added = [word]
-        if reason == Exit.BUDGET and not self.disturbed():
+        if reason == Exit.BUDGET and not self.disturbed() and self.reads_on():
             reached = vcpu.pc
             self.note(decoded)
             if reached != following:
@@ -494,6 +495,12 @@ class _Growing:
         kept = self.sequences.kept
         return kept is not None and self.guide.vcpu.get(kept[0], kept[1]) != kept[2]
 
+    def reads_on(self) -> bool:
+        """Whether what follows is of the instruction set that the case is made of."""
+        decoder, vcpu = self.sequences.decoder, self.guide.vcpu
+        modes = {mode_key(name): vcpu.get_mode(name) for name in self.sequences.modes}
+        return decoder.active({**decoder.modes, **modes}) is decoder.space
+
     def allowed(self, word: bytes) -> bool:
         """Whether the other emulator is known to do the same on the values that are there now."""
         sequences = self.sequences
@@ -503,11 +510,14 @@ class _Growing:
         assert decoded is not None
         name = mnemonic(decoded.form)
         rows = [row for row in sequences.differs if row.concerns(name)]
-        if any(not row.result and row.holds_for(self._sources(decoded, row.fields)) for row in rows):
-            return False
+        places = {
+            field: _place(hole, decoded) for field, hole in sequences._registers.get(decoded.form.name, {}).items()
+        }
+        for row in rows:
+            if not row.result and (row.is_named(places) or row.holds_for(self._sources(decoded, row.fields))):
+                return False
         results = {field for row in rows for field in row.result}
-        for field, hole in sequences._registers.get(decoded.form.name, {}).items():
-            place = _place(hole, decoded)
+        for field, place in places.items():
             mask = self.masks.get(place)
             # What does not look at the other bits of such a register may read it.
             if mask and field not in results and not any(row.unequal and not row.unequal[0] & mask for row in rows):

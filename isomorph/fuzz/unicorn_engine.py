@@ -37,7 +37,7 @@ class UnicornEngine:
             self.machine.reg_write(getattr(constants, name), value)
         self._pc = getattr(constants, table.pc)
         self._address_mode = table.address_mode
-        self._bits: list[tuple[str, bool, int, int, int]] = []  # name, mode, constant, lowest bit, mask
+        self._bits: list[tuple[str, bool, int, tuple[int, ...]]] = []  # name, mode, constant, where each bit is
         self._parts: list[tuple[str, bool, list[tuple[int, int]], int]] = []  # name, mode, (number, constant), mask
         #: what the bits of a register of Unicorn's that stand for none of ours are
         self._fixed = {getattr(constants, name): value for name, value in table.setup.items()}
@@ -64,10 +64,12 @@ class UnicornEngine:
         self._raised = False
 
     def _is_part(self, constants: Any, pattern: str, name: str, width: int, is_mode: bool) -> bool:
-        """Whether `NAME[low]` says that a register is a part of one of Unicorn's, from bit `low` up; it is noted."""
-        whole, bracket, low = pattern.partition("[")
+        """Whether `NAME[...]` says that a register is a part of one of Unicorn's, and which; it is noted."""
+        whole, bracket, said = pattern.partition("[")
         if bracket:
-            self._bits.append((name, is_mode, getattr(constants, whole), int(low.rstrip("]")), (1 << width) - 1))
+            bits = tuple(map(int, said.rstrip("]").split(",")))
+            places = bits if len(bits) > 1 else tuple(range(bits[0], bits[0] + width))
+            self._bits.append((name, is_mode, getattr(constants, whole), places))
         return bool(bracket)
 
     def close(self) -> None:
@@ -88,9 +90,10 @@ class UnicornEngine:
             for number, constant in ids:
                 machine.reg_write(constant, state.modes[name] if is_mode else state.registers[name][number])
         wholes: dict[int, int] = {}
-        for name, is_mode, constant, low, _ in self._bits:
+        for name, is_mode, constant, places in self._bits:
             value = state.modes[name] if is_mode else state.registers[name][0]
-            wholes[constant] = wholes.get(constant, self._fixed.get(constant, 0)) | value << low
+            part = sum((value >> number & 1) << place for number, place in enumerate(places))
+            wholes[constant] = wholes.get(constant, self._fixed.get(constant, 0)) | part
         for constant, value in wholes.items():
             machine.reg_write(constant, value)
         self._raised = False
@@ -110,8 +113,9 @@ class UnicornEngine:
                 for number, constant in ids:
                     values[number] = machine.reg_read(constant) & mask
                 registers[name] = tuple(values)
-        for name, is_mode, constant, low, mask in self._bits:
-            part = machine.reg_read(constant) >> low & mask
+        for name, is_mode, constant, places in self._bits:
+            whole = machine.reg_read(constant)
+            part = sum((whole >> place & 1) << number for number, place in enumerate(places))
             if is_mode:
                 modes[name] = part
             else:

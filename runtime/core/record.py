@@ -29,6 +29,18 @@ def computed(*, init: Literal[False] = False) -> Any:
     return _Computed()
 
 
+class _Fresh:
+    """A default that is made anew for each instance."""
+
+    def __init__(self, factory: Callable[[], Any]) -> None:
+        self.factory = factory
+
+
+def fresh(*, factory: Callable[[], Any]) -> Any:
+    """A field whose default is what a call of `factory` gives: an empty list, say."""
+    return _Fresh(factory)
+
+
 class _DataclassFields:
     """`__dataclass_fields__` of a record: made when dataclasses, imported by someone else, asks for it."""
 
@@ -47,7 +59,7 @@ class _DataclassFields:
         return vars(like)["__dataclass_fields__"]
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(computed,))
+@dataclass_transform(frozen_default=True, field_specifiers=(computed, fresh))
 def record(cls: type[T]) -> type[T]:
     """Class decorator: annotated names become slots, parameters of the constructor, and what equality compares."""
     names = tuple(cls.__annotations__)
@@ -67,7 +79,8 @@ def record(cls: type[T]) -> type[T]:
             if name in named:
                 setattr(self, name, named.pop(name))
             elif name in defaults:
-                setattr(self, name, defaults[name])
+                default = defaults[name]
+                setattr(self, name, default.factory() if isinstance(default, _Fresh) else default)
             else:
                 raise TypeError(f"{cls.__name__} needs a value for {name}")
         if named:
@@ -101,7 +114,7 @@ def record(cls: type[T]) -> type[T]:
     return made
 
 
-@dataclass_transform(field_specifiers=(computed,))
+@dataclass_transform(field_specifiers=(computed, fresh))
 def mutable_record(cls: type[T]) -> type[T]:
     """`record` for classes whose fields are assigned to: they are no keys."""
     made = record(cls)

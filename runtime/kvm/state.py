@@ -12,8 +12,6 @@ from runtime.kvm.system import KvmError
 _HEAD = struct.Struct("<8sI")
 _MSR = struct.Struct("<IIQ")
 _MAGIC = b"kvm-x86\n"
-#: these hold what only a running processor has, or must be set by something else first: KVM may refuse them
-_IA32_TSC = 0x10
 
 
 def pack_sections(sections: dict[str, bytes]) -> bytes:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import struct
 from bisect import bisect_right
 
-SHT_PROGBITS, SHT_SYMTAB, SHT_DYNSYM = 1, 2, 11
-SHF_EXECINSTR = 4
+SHT_SYMTAB, SHT_DYNSYM = 2, 11
 _STT_OBJECT, _STT_FUNC, _STT_NOTYPE = 1, 2, 0
 _EM_ARM = 40
 #: a symbol without a size reaches as far as the next one, but no further than this
@@ -63,16 +62,6 @@ class Symbols:
         if found is None:
             return ""
         return f"{found[0]}+{found[1]:#x}" if found[1] else found[0]
-
-
-def code_sections(data: bytes, bits: int, big_endian: bool) -> list[tuple[int, int, int]]:
-    """Address, file offset and size of the sections that hold instructions; none when there is no section table."""
-    try:
-        tables = _sections(data, bits, big_endian)
-    except struct.error:
-        return []
-    code = [fields for fields in tables if fields[1] == SHT_PROGBITS and fields[2] & SHF_EXECINSTR]
-    return [(fields[3], fields[4], fields[5]) for fields in code]
 
 
 def _sections(data: bytes, bits: int, big_endian: bool) -> list[tuple[int, ...]]:

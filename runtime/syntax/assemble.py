@@ -268,6 +268,7 @@ class Assembler:
 
     def _code(self, item: Code, place: _Place, address: int) -> bytes:
         first: Rejected | None = None
+        unknown: Rejected | None = None
         for index in range(item.chosen, len(item.candidates)):
             for short in (True, False) if item.short else (False,):
                 try:
@@ -276,14 +277,14 @@ class Assembler:
                     first = first or error
                     break
                 except Undefined as error:
-                    rejected = item.encoder.undefined(error)
-                    raise Fault(rejected.message, rejected.start, rejected.end) from None
+                    # Another reading may have no such symbol: in `[rbx+rcx*4+8]` all behind rbx could be a number.
+                    unknown = unknown or item.encoder.undefined(error)
+                    break
                 if len(code) >= item.size:
                     if not self.guessing:
                         item.chosen, item.size = index, len(code)
                     return code
-        if first is None:
-            first = Rejected("this has no size that stays", 0, 1)
+        first = unknown or first or Rejected("this has no size that stays", 0, 1)
         raise Fault(first.message, first.start, first.end, first.notes)
 
     # ------------------------------------------------------------ the image

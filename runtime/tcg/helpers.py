@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from runtime.core.layout import Layout
+from runtime.core.record import record
 from runtime.tcg.builder import Builder
 from runtime.tcg.instructions import Helper
 from runtime.tcg.ir import Function, Op, Operand, Temp, plain_function
-from runtime.tcg.lanes import gather_lanes
+from runtime.tcg.lanes import gather_lanes, gather_parts
 from runtime.tcg.llvm import optimized_ir
 from runtime.tcg.lower import lower_module
+from runtime.tcg.region_vectors import WIDTHS
 
 #: instructions of LLVM's that a helper may have to be put where it is called
 _MOST_INLINED = 64
 #: operations of one of which LLVM is asked for so few: in use a single one has more, 4801, which took half a second
 _MOST_TRIED = 512
+#: operations that one may have that works on vectors as on long integers
+_MOST_ON_WHOLE = 8
 _DECLARED = re.compile(r"^declare .*@([\w.]+)\(", re.MULTILINE)
 _ATTRIBUTES = re.compile(r" #\d+\b")
 
@@ -38,10 +41,11 @@ def helper_function(layout: Layout, helper: Helper, known: Mapping[int, int] | N
     result = helper.body(b, *[known[at] if at in known else next(parameters) for at in range(len(helper.parameters))])
     b.ret(result if isinstance(result, tuple) else () if result is None else (result,))
     gather_lanes(function)
+    gather_parts(function)
     return function
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Inlined:
     """The definition of a helper in LLVM IR, and declarations it wants, by name."""
 
@@ -81,7 +85,8 @@ class InlineHelpers:
     def _make(self, helper: Helper, numbers: Mapping[int, int]) -> Inlined | None:
         name = ".".join([helper.name, *(f"{at}.{value:x}" for at, value in numbers.items())])
         function = helper_function(self._layout, helper, numbers, name)
-        if not function.lanes or len(function.ops) > _MOST_TRIED:
+        wide = any(temp.width in WIDTHS for temp in function.parameters)
+        if len(function.ops) > (_MOST_TRIED if function.lanes else _MOST_ON_WHOLE if wide else 0):
             return None
         return _inlined(name, optimized_ir(lower_module([function])), bool(numbers))
 

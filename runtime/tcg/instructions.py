@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any
 
+from runtime.core.record import record, replace
 from runtime.tcg.builder import Builder, Value
 from runtime.tcg.operands import Variable
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Instruction:
     """One encoding of one instruction.
 
@@ -29,7 +29,7 @@ class Instruction:
     variable: Variable | None = None  # operands of sub-tables; `length` is then that of what comes before them
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Decoded:
     """An instruction with the values of its fields."""
 
@@ -54,7 +54,7 @@ class Decoded:
         return self.instruction.emit
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Prefix:
     """Bytes before an instruction that say something about it."""
 
@@ -75,7 +75,7 @@ def with_operands(instruction: Instruction, fields: Any, fetch: int, b: Builder)
     return None if bits is None else Decoded(instruction, fields, bits // 8)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Helper:
     """A function of the spec that is compiled once and called."""
 
@@ -102,7 +102,7 @@ def several(result: Value | tuple[Value, ...]) -> tuple[Value, ...]:
     return result
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Hook:
     """An `on …` of the spec."""
 

@@ -6,8 +6,7 @@ parameters of a label, given as arguments by the `br`s to it.  Locals are mutabl
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
+from runtime.core.record import fresh, mutable_record
 from runtime.tcg.ops import OPS, OpDef
 
 
@@ -71,20 +70,34 @@ class Local:
         return f"l{self.id}"
 
 
-@dataclass(slots=True, eq=False)
 class Op:
     """One operation; `widths` are those of `args`, since constants have none.  See ops.py for the other members."""
 
-    name: str
-    results: tuple[Temp, ...] = ()
-    args: tuple[Operand, ...] = ()
-    widths: tuple[int, ...] = ()
-    offset: int = 0
-    size: int = 0
-    symbol: str = ""
-    flag: bool = False
-    labels: tuple[Label, ...] = ()
-    local: Local | None = None
+    __slots__ = ("args", "flag", "labels", "local", "name", "offset", "results", "size", "symbol", "widths")
+
+    def __init__(
+        self,
+        name: str,
+        results: tuple[Temp, ...] = (),
+        args: tuple[Operand, ...] = (),
+        widths: tuple[int, ...] = (),
+        offset: int = 0,
+        size: int = 0,
+        symbol: str = "",
+        flag: bool = False,
+        labels: tuple[Label, ...] = (),
+        local: Local | None = None,
+    ) -> None:
+        self.name = name
+        self.results = results
+        self.args = args
+        self.widths = widths
+        self.offset = offset
+        self.size = size
+        self.symbol = symbol
+        self.flag = flag
+        self.labels = labels
+        self.local = local
 
     @property
     def definition(self) -> OpDef:
@@ -100,7 +113,7 @@ class Op:
         return format_op(self)
 
 
-@dataclass(slots=True)
+@mutable_record
 class Function:
     """A list of ops with a calling convention.
 
@@ -114,7 +127,7 @@ class Function:
     parameters: tuple[Temp, ...] = ()
     results: tuple[int, ...] = ()
     context: tuple[str, ...] = ()
-    ops: list[Op] = field(default_factory=list)
+    ops: list[Op] = fresh(factory=list)
     counter: int = 0  # the next free number of a temp, label or local
     lanes: bool = False  # of a plain one: results are made lane by lane (runtime/tcg/lanes.py)
     settles: int = 0  # of a handler that reads registers which may be owed: where in env it stands whether they are

@@ -39,6 +39,42 @@ def gather_lanes(function: Function) -> None:
         remove_dead(function)
 
 
+def gather_parts(function: Function) -> None:
+    """Likewise for results that are a `cat` already, with slices as the elements they are."""
+    made = {temp: op for op in function.ops for temp in op.results if op.name != "label"}
+    for op in function.ops:
+        if op.name == "slice":
+            _skip_shift(op, made)
+    for op in function.ops:
+        if op.name != "cat":
+            continue
+        parts = _parts(op, made)
+        width = parts[0][1]
+        if all(other == width for _, other in parts) and is_vector(width, op.result.width):
+            op.args, op.widths = tuple([value for value, _ in parts]), tuple([width for _, width in parts])
+            function.lanes = True
+    remove_dead(function)
+
+
+def _skip_shift(op: Op, made: dict[Temp, Op]) -> None:
+    """A slice of what a shift by a number leaves is one of what was shifted."""
+    shift = made.get(op.args[0]) if isinstance(op.args[0], Temp) else None
+    if shift is None or shift.name != "lshr" or not isinstance(shift.args[1], int):
+        return
+    low = op.offset + shift.args[1]
+    if low + op.result.width <= op.widths[0]:
+        op.args, op.offset = shift.args[:1], low
+
+
+def _parts(op: Op, made: dict[Temp, Op]) -> list[tuple[Operand, int]]:
+    """What a `cat` and those inside it consist of."""
+    found: list[tuple[Operand, int]] = []
+    for value, width in zip(op.args, op.widths, strict=True):
+        inner = made.get(value) if isinstance(value, Temp) else None
+        found += _parts(inner, made) if inner is not None and inner.name == "cat" else [(value, width)]
+    return found
+
+
 def _lanes(value: Operand, made: dict[Temp, Op]) -> list[_Lane] | None:
     """What an `or` of values shifted to their places consists of; None if that is not all."""
     found: list[_Lane] = []

@@ -16,6 +16,7 @@ from runtime.core.env import ENV, GUEST_STATE, JUMP_CACHE_ENTRIES, JUMP_CACHE_EN
 from runtime.core.foreign import CFUNCTYPE, c_void_p
 from runtime.core.light import import_module
 from runtime.core.memory import GuestMemory
+from runtime.core.segment_x86_64 import SEGMENTS, can_point
 from runtime.tcg import invalidate
 from runtime.tcg.blobs import Blob
 from runtime.tcg.code_cache import DEFAULT_BYTES, CodeCache
@@ -102,11 +103,15 @@ class Tcg:
         self.enter: Callable[[int], None] = _NATIVE(code.address("cpu_exec_native"))
         self.find: Callable[[int], int | None] = _FIND(code.address("tb_find"))
         self.vcpus: list[TcgVcpu] = []
+        if tier.threshold and not can_point():
+            tier = OFF
         self.tier_options = tier
         self._steps = list(_STEPS)
         self.pauses = Pauses()
         #: called with the listing of each region that is compiled; None: nobody wants it
         self.on_region: Callable[[RegionRequest, str], None] | None = None
+        if tier.threshold or memory.guard is not None:
+            self._point_on_entry()
         self._close_pages_on_entry()  # an earlier machine on the same memory may have wanted that
         if tier.threshold:
             self.cache.count_blocks(first_threshold(isa, code, tier), not tier.workers)
@@ -159,6 +164,20 @@ class Tcg:
         if self.memory.guard is None:
             self.cache.guard(self.memory)
             self._close_pages_on_entry()
+
+    def _point_on_entry(self) -> None:
+        """Have the host's segment register point at guest memory, in whatever thread code is entered.
+
+        From the beginning, for a thread that is about to enter knows nothing of the first region, which another makes.
+        """
+        base, native, here = self.memory.base, self.enter, SEGMENTS
+
+        def enter(env: int) -> None:
+            if here.base != base:
+                here.point(base)
+            native(env)
+
+        self.enter = enter
 
     def _close_pages_on_entry(self) -> None:
         """Pages that Python has written to are protected again before the guest runs."""

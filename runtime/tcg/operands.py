@@ -7,9 +7,9 @@ what `take` found.  An emitter binds it, once, and reads and writes the Referenc
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from runtime.core.record import mutable_record, record
 from runtime.tcg.builder import Builder, Value
 from runtime.tcg.memory import AtomicUpdate
 
@@ -46,7 +46,7 @@ class Operand(Protocol):
         """Do what comes with it, and say where it is."""
 
 
-@dataclass(slots=True)
+@mutable_record
 class _PlainUpdate:
     """A place nobody else can see."""
 
@@ -61,7 +61,7 @@ class Unwritable(Exception):
     """A plain value is written: a spec leaves a row to an instruction that is no place."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Computed:
     """A value that was computed when the operand was bound."""
 
@@ -77,7 +77,7 @@ class Computed:
         raise Unwritable
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Storage:
     """A register or a part of some."""
 
@@ -95,7 +95,7 @@ class Storage:
         yield _PlainUpdate(self, self.get())
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class InMemory:
     """`width` bits at an address."""
 
@@ -128,7 +128,7 @@ UNBOUND: Operand = _Unbound()
 # ---------------------------------------------------------------- tables
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Part:
     """A field of a pattern: bits field_low .. +width-1 stand at bits low .., slice by slice."""
 
@@ -158,7 +158,7 @@ def part_of(part: Part, whole: Value, width: int, b: Builder) -> Value:
     return b.cat(tuple(parts))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bits:
     """A pattern: `length` bits of which those in `mask` are `value`."""
 
@@ -172,7 +172,7 @@ class Bits:
         return bits & self.mask == self.value
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Row:
     """One row: `head` is matched against the arguments, `rest` against the bytes that follow."""
 
@@ -185,7 +185,7 @@ class Row:
     uses: tuple[Use, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Table:
     """A table; `computed` if every row is a plain value: its address, say, can then be worked out beforehand."""
 
@@ -196,7 +196,7 @@ class Table:
     rows: tuple[Row, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Use:
     """`with name = table(…)`; `head` gives the arguments side by side, the first most significant."""
 
@@ -205,7 +205,7 @@ class Use:
     head: Callable[[Builder, Any], Value]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Taken:
     """The row that an instruction's bytes chose, with its fields."""
 
@@ -216,12 +216,12 @@ class Taken:
         return self.row.bind(b, self.fields)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Variable:
     """What an instruction has beside a fixed pattern: operands, and its own units behind each."""
 
     uses: tuple[Use, ...] = ()
-    tails: tuple[Bits, ...] = field(default=())
+    tails: tuple[Bits, ...] = ()
 
     def complete(self, b: Builder, fields: Any, fetch: int, at: int) -> int | None:
         """Find the operands of fields known so far; gives the bits that all take together, None if no row fits."""

@@ -12,9 +12,10 @@ gives 0 (an arithmetic one gives copies of the sign).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import Flag, auto
 from types import MappingProxyType
+
+from runtime.core.record import computed, record
 
 
 class Effect(Flag):
@@ -46,7 +47,7 @@ SHOWS = Effect.READ_STATE | Effect.JUMP | Effect.LEAVE | Effect.ORDER | Effect.H
 Evaluate = Callable[[int, tuple[int, ...], tuple[int, ...], int], int]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OpDef:
     """One operation.  `fields` names the members of ir.Op beside arguments and results that mean something to it.
 
@@ -61,12 +62,12 @@ class OpDef:
     doc: str
     evaluate: Evaluate | None = None
     #: whether control never reaches the next op of the list
-    terminator: bool = field(init=False)
+    terminator: bool = computed()
     #: whether the op can go when nobody uses its results
-    droppable: bool = field(init=False)
+    droppable: bool = computed()
     #: whether it may write registers, and whether somebody may look at them, here or where it leads
-    writes_state: bool = field(init=False)
-    shows_state: bool = field(init=False)
+    writes_state: bool = computed()
+    shows_state: bool = computed()
 
     def __post_init__(self) -> None:
         # Asked of every op of every function: the arithmetic of flags is slow.

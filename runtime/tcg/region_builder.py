@@ -20,11 +20,11 @@ at the head of a loop is one of its sign, and nowhere else need it be looked at.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from types import ModuleType
 
 from runtime.core.env import ENV, Exit
 from runtime.core.layout import LAZY_ARGUMENTS, LAZY_SYMBOL, LAZY_SYNC, Layout, LazyLayout
+from runtime.core.record import fresh, mutable_record
 from runtime.tcg.builder import NOT_TAKEN, Builder
 from runtime.tcg.control import SELDOM
 from runtime.tcg.ir import Function, Label, Op, Temp, Value
@@ -51,7 +51,7 @@ _ALL = mask(64)
 _Place = tuple[int, tuple[int, ...]]
 
 
-@dataclass(slots=True)
+@mutable_record
 class Region:
     """A region as TCG."""
 
@@ -62,15 +62,15 @@ class Region:
     headers: frozenset[Label]  # blocks that some loop goes through
 
 
-@dataclass(slots=True)
+@mutable_record
 class _Flow:
     """One block of the region: where control goes from it, after how many instructions."""
 
     label: Label
     calls: tuple[int, ...] = ()
     count: int = 0
-    edges: list[tuple[_Place, int]] = field(default_factory=list)  # where to, instructions
-    indirect: list[tuple[Op, int, int | None]] = field(default_factory=list)  # goto_ptr, instructions, returns to
+    edges: list[tuple[_Place, int]] = fresh(factory=list)  # where to, instructions
+    indirect: list[tuple[Op, int, int | None]] = fresh(factory=list)  # goto_ptr, instructions, returns to
     returns_to: int = -1  # the pc behind a block that ends with a jump
     seen: tuple[int, ...] = ()  # where its indirect jump goes to, if that is known (RegionBlock)
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Places = tuple[int, ...]
     Present = Callable[[RegionRequest], Places | None]
 
-MAGIC = b"ISOREGN3"
+MAGIC = b"ISOREGN4"
 #: magic, bytes of the request, bytes of the answer, CRC-32 of both
 _HEADER = struct.Struct("<8sIII")
 _SUFFIX = ".region"
@@ -212,6 +212,11 @@ class Entry:
         self.isa = isa
         self.size = size
         self.used = used
+
+    @property
+    def is_region(self) -> bool:
+        """Whether it is a compiled region, not a request or what is being written."""
+        return self.path.endswith(_SUFFIX)
 
 
 def entries(root: str) -> Iterator[Entry]:

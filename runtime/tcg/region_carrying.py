@@ -8,9 +8,9 @@ the region's outermost is what env still holds.  So all that need be carried is 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from runtime.core.layout import LAZY_SYNC
+from runtime.core.record import fresh, mutable_record
 from runtime.tcg.ir import Function, Op, Operand, Temp
 from runtime.tcg.ops import OPS, Effect
 from runtime.tcg.region_flow import Flow
@@ -28,7 +28,7 @@ _Tree = tuple[str, int, int, tuple[int, ...], tuple["_Leaf | _Tree", ...]]
 _Value = _Leaf | _Tree
 
 
-@dataclass(slots=True)
+@mutable_record
 class _Carried:
     """A parameter that is none any more: what it is in the first turn, and in others."""
 
@@ -38,14 +38,14 @@ class _Carried:
     later: _Value
 
 
-@dataclass(slots=True)
+@mutable_record
 class _Head:
     """The first block of a loop: the jumps to it from outside and from inside."""
 
     label: Op
     number: int
-    entries: list[Op] = field(default_factory=list)
-    latches: list[Op] = field(default_factory=list)
+    entries: list[Op] = fresh(factory=list)
+    latches: list[Op] = fresh(factory=list)
 
 
 def carry_less(function: Function) -> bool:

@@ -7,13 +7,12 @@ in between (TCG as built, TCG after its passes, LLVM's input, assembly) can be a
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
 from runtime.core.cpu import Isa, load_isa
 from runtime.core.env import ENV
-from runtime.core.record import replace
+from runtime.core.record import fresh, mutable_record, replace
 from runtime.tcg.blobs import read_symbols
 from runtime.tcg.helpers import InlineHelpers
 from runtime.tcg.ir import Function
@@ -27,7 +26,7 @@ from runtime.tcg.region_builder import RegionBuilder
 from runtime.tcg.region_carrying import carry_less
 from runtime.tcg.region_checks import merge_checks
 from runtime.tcg.region_hoisting import compare_before_loops
-from runtime.tcg.region_lowering import FAULT_TABLE, NAME, RegionLowering
+from runtime.tcg.region_lowering import FAULT_TABLE, NAME, RegionLowering, widest_access
 from runtime.tcg.region_machine import MachineRegionLowering
 from runtime.tcg.region_narrowing import narrow_registers
 from runtime.tcg.region_rules import apply_rules
@@ -36,7 +35,7 @@ from runtime.tcg.region_state import promote
 from runtime.tcg.verify import verify
 
 
-@dataclass(slots=True)
+@mutable_record
 class CompiledRegion:
     """What became of a request.
 
@@ -55,7 +54,7 @@ class CompiledRegion:
     seconds: float
     table: int = 0
     table_entries: int = 0
-    phases: dict[str, float] = field(default_factory=dict)
+    phases: dict[str, float] = fresh(factory=dict)
     optimized: Function | None = None
     ir: str = ""
     pipeline: str = ""
@@ -130,7 +129,7 @@ class RegionCompiler:
             sink_into_exits(function)
         gather_lanes(function)
         if self.checks == "guard" and not layout.machine:
-            compare_before_loops(function)
+            compare_before_loops(function, widest_access(self._avx))
         mark("optimize")
         if self.verified:
             verify(function)

@@ -19,14 +19,15 @@ store of the host's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from runtime.core.env import ADDRESS_BITS, ADDRESS_MARGIN
+from runtime.core.record import fresh, mutable_record
 from runtime.tcg.ir import Function, Label, Op, Operand, Temp
 from runtime.tcg.ops import OPS, Effect, mask
 from runtime.tcg.region_flow import Flow
 
-_SIZES = (1, 2, 4, 8, 16)
+_SIZES = (1, 2, 4, 8, 16, 32)
+#: bytes of the widest access that any host makes by one instruction
+WIDEST = 16
 _FAR = ADDRESS_MARGIN // 4
 #: what a root is compared with: it is less than one of the guest's own addresses and margins are
 LAST_ADDRESS = (1 << ADDRESS_BITS) - 1
@@ -40,7 +41,7 @@ _DOES = {
 }
 
 
-@dataclass(slots=True)
+@mutable_record
 class GuardPlan:
     """checks: the root to compare instead of what a check_mem does, or None for nothing; by id.
 
@@ -49,14 +50,14 @@ class GuardPlan:
             host need not wrap them round: it refuses a sum that lies outside.
     """
 
-    checks: dict[int, Temp | None] = field(default_factory=dict)
-    accesses: dict[int, Label] = field(default_factory=dict)
-    places: dict[int, tuple[Temp, int]] = field(default_factory=dict)
+    checks: dict[int, Temp | None] = fresh(factory=dict)
+    accesses: dict[int, Label] = fresh(factory=dict)
+    places: dict[int, tuple[Temp, int]] = fresh(factory=dict)
 
 
-def plan_guards(function: Function) -> GuardPlan:
-    """Look through the function."""
-    addresses = Addresses(function)
+def plan_guards(function: Function, widest: int = WIDEST) -> GuardPlan:
+    """Look through the function.  widest: bytes that the host accesses by one instruction."""
+    addresses = Addresses(function, widest)
     addresses.step(False)
     return addresses.plan
 
@@ -69,8 +70,9 @@ class Addresses:
     roots     of checks that are left to the host, by id
     """
 
-    def __init__(self, function: Function) -> None:
+    def __init__(self, function: Function, widest: int) -> None:
         self.flow = Flow(function)
+        self._widest = widest
         self.plan = GuardPlan()
         self.stepping: dict[int, frozenset[Temp]] = {}
         self.known: dict[int, frozenset[Temp]] = {}
@@ -171,7 +173,7 @@ class Addresses:
     def _consider(self, check: Op, branch: Op, near: frozenset[Temp]) -> None:
         bad, good = branch.labels
         number = self.flow.number[good]
-        if check.size not in _SIZES or len(self.flow.predecessors[number]) > 1:
+        if check.size not in _SIZES or check.size > self._widest or len(self.flow.predecessors[number]) > 1:
             return
         access = self._access(check, number)
         if access is None or (check.size > 8 and access.flag):  # no vector's bytes are turned round

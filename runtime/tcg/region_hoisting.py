@@ -12,21 +12,21 @@ from collections.abc import Callable, Mapping
 from runtime.tcg.control import SELDOM
 from runtime.tcg.ir import Function, Op, Operand, Temp
 from runtime.tcg.region_builder import DEOPT
-from runtime.tcg.region_guard import LAST_ADDRESS, Addresses
+from runtime.tcg.region_guard import LAST_ADDRESS, WIDEST, Addresses
 
 #: roots compared where a loop is entered, at most
 _MOST_COMPARED = 4
 
 
-def compare_before_loops(function: Function) -> None:
-    """Rewrite the function, which is in SSA form and has its last form but for this."""
-    _Hoisting(function).run()
+def compare_before_loops(function: Function, widest: int = WIDEST) -> None:
+    """Rewrite the function, which is in SSA form and has its last form but for this.  widest: as in region_guard.py."""
+    _Hoisting(function, widest).run()
 
 
 class _Hoisting:
-    def __init__(self, function: Function) -> None:
+    def __init__(self, function: Function, widest: int) -> None:
         self._function = function
-        self._addresses = Addresses(function)
+        self._addresses = Addresses(function, widest)
         self._flow = self._addresses.flow
 
     def run(self) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from runtime.core.env import ADDRESS_BITS, ENV, PAGE_BITS, PAGE_READ, PAGE_WRITE
+from runtime.core.segment_x86_64 import SEGMENT
 from runtime.tcg.helpers import InlineHelpers
 from runtime.tcg.ir import Function, InternalError, Label, Op, Operand, Temp
 from runtime.tcg.lower import SELDOM_TAKEN
 from runtime.tcg.lower_values import real_type
 from runtime.tcg.region_builder import DEOPT
-from runtime.tcg.region_guard import GuardPlan, plan_guards
+from runtime.tcg.region_guard import WIDEST, GuardPlan, plan_guards
 from runtime.tcg.region_reals import find_reals
 from runtime.tcg.region_vectors import VectorLowering, vector_type
 from runtime.tcg.region_weights import branch_weights
@@ -55,6 +56,11 @@ _SUFFIX = {8: "b", 16: "w", 32: "l", 64: "q"}
 _TURNED = {32: "k", 64: "q"}
 
 
+def widest_access(avx: bool) -> int:
+    """Bytes that one instruction loads or stores."""
+    return 32 if avx else WIDEST
+
+
 def _extensions(function: Function) -> dict[Operand, bool]:
     """Narrow values and whether they are extended by the sign, where they are extended one way only."""
     found: dict[Operand, bool] = {}
@@ -88,7 +94,7 @@ class RegionLowering(VectorLowering):
         self._branches: dict[int, Op] = {}
         self._lowered: set[int] = set()
         self._find_checks()
-        self._plan = plan_guards(function) if guarded else GuardPlan()
+        self._plan = plan_guards(function, widest_access(avx)) if guarded else GuardPlan()
         self._move = "vmov" if avx else "mov"
         self._movbe = movbe
         #: narrow values loaded, extended to 64 bits: the whole, and whether by the sign
@@ -348,13 +354,15 @@ class RegionLowering(VectorLowering):
         if place is None:
             memory = f"${number}"
             inputs.append("*m")
-            arguments.append(f"ptr elementtype({kind}) {self._place(op)}")
+            address = self.let(f"inttoptr i64 {self.resized(self.value(op.args[0]), op.widths[0], 64)} to ptr")
+            arguments.append(f"ptr elementtype({kind}) {address}")
         else:
-            # As two registers and a displacement, which LLVM would add up early, and keep for the next access there.
+            # As a register and a displacement, which LLVM would add up early, and keep for the next access there.
             root, distance = place
-            memory = f"{distance or ''}(${number},${number + 1})"
-            inputs += ["r", "r"]
-            arguments += ["ptr %mem", f"i64 {self.resized(self.value(root), root.width, 64)}"]
+            memory = f"{distance or ''}(${number})"
+            inputs.append("r")
+            arguments.append(f"i64 {self.resized(self.value(root), root.width, 64)}")
+        memory = f"{SEGMENT}:{memory}"
         label = len(outputs) + len(inputs)
         text = move.replace("MEMORY", memory).replace("VALUE", "0")
         entry = _FAULT_ENTRY.replace("$L", f"${{{label}:l}}")

@@ -9,8 +9,7 @@ Nor do what a loop is entered with, for what counts is what its turns pass on, a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
+from runtime.core.record import fresh, mutable_record
 from runtime.tcg.control import SELDOM
 from runtime.tcg.ir import Function, Label, Op, Operand, Temp
 from runtime.tcg.ops import OPS, mask
@@ -35,7 +34,7 @@ _INDIFFERENT = frozenset(("ld_mem", "ld_env"))
 _FRACTION = {32: 23, 64: 52}
 
 
-@dataclass(slots=True)
+@mutable_record
 class Reals:
     """temps: those kept as floating-point numbers.
 
@@ -46,12 +45,12 @@ class Reals:
     apart: what says that a result is no NaN, nor of one certain magnitude: the result and that number, by id.
     """
 
-    temps: set[Temp] = field(default_factory=set)
-    nan_choices: set[int] = field(default_factory=set)
-    needless: set[int] = field(default_factory=set)
-    ordered: set[int] = field(default_factory=set)
-    usual: set[int] = field(default_factory=set)
-    apart: dict[int, tuple[Temp, int]] = field(default_factory=dict)
+    temps: set[Temp] = fresh(factory=set)
+    nan_choices: set[int] = fresh(factory=set)
+    needless: set[int] = fresh(factory=set)
+    ordered: set[int] = fresh(factory=set)
+    usual: set[int] = fresh(factory=set)
+    apart: dict[int, tuple[Temp, int]] = fresh(factory=dict)
 
 
 def find_reals(function: Function) -> Reals:

@@ -18,6 +18,7 @@ Rule = Callable[[Function, Op, Made], list[Op] | None]
 
 _BITWISE = ("and", "or", "xor")
 _EXTENSIONS = ("sext", "zext")
+_BYTE = 8
 
 
 def bitwise_of_extensions(function: Function, op: Op, made: Made) -> list[Op] | None:
@@ -108,9 +109,56 @@ def equality_of_extension(function: Function, op: Op, made: Made) -> list[Op] | 
     return [Op("zext", op.results, (int(op.name == "ne"),), (1,))]
 
 
+def slice_of_cat(function: Function, op: Op, made: Made) -> list[Op] | None:
+    """Bits of one of several values put together are bits of that."""
+    inner = made.get(op.args[0])
+    if inner is None or inner.name != "cat":
+        return None
+    width, offset = op.result.width, op.offset
+    for value, size in zip(reversed(inner.args), reversed(inner.widths), strict=True):
+        if offset < size:
+            if offset + width > size:
+                return None
+            if isinstance(value, int):
+                return [Op("zext", op.results, (value >> offset & mask(width),), (width,))]
+            if width == size:
+                return [Op("zext", op.results, (value,), (width,))]  # the value itself
+            return [Op("slice", op.results, (value,), (size,), offset=offset)]
+        offset -= size
+    return None
+
+
+def bytes_of_one_bit(function: Function, op: Op, made: Made) -> list[Op] | None:
+    """Bytes that are filled with the top bits of a number's bytes: all at once."""
+    width = op.result.width
+    if set(op.widths) != {_BYTE} or width not in (32, 64):
+        return None
+    number: Operand | None = None
+    for place, value in zip(range(width - 1, 0, -_BYTE), op.args, strict=True):
+        filled = made.get(value)
+        if filled is None or filled.name != "sext" or filled.widths[0] != 1:
+            return None
+        bit = made.get(filled.args[0])
+        if bit is None or bit.name != "slice" or bit.offset != place or bit.widths[0] != width:
+            return None
+        if number is not None and bit.args[0] != number:
+            return None
+        number = bit.args[0]
+    assert number is not None
+    tops = sum(1 << place for place in range(_BYTE - 1, width, _BYTE))
+    kept, twice, lowest = (function.temp(width) for _ in range(3))
+    return [
+        Op("and", (kept,), (number, tops), (width, width)),
+        Op("shl", (twice,), (kept, 1), (width, _BYTE)),
+        Op("lshr", (lowest,), (kept, _BYTE - 1), (width, _BYTE)),
+        Op("sub", op.results, (twice, lowest), (width, width)),
+    ]
+
+
 #: the rules for each op
 RULES: Mapping[str, tuple[Rule, ...]] = {
-    "slice": (slice_of_extension,),
+    "slice": (slice_of_extension, slice_of_cat),
+    "cat": (bytes_of_one_bit,),
     "sext": (extension_of_extension,),
     "zext": (extension_of_extension,),
     "and": (bitwise_of_extensions, masked_twice),

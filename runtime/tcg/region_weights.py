@@ -8,9 +8,9 @@ inside the larger ones; the deeper inside an edge is, the more often it is gone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 
+from runtime.core.record import mutable_record
 from runtime.tcg.ir import Function
 from runtime.tcg.region_flow import Flow
 
@@ -24,7 +24,7 @@ _MOST_NESTED = 3
 _MOST_LOOPS = 200
 
 
-@dataclass(slots=True)
+@mutable_record
 class _Loop:
     """Its first block, the last blocks of a turn of it or of a loop inside, and all blocks."""
 

@@ -58,6 +58,8 @@ _MOST_WAITING = 1000
 _ALL_ONES = (1 << 64) - 1
 #: bytes of guest code that are compiled within any run that is worth it
 _SMALL = 400
+#: what was begun so often waits for its turn like all else: perhaps compilers die of it
+_MOST_BEGUN = 8
 #: seconds between two looks at what the workers have answered
 _POLL = 0.002
 #: seconds spent on blocks that became hot before the guest goes on
@@ -242,7 +244,7 @@ class Tier:
         What is never finished in the time that runs take is asked for in smaller pieces."""
         disk = self._disk
         found = None if disk is None else disk.unfinished(key[0], key[1], lambda request: self._present(key, request))
-        if disk is None or found is None:
+        if disk is None or found is None or found[1] > _MOST_BEGUN:
             return False
         request, times, places = found
         if times > 1 and len(places) > 1 and sum(len(block.code) for block in request.blocks) > _SMALL:

@@ -9,10 +9,9 @@ host's FP flags cannot wait: they are cleared where that is said, and a fault pu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from runtime.core.env import ENV
 from runtime.core.layout import Layout, RegisterLayout
+from runtime.core.record import mutable_record
 from runtime.tcg.ir import Function, Label, Local, Op, Operand, Temp
 
 #: `symbol` of accesses to env.flags; other runtime fields have none and are not part of the transaction
@@ -22,7 +21,7 @@ _WRITES = frozenset(("st_env", "st_envx", "fpflags_clear"))
 _ACCESSES = frozenset(("ld_env", "ld_envx", "st_env", "st_envx"))
 
 
-@dataclass(slots=True)
+@mutable_record
 class _Block:
     """ops[start:end] and where control goes from there."""
 

@@ -18,10 +18,11 @@ from isomorph import (
     IsomorphError,
     MemoryAccessError,
     MemoryMapError,
+    Process,
     RegisterError,
+    RunError,
     StopKind,
 )
-from isomorph.errors import RunError
 from tests.api.guest import CODE, DATA, FLOATING, PROGRAM, SELF_MODIFYING, emulator, state
 from tests.tools import require_build
 
@@ -54,15 +55,17 @@ def test_memory_slices_and_integers() -> None:
         (lambda g: g.mem.unmap(0x90000, 0x1000), MemoryMapError, "0x90000 is not mapped"),
         (lambda g: g.mem.map(0x90000, 0x1000, "rq"), MemoryMapError, "letters"),
         (lambda g: g.mem.map(1 << 50, 0x1000), MemoryMapError, "addresses end"),
+        (lambda g: g.mem.map(0x90000, 0x1000, 7), TypeError, "permissions are letters, as in 'rw' or 'r-x', not 7"),
+        (lambda g: Process("/bin/true", "one"), TypeError, "args are several: \\['one'\\]"),
         (lambda g: g.regs.a9, RegisterError, "no register 'a9'"),
         (lambda g: g.regs.__setitem__("a0", 1 << 64), RegisterError, "has 64 bits"),
         (lambda g: g.run(count=-1), RunError, "count=-1"),
     ],
 )
-def test_errors_say_what_is_wrong(action: Callable[[Emulator], object], error: type[IsomorphError], says: str) -> None:
+def test_errors_say_what_is_wrong(action: Callable[[Emulator], object], error: type[Exception], says: str) -> None:
     with emulator() as guest, pytest.raises(error, match=says) as raised:
         action(guest)
-    assert isinstance(raised.value, IsomorphError)
+    assert isinstance(raised.value, IsomorphError | TypeError)  # Python's own, for what is of the wrong type
 
 
 def test_registers_by_every_name() -> None:
@@ -223,6 +226,16 @@ def test_modes_say_what_bytes_are() -> None:
         for action in (arm.decode, arm.lift):
             with pytest.raises(InstructionError, match=says):
                 action(code, 0, modes)
+
+
+def test_state_of_the_decoder_is_no_register() -> None:
+    """x86's prefixes are modes while an instruction is decoded; between instructions there are none."""
+    require_build("x86_64")
+    with Emulator("x86_64") as guest:
+        assert {"rax", "pc", "df"} <= set(guest.regs)
+        assert {"rex", "p66", "lock"}.isdisjoint(guest.regs)
+        with pytest.raises(RegisterError, match="no register 'rex'"):
+            guest.regs["rex"]
 
 
 def test_a_closed_emulator_says_so() -> None:

@@ -137,6 +137,24 @@ def test_a_program_begins_where_it_is_told_to(tmp_path: Path) -> None:
     assert command("run", str(program)).returncode == 7
 
 
+def test_a_section_larger_than_its_file(tmp_path: Path) -> None:
+    """It is refused where it is asked for, and otherwise the segments are shown: nobody reads so much."""
+    source, program = tmp_path / "seven.s", tmp_path / "seven"
+    source.write_text(SOURCE)
+    assert command("asm", str(source), "-o", str(program)).returncode == 0
+    data = bytearray(program.read_bytes())
+    headers = int.from_bytes(data[40:48], "little")
+    size_of_text = headers + 64 + 32  # of the section behind the empty first one
+    data[size_of_text : size_of_text + 8] = (1 << 60).to_bytes(8, "little")
+    program.write_bytes(data)
+    done = command("disasm", str(program), "-j", ".text")
+    message = f"isomorph: {program}: its sections cannot be read: .text ends behind the file's end\n"
+    assert (done.returncode, done.stderr) == (1, message)
+    done = command("disasm", str(program))
+    assert done.returncode == 0
+    assert "ecall" in done.stdout
+
+
 def test_a_small_address_space_is_not_left() -> None:
     """Where programs begin unless told otherwise is within it; what is linked elsewhere is refused in one line."""
     syntax = load_isa(require_build("riscv64")).module("syntax").SYNTAX

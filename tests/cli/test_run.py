@@ -216,7 +216,7 @@ def test_a_crash_is_told(assemble: Assemble) -> None:
     assert lines[2].endswith(" <store>")
     assert any(line.startswith("=> ") and "sw a0,4(a5)" in line for line in lines)
     assert any("a5/x15   0000000000000010" in line for line in lines)
-    assert lines[-1] == "  write(1, 0x11000, 6) = 6" or "write(1, " in lines[-1]
+    assert lines[-1] == "  write(1, 0x11000, 6) = 6"
     assert "Traceback" not in done.stderr
 
 
@@ -235,7 +235,7 @@ def test_faults(assemble: Assemble, code: str, number: int, told: str) -> None:
     done = command("run", assemble(f"{code}{EXIT}"))
     assert done.returncode == 128 + number
     assert told in done.stderr
-    assert "code:" in done.stderr or "jr" in code
+    assert ("code:" in done.stderr) == (code != "        jr zero")  # there is none to show
     assert "Traceback" not in done.stderr
 
 

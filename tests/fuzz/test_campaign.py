@@ -107,6 +107,21 @@ def test_long_campaigns_of_x86_find_nothing(name: str) -> None:
     worker.close()
 
 
+def test_instructions_of_arm_against_unicorn() -> None:
+    """Its tables say where the two differ by nature: an unpredictable r15, addresses that are not aligned."""
+    worker = made(require_build("arm"), "unicorn", 2)
+    tally = Tally()
+    for number in range(150):
+        worker.examine(number, tally)
+        assert not tally.findings, tally.findings[0].text
+    # What shrinking may come to: what Unicorn is not asked about, and a way into the other instruction set.
+    state = worker.case(0).state
+    for word in ("000000ef", "000000fa"):  # svc #0; blx to what follows behind it
+        assert worker.sequences.judged(Case((bytes.fromhex(word),), state, {})) is None
+    worker.close()
+    assert len(tally.ran) > 300
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("against", SHORT)
 def test_long_campaigns_find_nothing(folder: Path, against: str) -> None:

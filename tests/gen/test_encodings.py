@@ -128,7 +128,7 @@ def test_msb0_numbers_count_from_the_top(parts: Any) -> None:
         ("32 little", "imm[0:11] rs1 000 rd 0010011", "in a file of lsb0 order the range is written 11:0", 2),
         ("32 little", "imm[11-0] rs1 000 rd 0010011", "'11-0' is not a bit number or a range of them", 2),
         ("32 little", "imm[11:0] rs1 000 rd 001;0011", "';0011' is not part of a pattern", 26),
-        ("32 little", "rd rd 00 000 00000 00000 0010011", "bit 4 of 'rd' is given twice", 5),
+        ("32 little", "rd rd 00 000 00000 00000 0010011", "bits of 'rd' are given twice", 5),
     ],
 )
 def test_mistakes_are_reported_where_they_are(parts: Any, space: str, text: str, message: str, column: int) -> None:

@@ -112,6 +112,18 @@ def test_a_condition_is_about_masked_values() -> None:
     assert Difference(("x",), "").holds_for(iter([]))
 
 
+def test_a_condition_is_about_registers_that_fields_name() -> None:
+    row = Difference(("*", "!ld*"), "", registers={"R": (7,)}, same=("d", "e"))
+    assert row.concerns("add")
+    assert not row.concerns("ldr")
+    assert not row.always
+    assert row.is_named({"d": ("R", 7)})
+    assert row.is_named({"d": ("R", 3), "e": ("R", 3)})
+    assert not row.is_named({"d": ("F", 7), "e": ("R", 3), "n": ("R", 3)})
+    assert not row.holds_for(iter([7]))
+    assert not Difference(("*",), "", ("n",), registers={"R": (7,)}).is_named({"d": ("R", 7), "n": ("R", 3)})
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -125,6 +137,8 @@ def test_a_condition_is_about_masked_values() -> None:
         ('pc = ', 'without = ["Q"]\npc = ', "toy.oracle.toml:7:1: error: the spec has no register, mode or exc"),
         ("R = \"UC", "S = \"UC", "toy.oracle.toml:9:1: error: the spec has no register or mode 'S'"),
         ('["inc"]', '["inx"]', "toy.oracle.toml:11:1: error: no instruction of toy is called 'inx'"),
+        ('["inc"]', '["*", "!inx"]', "toy.oracle.toml:11:1: error: no instruction of toy is called '!inx'"),
+        ('fields = ["rd"]', "registers = { S = [1] }", "toy.oracle.toml:12:15: error: the spec has no register 'S'"),
         ("[0xff, 0]", "[0xff]", "toy.oracle.toml:13:1: error: 'equal' is a mask and what the value is under it"),
         ('why = "3.1: it counts to 255 only"', "", "toy.oracle.toml:10:11: error: a difference says which"),
         ("[values]", "[values", "toy.oracle.toml:1:8: error: this is not TOML"),

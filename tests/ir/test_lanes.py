@@ -11,7 +11,7 @@ import pytest
 from runtime.tcg import llvm
 from runtime.tcg.builder import Builder
 from runtime.tcg.ir import Function, Value, plain_function
-from runtime.tcg.lanes import gather_lanes
+from runtime.tcg.lanes import gather_lanes, gather_parts
 from runtime.tcg.lower import lower_module
 from runtime.tcg.reference import Machine
 from runtime.tcg.verify import verify
@@ -85,3 +85,28 @@ def test_what_is_no_vector_stays() -> None:
         b.ret((result,))
         gather_lanes(function)
         assert not function.lanes
+
+
+def _shuffled(choices: list[int]) -> Function:
+    """Words of two vectors, by twos, as specs choose them: by a shift of the whole."""
+    function = plain_function("f", (128, 128), (128,))
+    b = Builder(LAYOUT, function)
+    halves = []
+    for vector, pair in zip(function.parameters, (choices[:2], choices[2:]), strict=True):
+        words = [b.slice(b.lshr(128, vector, 32 * choice, 8), 128, 0, 32) for choice in pair]
+        halves.append(b.cat(((words[0], 32), (words[1], 32))))
+    b.ret((b.cat(((halves[0], 64), (halves[1], 64))),))
+    return verify(function)
+
+
+def test_parts_in_parts_are_one_shuffle() -> None:
+    chance = random.Random(2)
+    for choices in ([3, 2, 1, 0], [1, 1, 2, 3], [0, 3, 3, 0]):
+        plain, gathered = _shuffled(choices), _shuffled(choices)
+        gather_parts(gathered)
+        assert gathered.lanes
+        verify(gathered)
+        for _ in range(20):
+            values = chance.getrandbits(128), chance.getrandbits(128)
+            assert Machine(bytearray()).run(gathered, *values).values == Machine(bytearray()).run(plain, *values).values
+        assert "shufflevector" in llvm.optimized_ir(lower_module([gathered]))

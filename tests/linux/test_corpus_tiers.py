@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ _CHANGING = frozenset(
 _CASES = [path for path in SOURCES if Directives.of(path).only != "dynamic" and path.stem not in _CHANGING]
 
 
+@cache  # in tier 0 it is needed for every other way
 def _outcome(program: Path, threshold: int, size: int = 256) -> Outcome:
     environment = dict(os.environ, ISOMORPH_REGION_SIZE=str(size))
     options = ("--tier1-threshold", str(threshold), "--workers", "0", "--no-cache")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.linux.symbols import Symbols, code_sections
+from runtime.linux.symbols import Symbols
 
 HEADER = 64
 NAMES = b"\0main\0late\0$x\0data\0"
@@ -68,11 +68,6 @@ def test_a_shifted_program(path: Path) -> None:
     assert symbols.named("main") == (0x11000, 0x11020)
 
 
-def test_code_sections(path: Path) -> None:
-    assert code_sections(path.read_bytes(), 64, False) == [(0x1000, 0, 0x40)]
-    assert code_sections(b"", 64, False) == []
-
-
 def test_a_thumb_functions_address_is_even(path: Path) -> None:
     """Its value has bit 0 set (AAELF32, 5.5.3); of other machines, and of data, that is a part of the address."""
     data = bytearray(table())
@@ -95,5 +90,4 @@ def test_damage_means_no_names(path: Path) -> None:
         path.write_bytes(damaged)
         Symbols(str(path), 64, False).describe(0x1010)
         Symbols(str(path), 32, True).describe(0x1010)
-        code_sections(bytes(damaged), 64, False)
     assert Symbols(str(path.parent / "none"), 64, False).describe(0) == ""

@@ -8,9 +8,10 @@ import pytest
 
 from isomorph import Emulator
 from runtime.core.cpu import load_isa
-from runtime.syntax.assemble import assemble_one
+from runtime.syntax.assemble import assemble_one, assemble_text
 from runtime.syntax.disassemble import Disassembler
 from runtime.syntax.encode import Encoder
+from runtime.syntax.errors import AssemblyError
 from runtime.syntax.tables import Syntax
 from tests.tools import require_build
 
@@ -151,3 +152,12 @@ def test_an_operand_that_is_cut_off() -> None:
 def test_the_opcode_82() -> None:
     assert Disassembler(syntax_of("i386")).one(bytes.fromhex("82c00590"), CODE).op_str == "al, 5"
     assert not Disassembler(syntax_of("x86_64")).one(bytes.fromhex("82c00590"), CODE).name
+
+
+def test_an_index_is_no_symbol() -> None:
+    """Behind a base register a displacement may stand, and so may an index: a name that is no symbol is the latter."""
+    text = "_start: mov eax, dword ptr [rbx+rcx*4+8]\n mov eax, dword ptr [rbx+there+8]\n .equ there, 4\n"
+    image = assemble_text(syntax_of("x86_64"), text, "t.s", CODE)
+    assert image.section(".text").data.hex() == "8b448b08" + "8b430c"
+    with pytest.raises(AssemblyError, match="symbol 'nowhere' is not defined"):
+        assemble_text(syntax_of("x86_64"), "mov eax, dword ptr [nowhere]", "t.s", CODE)

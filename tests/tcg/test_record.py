@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from runtime.core.record import computed, mutable_record, record, replace
+from runtime.core.record import computed, fresh, mutable_record, record, replace
 
 
 @record
@@ -69,3 +69,13 @@ def test_a_mutable_record_can_be_assigned_to_and_is_no_key() -> None:
     assert point == Point(1, 2)
     with pytest.raises(TypeError, match="unhashable"):
         hash(point)
+
+
+def test_a_fresh_default_is_nobody_elses() -> None:
+    @mutable_record
+    class Found:
+        items: list[int] = fresh(factory=list)
+
+    one, other = Found(), Found()
+    one.items.append(1)
+    assert (one.items, other.items, Found([2]).items) == ([1], [], [2])

@@ -150,6 +150,13 @@ def test_what_was_never_finished_is_asked_for_in_pieces(run: Run, tmp_path: Path
     assert only_request(tmp_path).blocks == tuple(replace(block, count=0) for block in whole.blocks[:1])
 
 
+def test_what_is_begun_over_and_over_has_no_precedence(run: Run, tmp_path: Path) -> None:
+    run()
+    interrupted(tmp_path, 9)
+    assert run(threshold=NEVER).compiled == 0
+    assert run().compiled == 1
+
+
 def test_unfinished_requests_of_other_code_are_left_alone(run: Run, tmp_path: Path) -> None:
     run()
     interrupted(tmp_path, 1)

@@ -15,7 +15,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runtime.linux.process import Thread
 
-SCHED_RESET_ON_FORK = 0x40000000
 _MOST_CPU_BYTES = 1024
 _MOST_GROUPS = 65536
 

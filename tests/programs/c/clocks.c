@@ -26,7 +26,8 @@ int main(void) {
     puts(text);
     printf("%ld\n", (long)timegm(&tm));
     struct rlimit r;
-    printf("%d %d\n", getrlimit(RLIMIT_STACK, &r), r.rlim_cur > 100000);
+    int status = getrlimit(RLIMIT_STACK, &r); // before the limit is looked at: arguments have no order
+    printf("%d %d\n", status, r.rlim_cur > 100000);
     struct utsname u;
     uname(&u);
     printf("%s %s\n", u.sysname, u.machine);
