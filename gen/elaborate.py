@@ -12,7 +12,7 @@ from gen.declarations import LONGEST_BYTES, Declarations, State, require_transla
 from gen.encodings import parse_pattern
 from gen.errors import Diagnostics, about_file
 from gen.exits import MOST_ARGUMENTS
-from gen.formats import field_formats, named_formats
+from gen.formats import field_formats, named_formats, spelled_aliases
 from gen.hooks import HOOKS, reached
 from gen.instances import InstanceMaker
 from gen.instructions import InstructionMaker
@@ -72,10 +72,12 @@ class _Elaboration:
         maker = InstructionMaker(program, spaces, formats)
         for declared in module.instructions:
             maker.make(declared)
+        maker.require_shown()
         prefixes = tuple(self._prefixes(maker))
         reserved = tuple(self._reserved(spaces, maker))
         hooks = self._hooks()
         tests = tuple(self._tests())
+        aliases = tuple(alias for declared in module.asm for alias in spelled_aliases(program, declared.decl, named))
         fused = tuple(self._fused(maker))
         self._tables()
         self.instances.check_uncalled()
@@ -122,15 +124,7 @@ class _Elaboration:
             illegal=illegal,
             sysregs=tuple(state.sysregs),
             lazy=lazy,
-            asm_aliases=tuple(
-                model.AsmAliasDef(
-                    d.decl.syntax.value,
-                    d.decl.expansion.value,
-                    d.decl.pos,
-                    d.decl.space.name if d.decl.space else "",
-                )
-                for d in module.asm
-            ),
+            asm_aliases=aliases,
             tests=tests,
             fused=fused,
             warnings=self._warnings(state, maker.made),

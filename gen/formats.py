@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Mapping
+
 from gen import expressions, model, tree
 from gen.declarations import expand_names, is_signed
 from gen.scope import AliasEntity, Body, FileEntity, Local, PcEntity, Program, SysTableEntity
 from gen.syntax import Format, enum_format
 from gen.values import Failed, NeedsSplit, Number, Sized
 from gen.walk import nodes
+
+#: `{p:F}` in a pseudo-instruction; `{k:s32}` is a limit
+_NAMED_HOLE = re.compile(r"\{\s*([A-Za-z_]\w*)\s*:\s*(?![su]?\d+\s*\})([A-Za-z_]\w*)\s*\}")
 
 
 def named_formats(program: Program) -> dict[str, Format]:
@@ -47,6 +53,30 @@ def field_formats(program: Program, named: dict[str, Format]) -> dict[str, Forma
         if made is not None:
             found[name] = made
     return found
+
+
+def spelled_aliases(program: Program, decl: tree.AsmAlias, named: Mapping[str, Format]) -> Iterator[model.AsmAliasDef]:
+    """A pseudo-instruction, or with `{h:F}` in its text one for each name of the field F.
+
+    What it stands for has the name where it says `{h:F}`, and the value where it says `{h}`."""
+    space = decl.space.name if decl.space else ""
+    pending = [(decl.syntax.value, decl.expansion.value)]
+    while pending:
+        syntax, expansion = pending.pop(0)
+        found = _NAMED_HOLE.search(syntax)
+        if found is None:
+            yield model.AsmAliasDef(syntax, expansion, decl.pos, space)
+            continue
+        format = named.get(found[2])
+        if format is None or format.kind != "enum":
+            program.error(decl.syntax.pos, f"'{found[2]}' is no field with names")
+            return
+        plain = re.compile(rf"\{{\s*{found[1]}\s*\}}")
+        for value, name in enumerate(format.table[0]):
+            if name != "_":
+                pending.append(
+                    (syntax.replace(found[0], name), plain.sub(str(value), expansion.replace(found[0], name)))
+                )
 
 
 def _file(file: model.RegFile) -> Format:

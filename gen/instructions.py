@@ -14,7 +14,7 @@ from gen.evaluate import NotStatic, compile_guards, variables_of
 from gen.guards import MOST_FREE_BITS
 from gen.names import Declared
 from gen.operands import Formats
-from gen.scope import Body, Local, OperandEntity, Program, SplitEntity
+from gen.scope import Body, Local, ModeEntity, OperandEntity, Program, SplitEntity
 from gen.tree import Pos
 from gen.values import Failed, NeedsSplit, Number, Sized, Value
 from gen.walk import nodes
@@ -60,6 +60,14 @@ class InstructionMaker:
         self.made: list[model.Instruction] = []
         self.names: set[str] = set()
         self.widths = {name: field_width(program, name) for name in program.module.fields}
+        #: prefix state that an instruction must show to have it, and whether one does
+        self.unseen = {
+            own.name: own.pos
+            for declared in program.module.prefix_state.values()
+            for own, _ in declared.decl.names
+            if own.name in declared.decl.shown
+        }
+        self.shown = frozenset(self.unseen)
 
     def make(self, declared: Declared[tree.Insn | tree.Insns]) -> None:
         decl = declared.decl
@@ -256,6 +264,15 @@ class InstructionMaker:
         self._require_known(encoding, tails, where, bound)
         if space.where is not None and _has_fields(space.where, pattern):
             where = _both(where, space.where)
+        syntax = operands.template(
+            program,
+            encoding.syntax,
+            source.name.name,
+            Body(program, declared.msb0, "template", splits, shown),
+            self.formats,
+            source.cells,
+        )
+        where = self._unless_shown(where, syntax or ())
         when = None
         if options.when is not None:
             guard = Body(program, declared.msb0, "when", splits, source.columns)
@@ -274,14 +291,6 @@ class InstructionMaker:
             and self._never([guard for guard in (where, when) if guard is not None])
         ):
             return None  # the author's own guard, or a value bound by `with`, excludes this value of the split
-        syntax = operands.template(
-            program,
-            encoding.syntax,
-            source.name.name,
-            Body(program, declared.msb0, "template", splits, shown),
-            self.formats,
-            source.cells,
-        )
         body.scopes.append({})
         statements.check_block(body, decl.body)
         # One whose body has errors is still checked against the other encodings.
@@ -303,6 +312,32 @@ class InstructionMaker:
             self._undefined(options),
             tails if bound else (),
         )
+
+    def _unless_shown(self, where: model.Expr | None, syntax: model.Template) -> model.Expr | None:
+        """The guard of an encoding: behind a prefix that it would have to show, and does not, it is none."""
+        if not self.shown:
+            return where
+        read: set[str] = set()
+        for part in syntax:
+            if isinstance(part, model.Slot):
+                read.update(variables_of(part.expr, self.program.instances)[1])
+        for name in sorted(self.shown - read):
+            entity = self.program.entities[name]
+            assert isinstance(entity, ModeEntity)
+            mode = model.ModeRead(entity.width, name)
+            where = _both(where, fold.binary("eq", mode, fold.const(entity.width, 0)))
+        for name in read:
+            self.unseen.pop(name, None)
+        return where
+
+    def require_shown(self) -> None:
+        """What has to be shown is shown by something: it could have no meaning otherwise."""
+        for name, pos in self.unseen.items():
+            self.program.error(
+                pos,
+                f"no instruction shows '{name}': behind a prefix that sets it there is none",
+                help=f"say `{{{name}?…}}` in the syntax of those that may have it, or leave out `shown`",
+            )
 
     def _undefined(self, options: tree.InsnOptions) -> tuple[str, ...]:
         """Single registers that `undefined` names."""

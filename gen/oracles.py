@@ -25,7 +25,7 @@ _KEYS: dict[str, dict[str, type]] = {
     "modes": {},
     "unicorn": {
         "arch": str, "mode": str, "constants": str, "pc": str, "registers": dict, "setup": dict, "unknown": list,
-        "differs": list, "address_mode": str,
+        "differs": list, "address_mode": str, "without": list,
     },
     "qemu": {
         "program": str, "keep": str, "start": str, "load": dict, "jump": str, "store": dict, "finish": str,
@@ -145,6 +145,11 @@ class _Table(SideTable):
             for name in names if isinstance(names, dict) else ():
                 if name not in state:
                     self.error(name, f"the spec has no register or mode '{name}'", f"it has {', '.join(state)}")
+        without = content.get("without", [])
+        for name in without if isinstance(without, list) else ():
+            if name not in state and name not in dict(self.layout.exceptions):
+                message = f"the spec has no register, mode or exception '{name}'"
+                self.error("without", message, f"it has {', '.join([*state, *dict(self.layout.exceptions)])}")
         differs = content.get("differs", [])
         for row in differs if isinstance(differs, list) else ():
             self._difference(row)

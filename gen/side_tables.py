@@ -13,9 +13,10 @@ from gen.tree import Pos
 
 
 def tables_of(spec: model.Spec, suffix: str) -> list[Path]:
-    """The tables NAME + `suffix` beside the modules a spec is made of, the bases' first."""
+    """The tables NAME + `suffix` beside the files a spec is made of: of what is included, then the bases' first."""
     files = {Path(source).stem: Path(source) for source in spec.sources}
-    tables = [files[name].with_suffix(suffix) for name in spec.modules if name in files]
+    included = [name for name in files if name not in spec.modules]
+    tables = [files[name].with_suffix(suffix) for name in (*included, *spec.modules) if name in files]
     return [path for path in tables if path.is_file()]
 
 

@@ -7,7 +7,8 @@ of the assembler's expressions, and a text that begins with a dot a directive th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from gen import model
@@ -91,7 +92,7 @@ def resolve(definitions: Iterable[model.AsmAliasDef], syntax: Syntax, diagnostic
                 if shorter is not None:
                     found.shorter.append(shorter)
                 else:
-                    found.aliases.append(resolver.alias())
+                    found.aliases += resolver.of_all_clones()
         except _Wrong as wrong:
             diagnostics.error(definition.pos, wrong.message, help=wrong.help)
     return found
@@ -156,6 +157,20 @@ class _Resolver:
             AliasHole(name, self.holes.get(name, _NUMBER), text) if name else text for name, text in self.parts
         )
         return Alias(source_line(self.definition.pos), pieces, steps, self._printed(steps, declared))
+
+    def of_all_clones(self) -> Iterator[Alias]:
+        """The alias, and if it stands for one instruction, likewise for what that is with other values of a split."""
+        alias = self.alias()
+        yield alias
+        if len(alias.steps) > 1:
+            return
+        first = self.syntax.by_name[alias.steps[0].form]
+        for form in self.syntax.forms:
+            if form.name != first.name and (form.source, form.encoding) == (first.source, first.encoding):
+                other = _Resolver(self.definition, self.syntax)
+                other.forms = [form]
+                with suppress(_Wrong):  # its operands may be written otherwise
+                    yield other.alias()
 
     def shorter(self) -> Shorter | None:
         """What it says of two encodings, if its text reads as an instruction longer than the one it stands for."""

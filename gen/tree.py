@@ -449,6 +449,7 @@ class ModeDecl:
 @dataclass(frozen=True, slots=True)
 class PrefixesDecl:
     names: tuple[tuple[Name, TypeExpr], ...]
+    shown: frozenset[str]  # those that only instructions whose syntax shows them may have
     pos: Pos
 
 

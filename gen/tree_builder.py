@@ -114,10 +114,12 @@ class TreeBuilder(BodyBuilder):
         return tree.ModeDecl(c[1], c[3], c[5], c[7], c[8] is not None, self._whole(c))
 
     def prefixes(self, c: Children) -> tree.PrefixesDecl:
-        return tree.PrefixesDecl(tuple(c[1:-1:2]), self._whole(c))
+        variables = c[1:-1:2]
+        shown = frozenset(name.name for name, _, shown in variables if shown)
+        return tree.PrefixesDecl(tuple((name, type) for name, type, _ in variables), shown, self._whole(c))
 
-    def prefixvar(self, c: Children) -> tuple[tree.Name, tree.TypeExpr]:
-        return self._name(c[0]), c[2]
+    def prefixvar(self, c: Children) -> tuple[tree.Name, tree.TypeExpr, bool]:
+        return self._name(c[0]), c[2], c[3] is not None
 
     def sticky(self, c: Children) -> tree.Sticky:
         return tree.Sticky(self._name(c[1]), self._name(c[3]) if c[3] else None, self._whole(c))

@@ -67,9 +67,10 @@ class Difference:
 class Unicorn:
     """Names of Unicorn's constants.
 
-    `registers` has a `{}` for the number of a file's entry; `NAME[n]` is a part from bit n up of a register that
-    stands for several of ours, `NAME[n,m,...]` these bits of it, from our lowest up.  `address_mode` is the mode that
-    bit 0 of a start address says.
+    `registers` has a `{}` for the number of a file's entry, or a `{name}` for its name in capitals; `NAME[n]` is a part
+    from bit n up of a register that stands for several of ours, `NAME[n,m,...]` these bits of it, from our lowest up.
+    `address_mode` is the mode that bit 0 of a start address says.  Registers and modes it is `without` are as after a
+    reset at the start of its cases, and not compared; nor is what raises an exception it is without.
     """
 
     arch: str
@@ -78,9 +79,10 @@ class Unicorn:
     pc: str
     registers: Mapping[str, str]
     setup: Mapping[str, int] = field(default_factory=dict)  # constant of a register -> its value at the start
-    unknown: tuple[str, ...] = ()  # patterns of modules whose instructions it does not know
+    unknown: tuple[str, ...] = ()  # patterns of modules, and of instruction spaces, whose instructions it does not know
     differs: tuple[Difference, ...] = ()
     address_mode: str = ""
+    without: tuple[str, ...] = ()  # registers, modes, exceptions
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from itertools import product
 from pathlib import PurePath
 from random import Random
 
@@ -40,6 +41,8 @@ _LOOP = 60
 _RAISING = 0.01
 #: registers that most operands are, so that instructions have to do with each other
 _POOL = 6
+#: so many registers that the manual leaves open are tried with all they may hold
+_MOST_UNKNOWN = 6
 #: how often an instruction that needs no prefix has none, and how many are tried before one that needs them
 _UNPREFIXED = 0.6
 _PREFIXED_TRIES = 30
@@ -100,11 +103,20 @@ class Sequences:
         #: what may say which instruction set goes on
         self.modes = [mode.name for mode in isa.layout.modes if not mode.prefix] if len(syntax.spaces) > 1 else []
         unknown = other.unknown if other is not None else ()
+        self.without = self.oracle.unicorn.without if other is not None and other is self.oracle.unicorn else ()
+        #: encoding -> registers that the manual leaves open behind it, if that makes a difference here
+        self.undefined: dict[str, tuple[str, ...]] = {}
+        if other is not None:
+            instructions = isa.module("translate").INSTRUCTIONS
+            self.undefined = {name: entry.undefined for name, entry in instructions.items() if entry.undefined}
         self.forms = [
             form
             for form in syntax.forms
             if (form.space == self.decoder.space.name or syntax.prefixes)
-            and not any(fnmatchcase(PurePath(form.source.rpartition(":")[0]).stem, pattern) for pattern in unknown)
+            and not any(
+                fnmatchcase(PurePath(form.source.rpartition(":")[0]).stem, pattern) or pattern == form.space
+                for pattern in unknown
+            )
             and not any(row.concerns(mnemonic(form)) and row.always and not row.result for row in self.differs)
             and not (against == "qemu" and _calls_the_kernel(isa, form))
         ]
@@ -177,7 +189,7 @@ class Sequences:
 
     def case(self, random: Random) -> Case:
         """A case that comes to its end, or to an exception."""
-        state = random_state(random, self.isa.layout, self.oracle)
+        state = self.with_reset(random_state(random, self.isa.layout, self.oracle))
         if self.kept is not None:
             name, number, value = self.kept
             values = state.registers[name]
@@ -189,11 +201,26 @@ class Sequences:
             )
         return _Growing(self, random, state).grow(random.choice(LENGTHS))
 
+    def with_reset(self, state: State) -> State:
+        """The same with what the other emulator is without as after a reset."""
+        if not self.without:
+            return state
+        layout = self.isa.layout
+        registers = {
+            register.name: (register.reset,) * register.count
+            for register in layout.registers
+            if register.name in self.without
+        }
+        modes = {mode.name: mode.reset for mode in layout.modes if mode.name in self.without}
+        return replace(state, registers={**state.registers, **registers}, modes={**state.modes, **modes})
+
     def judged(self, case: Case) -> Case | None:
         """The case with the masks that its way through the code asks for; None if it cannot be compared.
 
         Those it was made with are for the way it went then: shrinking changes that."""
         if self.kept is not None and case.state.registers[self.kept[0]][self.kept[1]] != self.kept[2]:
+            return None
+        if self.with_reset(case.state) != case.state:
             return None
         growing = _Growing(self, Random(0), case.state)
         code = case.bytes
@@ -216,7 +243,12 @@ class Sequences:
                 )
             ):
                 return None
-            if cpu_exec(vcpu, 1) != Exit.BUDGET:
+            if decoded is not None and not growing.certain(decoded):
+                return None
+            reason = cpu_exec(vcpu, 1)
+            if reason == Exit.EXCEPTION and self.not_raised():
+                return None
+            if reason != Exit.BUDGET:
                 break
             if growing.disturbed() or not growing.reads_on():
                 return None
@@ -224,7 +256,11 @@ class Sequences:
                 growing.note(decoded)
         if growing.in_slot() or (self.kept is not None and self._sees_its_end(case)):
             return None
-        return replace(case, masks=growing.masks)
+        return replace(case, masks=growing.compared)
+
+    def not_raised(self) -> bool:
+        """Whether the other emulator is without the exception that was raised now."""
+        return self.isa.layout.exception_name(self.guide.vcpu.exception) in self.without
 
     def _sees_its_end(self, case: Case) -> bool:
         """Whether it loads what is behind its code, where another emulator has its own."""
@@ -290,6 +326,8 @@ class _Growing:
         self.frontier = CODE
         self.starts = {CODE}
         self.masks: dict[tuple[str, int], int] = {}
+        #: registers of which the manual does not say what they hold now
+        self.unknown: set[str] = set()
         self.pool = [random.getrandbits(8) for _ in range(_POOL)]
         self.guide.load(b"", state)
 
@@ -312,7 +350,12 @@ class _Growing:
                 break
         if not self.code:  # as good as nothing is possible in this state: any word will do
             return self._anything()
-        return Case(tuple(self.code), self.state, self.masks)
+        return Case(tuple(self.code), self.state, self.compared)
+
+    @property
+    def compared(self) -> dict[tuple[str, int], int]:
+        """Bits of registers that are compared, of those of which not all are."""
+        return {**self.masks, **{(name, 0): 0 for name in self.unknown}}
 
     def in_slot(self) -> bool:
         """Whether a delay slot comes next: no case ends between a branch and that."""
@@ -335,12 +378,17 @@ class _Growing:
         assert decoded is not None
         vcpu, memory = self.guide.vcpu, self.guide.memory
         before, window = bytes(vcpu.octets), memory.read(WINDOW, len(self.state.memory))
+        unknown = set(self.unknown)
         memory.write(self.frontier, word, 0)
         following = self.frontier + len(word)
+        if not self.certain(decoded):
+            self.unknown = unknown
+            return ""
         reason = cpu_exec(vcpu, 1)
         added = [word]
         if reason == Exit.BUDGET and not self.disturbed() and self.reads_on():
             reached = vcpu.pc
+            self.note(decoded)
             if reached != following:
                 gap = self._jump(reached, following)
                 if gap is None:
@@ -349,18 +397,73 @@ class _Growing:
                     added += gap
                     following += sum(map(len, gap))
             if reached != -1 and vcpu.pc == following:
-                self.note(decoded)
                 for part in added:
                     self.starts.add(self.frontier)
                     self.frontier += len(part)
                 self.code += added
                 return "goes on"
-        elif reason == Exit.EXCEPTION and self.random.random() < self.sequences.raising:
+        elif (
+            reason == Exit.EXCEPTION
+            and self.random.random() < self.sequences.raising
+            and not self.sequences.not_raised()
+        ):
             self.code += added
             return "raises"
         vcpu.octets[:] = before
         memory.write(WINDOW, window)
+        self.unknown = unknown
         return ""
+
+    def certain(self, decoded: Decoded) -> bool:
+        """Whether the instruction at the pc does the same whatever the unknown registers hold.
+
+        It is tried with all they may hold; those it sets to one value are then known."""
+        if not self.unknown:
+            return True
+        names = sorted(self.unknown)
+        if len(names) > _MOST_UNKNOWN:
+            return False
+        vcpu, memory, size = self.guide.vcpu, self.guide.memory, len(self.state.memory)
+        before, window = bytes(vcpu.octets), memory.read(WINDOW, size)
+        kept = {name: vcpu.get(name) for name in names}
+        widths = {register.name: register.width for register in vcpu.layout.registers}
+        seen: list[tuple[dict[str, int], dict[str, int], object]] = []
+        for flips in product((0, -1), repeat=len(names)):
+            given = {
+                name: (kept[name] ^ flip) & (1 << widths[name]) - 1 for name, flip in zip(names, flips, strict=True)
+            }
+            for name, value in given.items():
+                vcpu.set(name, value)
+            reason = cpu_exec(vcpu, 1)
+            state = self.guide.state()
+            left = {name: state.registers[name][0] for name in names}
+            rest = {name: value for name, value in state.registers.items() if name not in given}
+            seen.append((given, left, (reason, replace(state, registers=rest))))
+            vcpu.octets[:] = before
+            memory.write(WINDOW, window)
+        if any(outcome != seen[0][2] for _, _, outcome in seen):
+            return False
+        for name in names:
+            if len({left[name] for _, left, _ in seen}) == 1:
+                self.unknown.discard(name)
+            elif any(left[name] != given[name] for given, left, _ in seen):
+                return False
+        return True
+
+    def _step(self) -> bool:
+        """Run an instruction of the case once more; whether it went on, and does so on every machine."""
+        vcpu = self.guide.vcpu
+        decoded = None
+        if self.sequences.undefined:
+            word = self.guide.memory.read(vcpu.pc, vcpu.layout.max_bytes)
+            decoded = self.sequences.decoder.decode(word, vcpu.pc)
+            if decoded is None or not self.certain(decoded):
+                return False
+        if cpu_exec(vcpu, 1) != Exit.BUDGET:
+            return False
+        if decoded is not None:
+            self.note(decoded)
+        return True
 
     def _jump(self, target: int, following: int) -> list[bytes] | None:
         """What must stand behind a jump so that the case goes on; None if it cannot."""
@@ -368,7 +471,7 @@ class _Growing:
             for _ in range(_LOOP):
                 if self.guide.vcpu.pc == following:
                     return []
-                if self.guide.vcpu.pc not in self.starts or cpu_exec(self.guide.vcpu, 1) != Exit.BUDGET:
+                if self.guide.vcpu.pc not in self.starts or not self._step():
                     return None
             return None
         if not following < target <= following + _GAP:
@@ -407,7 +510,9 @@ class _Growing:
         assert decoded is not None
         name = mnemonic(decoded.form)
         rows = [row for row in sequences.differs if row.concerns(name)]
-        places = {field: _place(hole, decoded) for field, hole in sequences._registers[decoded.form.name].items()}
+        places = {
+            field: _place(hole, decoded) for field, hole in sequences._registers.get(decoded.form.name, {}).items()
+        }
         for row in rows:
             if not row.result and (row.is_named(places) or row.holds_for(self._sources(decoded, row.fields))):
                 return False
@@ -420,7 +525,7 @@ class _Growing:
         return True
 
     def _sources(self, decoded: Decoded, fields: tuple[str, ...]) -> Iterator[int]:
-        registers = self.sequences._registers[decoded.form.name]
+        registers = self.sequences._registers.get(decoded.form.name, {})
         for field in fields:
             if field in registers:
                 yield self.guide.vcpu.get(*_place(registers[field], decoded))
@@ -429,7 +534,8 @@ class _Growing:
 
     def note(self, decoded: Decoded) -> None:
         """Of some results only some bits can be compared from here on."""
-        registers = self.sequences._registers[decoded.form.name]
+        self.unknown.update(self.sequences.undefined.get(decoded.form.name, ()))
+        registers = self.sequences._registers.get(decoded.form.name, {})
         for row in self.sequences.differs:
             if row.concerns(mnemonic(decoded.form)):
                 for field, mask in row.result.items():

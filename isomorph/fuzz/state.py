@@ -66,7 +66,7 @@ class State:
             if value != other.modes.get(name, value):  # an oracle may know less than the spec
                 yield f"{name}: {value:#x} / {other.modes[name]:#x}"
         for name, values in self.registers.items():
-            theirs = other.registers[name]
+            theirs = other.registers.get(name, values)
             if values == theirs:
                 continue
             for number, (a, b) in enumerate(zip(values, theirs, strict=True)):

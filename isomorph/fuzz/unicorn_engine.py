@@ -46,7 +46,12 @@ class UnicornEngine:
                 pattern = table.registers[register.name]
                 if self._is_part(constants, pattern, register.name, register.width, False):
                     continue
-                ids = [(n, getattr(constants, pattern.format(n))) for n in range(register.count) if n != register.zero]
+                names = [spellings[0].upper() for spellings in register.names] or [""] * register.count
+                ids = [
+                    (n, getattr(constants, pattern.format(n, name=name)))
+                    for n, name in enumerate(names)
+                    if n != register.zero
+                ]
                 self._parts.append((register.name, False, ids, (1 << register.width) - 1))
         for mode in isa.layout.modes:
             if mode.name in table.registers:
@@ -54,6 +59,7 @@ class UnicornEngine:
                     continue
                 number = getattr(constants, table.registers[mode.name])
                 self._parts.append((mode.name, True, [(0, number)], (1 << mode.width) - 1))
+        self._without = table.without
         self._end = terminator(isa)
         self._raised = False
 
@@ -114,6 +120,10 @@ class UnicornEngine:
                 modes[name] = part
             else:
                 registers[name] = (part,)
+        for name in self._without:
+            registers.pop(name, None)
+            modes.pop(name, None)
         after = State(pc, registers, modes, bytes(machine.mem_read(WINDOW, WINDOW_SIZE)))
-        raised = "raised" if self._raised else "" if pc == case.end else ENDLESS
+        # Of an exception in the first instruction it may say nothing, and stand there.
+        raised = "raised" if self._raised or pc == state.pc else "" if pc == case.end else ENDLESS
         return Result(after, raised)

@@ -309,7 +309,10 @@ class Process:
                     vcpu.go_on_behind(trap.length)
                     self.answer(thread)
                 elif not self._try_again(thread, trap):
-                    signals.force(thread, self._signal(thread, trap))
+                    signal = self._signal(thread, trap)
+                    if isinstance(trap, Fault) and trap.trap and vcpu.arguments[1]:
+                        vcpu.go_on_behind(vcpu.arguments[1] - vcpu.pc)
+                    signals.force(thread, signal)
             elif reason == Exit.BUDGET:
                 vcpu.stop_requested = False
 

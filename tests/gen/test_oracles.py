@@ -90,6 +90,15 @@ def test_tables_are_joined(folder: Path) -> None:
     assert not dec.concerns("inc")
 
 
+def test_a_table_beside_what_is_included_counts(folder: Path) -> None:
+    (folder / "part.isa").write_text('insn two "000000000000000000000000000 10 rd" "two {rd}" : R[rd] = 2\n')
+    (folder / "part.oracle.toml").write_text('[unicorn]\nwithout = ["Illegal"]\n')
+    (folder / "toy.isa").write_text(SPEC + 'include "part.isa"\n')
+    oracle = made(source(folder, TABLE))
+    assert oracle.unicorn is not None
+    assert oracle.unicorn.without == ("Illegal",)
+
+
 def test_without_tables_there_is_no_module(folder: Path) -> None:
     spec = check(folder / "toy.isa")
     assert oracles.module_source(spec, state.layout_of(spec)) is None
@@ -125,6 +134,7 @@ def test_a_condition_is_about_registers_that_fields_name() -> None:
         ("constants", "konstants", "toy.oracle.toml:6:1: error: [unicorn] has no 'konstants'"),
         ('"UC_ARCH_TOY"', "3", "toy.oracle.toml:4:1: error: 'arch' is text"),
         ('mode = "UC_MODE_32"\n', "", "toy.oracle.toml:3:2: error: [unicorn] does not say mode"),
+        ('pc = ', 'without = ["Q"]\npc = ', "toy.oracle.toml:7:1: error: the spec has no register, mode or exc"),
         ("R = \"UC", "S = \"UC", "toy.oracle.toml:9:1: error: the spec has no register or mode 'S'"),
         ('["inc"]', '["inx"]', "toy.oracle.toml:11:1: error: no instruction of toy is called 'inx'"),
         ('["inc"]', '["*", "!inx"]', "toy.oracle.toml:11:1: error: no instruction of toy is called '!inx'"),

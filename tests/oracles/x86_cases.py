@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from random import Random
 
@@ -35,9 +36,13 @@ REALS = (
 )
 
 
+#: a name may end with a line of its own
+_NAME = re.compile(r"(.+?)__(?!_)")
+
+
 def name_of(form: Form) -> str:
     """The instruction's name, whichever encoding and width."""
-    return form.name.partition("__")[0]
+    return form.name if (found := _NAME.match(form.name)) is None else found[1]
 
 
 def may_lock(form: Form) -> bool:

@@ -18,7 +18,9 @@ enum { CODE = 0x123000, DATA = 0x40000, SIZE = 0x10000, MIDDLE = DATA + SIZE / 2
 
 struct vector { uint64_t low, high; };
 struct state {
-    uint64_t registers[16], flags;
+    uint64_t registers[16];
+    uint32_t flags;
+    uint16_t control, tags;                        /* of the x87 unit */
     struct vector xmm[16], high[16], st[8];        /* high: the upper halves of YMM registers */
     uint8_t memory[2 * NEAR];
 };
@@ -69,7 +71,7 @@ static void next(ucontext_t *context) {
         more[HEADER_AT] |= 7;
         memcpy(more + HIGH_AT, given.state.high, sizeof given.state.high);
     }
-    floats->mxcsr = 0x1f80, floats->cwd = 0x37f, floats->swd = 0, floats->ftw = 0xff;
+    floats->mxcsr = 0x1f80, floats->cwd = given.state.control, floats->swd = 0, floats->ftw = given.state.tags;
 }
 static void came(int number, siginfo_t *info, void *arguments) {
     static struct result result;
@@ -80,7 +82,7 @@ static void came(int number, siginfo_t *info, void *arguments) {
         result.pc = (uint64_t)context->uc_mcontext.gregs[REG_RIP];
         for (int i = 0; i < 16; i++)
             result.state.registers[i] = (uint64_t)context->uc_mcontext.gregs[order[i]];
-        result.state.flags = (uint64_t)context->uc_mcontext.gregs[REG_EFL];
+        result.state.flags = (uint32_t)context->uc_mcontext.gregs[REG_EFL];
         fpregset_t floats = context->uc_mcontext.fpregs;
         memcpy(result.state.xmm, floats->_xmm, sizeof result.state.xmm);
         memcpy(result.state.st, floats->_st, sizeof result.state.st);
@@ -88,6 +90,7 @@ static void came(int number, siginfo_t *info, void *arguments) {
         memset(result.state.high, 0, sizeof result.state.high);
         if (more && more[HEADER_AT] & 4)
             memcpy(result.state.high, more + HIGH_AT, sizeof result.state.high);
+        result.state.control = floats->cwd, result.state.tags = floats->ftw;
         result.tags = floats->ftw | (uint64_t)floats->swd << 16, result.mxcsr = floats->mxcsr;
         memcpy(result.state.memory, (void *)(MIDDLE - NEAR), sizeof result.state.memory);
         memset((void *)(MIDDLE - NEAR), 0, sizeof result.state.memory);

@@ -39,6 +39,12 @@ _LINE = re.compile(r"\s*([0-9a-f]+):\s+(.*)")
 _BEFORE_VEX = re.compile(
     rb"[\x26\x2e\x36\x3e\x64\x65\x67]*(?:[\x66\xf0\xf2\xf3]|[\x40-\x4f](?=[\xc4\xc5])).*?[\xc4\xc5]", re.DOTALL
 )
+#: LOCK, and what it may stand before: these, when they write memory (volume 2, LOCK)
+_LOCKED = re.compile(r"\block\b")
+_LOCKABLE = re.compile(
+    r"\block (?:rex\S* |xacquire |xrelease |repn?z |data16 |addr\d+ )*"
+    r"(?:adc|add|and|btc|btr|bts|cmpxchg|cmpxchg8b|cmpxchg16b|dec|inc|neg|not|or|sbb|sub|xadd|xchg|xor) +[^,]*\["
+)
 #: EVEX, behind whatever prefixes (2.7)
 _EVEX = re.compile(rb"[\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3\x40-\x4f]*\x62")
 #: several prefixes of one kind, of which objdump shows all or none, and the processor obeys one
@@ -176,6 +182,9 @@ def compare(
             theirs = text[prefixes.end() :].split()[0] if prefixes is not None else words[0] if words else ""
             example = f"{case[: max(size, length if text else 0)].hex()}: {shown} | {text} | {size}, {length}"
             if not name:
+                if _LOCKED.search(text) and not _LOCKABLE.search(text):
+                    found.explain("objdump: LOCK before what cannot be locked", example)
+                    continue
                 if theirs.startswith("v") and _BEFORE_VEX.match(case):
                     found.explain("objdump: prefixes before VEX that make it undefined", example)
                     continue

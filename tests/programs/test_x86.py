@@ -14,9 +14,9 @@ from tests.tools import compile_c, isomorph, require_build, run, tool
 
 #: glibc has a second libm for processors with FMA, whose last bits differ: the host is to use the first, too
 _SAME_LIBRARY = {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-FMA,-AVX2,-AVX,-FMA4"}
-SELF_MODIFYING, X87, X87_ARITHMETIC, STRINGS, VECTORS = (
+SELF_MODIFYING, X87, X87_ARITHMETIC, STRINGS, VECTORS, PROTECTION = (
     Path(__file__).parent / "x86" / f"{name}.c"
-    for name in ("self_modifying", "x87", "x87_arithmetic", "string_instructions", "vectors")
+    for name in ("self_modifying", "x87", "x87_arithmetic", "string_instructions", "vectors", "protection")
 )
 #: what `vectors.c` is compiled for, and what /proc/cpuinfo calls it
 _EXTENSIONS = ["-mavx2", "-mfma", "-mbmi", "-mbmi2", "-mlzcnt", "-maes", "-msha", "-mpclmul", "-mf16c", "-mxsave"]
@@ -161,3 +161,14 @@ def test_string_instructions(guest: str, options: list[str]) -> None:
     expected, actual = run([*host(guest), program]), run(isomorph("run", *options, program), timeout=300)
     assert (actual.status, actual.stdout, actual.stderr) == (0, expected.stdout, b"")
     assert expected.stdout.count(b"\n") == 63
+
+
+@pytest.mark.parametrize("guest", COMPILERS)
+def test_protection(guest: str) -> None:
+    """Rights and limits of segments, and which signals come of what a program may not do, and where."""
+    require_build(guest)
+    if host(guest)[-1:] == ["qemu-i386"]:
+        pytest.skip("the host executes no 32-bit programs, and qemu-user has other segments")
+    program = str(compile_c(*COMPILERS[guest], [PROTECTION], ["-std=gnu17", "-O1", "-static", "-w"]))
+    expected, actual = run([program]), run(isomorph("run", program))
+    assert (actual.stdout, actual.status) == (expected.stdout, expected.status)

@@ -11,9 +11,9 @@ from runtime.linux.abi.model import Abi, Register, SegmentTable, SignalFrame, Sy
 #: the general registers in the order of their encodings
 _NAMES = "eax ecx edx ebx esp ebp esi edi"
 _NUMBERS = {name: number for number, name in enumerate(_NAMES.split())}
-#: a sigcontext's first words, and the segment registers' encodings
+#: a sigcontext's first words, and the segment registers among them
 _IN_ORDER = "gs fs es ds edi esi ebp esp ebx edx ecx eax"
-_SEGMENTS = {"es": 0, "fs": 4, "gs": 5, "ds": 3}
+_SEGMENTS = {"es": "ES", "fs": "FS", "gs": "GS", "ds": "DS"}
 
 Place = tuple[Register, int, int, int, int]
 
@@ -36,7 +36,7 @@ def _places(context: int, state: int) -> tuple[Place, ...]:
     fxsave = state + _FSAVE_BYTES
     return (
         *(
-            (("SELECTOR", _SEGMENTS[name]), context + 4 * index, 4, 0, 16)
+            ((_SEGMENTS[name], 0), context + 4 * index, 4, 0, 16)
             for index, name in enumerate(_IN_ORDER.split())
             if name in _SEGMENTS
         ),
@@ -123,7 +123,7 @@ ABI = Abi(
     segments=SegmentTable(
         first=6,
         bases=(("TLS0", 0), ("TLS1", 0), ("TLS2", 0)),
-        loaded=((("SELECTOR", 4), ("FSBASE", 0)), (("SELECTOR", 5), ("GSBASE", 0))),
+        loaded=((("FS", 0), ("FSBASE", 0)), (("GS", 0), ("GSBASE", 0))),
     ),
     struct_align=4,
     entry_modes=("DF",),

@@ -27,12 +27,14 @@ class Fault:
     """A spec exception that Linux turns into a signal.
 
     `code` is a constant's name; "SEGV" stands for SEGV_MAPERR or SEGV_ACCERR, as the address is mapped or not.
-    `address` says what si_addr holds: "pc", or the exception's argument "arg0" .. "arg2".
+    `address` says what si_addr holds: "pc", or the exception's argument "arg0" .. "arg2".  A trap, which comes behind
+    its instruction, has in arg1 where that is; 0 if the pc is there already.
     """
 
     signal: str
     code: str
     address: str = "pc"
+    trap: bool = False
 
 
 @record

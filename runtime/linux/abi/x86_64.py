@@ -34,9 +34,9 @@ _REAL = FaultByCode(
 EXCEPTIONS: dict[str, SystemCall | Fault | FaultByCode] = {
     "Syscall": SystemCall(length=2),
     "DE": Fault("SIGFPE", "FPE_INTDIV"),
-    "DB": Fault("SIGTRAP", "TRAP_TRACE"),
-    "BP": Fault("SIGTRAP", "SI_KERNEL", "arg0"),
-    "OF": Fault("SIGSEGV", "SI_KERNEL", "arg0"),
+    "DB": Fault("SIGTRAP", "TRAP_TRACE", trap=True),
+    "BP": Fault("SIGTRAP", "SI_KERNEL", "arg0", trap=True),
+    "Overflow": Fault("SIGSEGV", "SI_KERNEL", "arg0", trap=True),
     "BR": Fault("SIGSEGV", "SI_KERNEL", "arg0"),
     "UD": Fault("SIGILL", "ILL_ILLOPN"),
     "NM": Fault("SIGILL", "ILL_ILLOPN"),
