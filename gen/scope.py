@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import NoReturn, Protocol
 
-from gen import fold, model, tree
+from gen import fold, model, tree, widths
 from gen.errors import Diagnostics, Note
 from gen.intrinsics import INTRINSICS
 from gen.names import BUILT_IN, Declared, Module
@@ -325,7 +325,7 @@ class Program:
 
     def is_known(self, name: str) -> bool:
         """Whether a name means something wherever it stands: declared, or of the language."""
-        return name in self.entities or name in BUILT_IN
+        return name in self.entities or name in BUILT_IN or name in widths.SHIFTS  # rotl and rotr are names, too
 
     def is_instruction(self, name: str) -> bool:
         """Whether an instruction, or a row of a table of them, is called so."""
