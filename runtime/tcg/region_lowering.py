@@ -12,7 +12,7 @@ from runtime.core.env import ADDRESS_BITS, ENV, PAGE_BITS, PAGE_READ, PAGE_WRITE
 from runtime.core.segment_x86_64 import SEGMENT
 from runtime.tcg.helpers import InlineHelpers
 from runtime.tcg.ir import Function, InternalError, Label, Op, Operand, Temp
-from runtime.tcg.lower import SELDOM_TAKEN
+from runtime.tcg.lower import HANDLER_PARAMETERS, SELDOM_TAKEN
 from runtime.tcg.lower_values import real_type
 from runtime.tcg.region_builder import DEOPT
 from runtime.tcg.region_guard import WIDEST, GuardPlan, plan_guards
@@ -75,6 +75,9 @@ def _extensions(function: Function) -> dict[Operand, bool]:
 
 class RegionLowering(VectorLowering):
     """The text of a region's function."""
+
+    #: guest memory is found by a segment register, too, of which LLVM knows nothing
+    handler_parameters = HANDLER_PARAMETERS.replace("noalias %mem", "%mem")
 
     def __init__(
         self,

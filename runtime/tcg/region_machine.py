@@ -22,6 +22,8 @@ from runtime.tcg.tb import REGION_TABLE, TB
 class MachineRegionLowering(RegionLowering, TlbLowering):
     """The text of a region's function."""
 
+    handler_parameters = TlbLowering.handler_parameters
+
     def __init__(
         self, layout: Layout, function: Function, native: Mapping[str, int], helpers: InlineHelpers | None = None
     ) -> None:
