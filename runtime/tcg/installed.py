@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from runtime.tcg.blobs import Blob
     from runtime.tcg.code_cache import CodeCache
     from runtime.tcg.region import RegionAnswer, RegionRequest
-    from runtime.tcg.region_formation import Key, Node
+    from runtime.tcg.region_formation import Key
 
 _PAGE = 1 << PAGE_BITS
 _GUARD_PC, _GUARD_SIZE, _GUARD_CFLAGS, _GUARD_TABLE = (GUARD[name] // 8 for name in ("pc", "size", "cflags", "table"))
@@ -244,15 +244,15 @@ class InstalledRegions:
         """Whether a compiled region has a block with this key."""
         return key in self._inside
 
-    def has_code_of(self, node: Node) -> bool:
-        """Whether a region is made from the code that the block begins with, perhaps as the midst of another block."""
-        place, flags = node.place, node.flags
-        return any(
-            start <= place < end
-            for region in self._pages.get(place >> PAGE_BITS, ())
+    def code_in(self, page: int, flags: int) -> set[tuple[int, int]]:
+        """The places in a page, [start, end), whose code regions with these modes are made from."""
+        return {
+            span
+            for region in self._pages.get(page, ())
             if region.key[1] == flags
-            for start, end in region.spans
-        )
+            for span in region.spans
+            if span[0] >> PAGE_BITS == page
+        }
 
     def first_large(self, pc: int, end: int, flags: int, place: int) -> int:
         """The first pc of [pc, end), which is at this place, that a large region begins at; 0 if there is none."""

@@ -131,7 +131,7 @@ class Former:
     """Chooses regions from the blocks of a code cache.
 
     compiled  whether a block lies in a region already, so that its count is no measure of its heat
-    covered   whether a region has its code, though perhaps not as a block that begins there
+    code_in   the places [start, end) in a page whose code regions with these modes have
     allowed   whether code in the places [start, end) may be compiled
     most      instructions in a region
     heads     the first pc in a range of addresses, with these modes and from this place on, that a region of at least
@@ -143,7 +143,7 @@ class Former:
         cache: CodeCache,
         memory: CodeMemory,
         compiled: Callable[[Node], bool],
-        covered: Callable[[Node], bool],
+        code_in: Callable[[int, int], Iterable[tuple[int, int]]],
         allowed: Callable[[int, int], bool],
         most: int,
         heads: Callable[[int, int, int, int], int],
@@ -151,12 +151,14 @@ class Former:
         self._cache = cache
         self._memory = memory
         self._compiled = compiled
-        self._covered = covered
+        self._code_in = code_in
         self._allowed = allowed
         self._most = most
         self._heads = heads
         #: whether code anywhere in a page may be compiled, as far as was asked for this region
         self._pages: dict[int, bool] = {}
+        #: where in a page regions have code, as far as was asked for this region
+        self._spans: dict[int, tuple[tuple[int, int], ...]] = {}
 
     def form(self, head: int) -> tuple[RegionRequest, tuple[int, ...]] | None:
         """The region that begins with the block at host address `head`, and its blocks' places; None when that cannot
@@ -165,6 +167,7 @@ class Former:
         if not first.alive or first.cflags or not self._allowed(first.place, first.place + first.size):
             return None
         self._pages.clear()
+        self._spans.clear()
         nodes, successors = self._explore(first)
         chosen = self._choose(first, nodes, successors)
         request = RegionRequest(first.pc, first.flags, tuple(node.block(self._memory) for node in chosen))
@@ -244,16 +247,26 @@ class Former:
                 return True
         return self._allowed(start, end)
 
+    def _covered(self, node: Node) -> bool:
+        """Whether a region has the code that the block begins with, perhaps in the midst of another block."""
+        place = node.place
+        page = place >> PAGE_BITS
+        spans = self._spans.get(page)
+        if spans is None:
+            spans = self._spans[page] = tuple(self._code_in(page, node.flags))
+        return any(start <= place < end for start, end in spans)
+
     # ------------------------------------------------------------ choosing
 
     def _choose(self, first: Node, nodes: dict[int, Node], successors: dict[int, list[int]]) -> list[Node]:
         """The region's blocks, the first one first; control comes to each from one before it."""
-        looping = self._loops(first, nodes, successors, 2 * self._most)  # blocks may overlap
+        loops = self._loops(first, nodes, successors)
+        looping = set(loops)
         # A block that others have, or most of whose loops they have: its region is a way into them, and ends where one
         # begins.  Who enters it comes back seldom, or to another part of the loop.
         entering = first.compiled or _mostly_compiled(looping, nodes)
         if entering:
-            looping = self._loops(first, nodes, successors, _MOST_LOOP_AGAIN)
+            looping = {address for address, length in loops.items() if length <= _MOST_LOOP_AGAIN}
         passing = set() if entering else looping
         chosen: dict[int, Node] = {}
         instructions = again = 0.0
@@ -279,21 +292,22 @@ class Former:
             frontier.update(address for address in following if address not in chosen)
         return list(chosen.values())
 
-    def _loops(self, first: Node, nodes: dict[int, Node], successors: dict[int, list[int]], most: int) -> set[int]:
-        """The blocks of loops through the first of at most so many instructions."""
+    def _loops(self, first: Node, nodes: dict[int, Node], successors: dict[int, list[int]]) -> dict[int, int]:
+        """The blocks of loops through the first that a region has room for, and instructions of the shortest."""
         before: dict[int, list[int]] = {}
         for address, following in successors.items():
             for other in following:
                 before.setdefault(other, []).append(address)
-        size = first.icount
+        size, most = first.icount, 2 * self._most  # blocks may overlap
         there = _distances(first.address, successors, nodes, most)
         back = _distances(first.address, before, nodes, most)
         # Both ways count the first; each counts the block itself.
-        return {
-            address
+        lengths = {
+            address: steps + back[address] - nodes[address].icount - size
             for address, steps in there.items()
-            if address in back and steps + back[address] - nodes[address].icount - size <= most
+            if address in back
         }
+        return {address: length for address, length in lengths.items() if length <= most}
 
 
 def _mostly_compiled(looping: set[int], nodes: dict[int, Node]) -> bool:

@@ -117,7 +117,7 @@ class Tier:
         self._retired: list[CodeMemory] = []
         regions = self.regions
         self._former = Former(
-            cache, memory, self._is_compiled, regions.has_code_of, self._allowed, options.size, regions.first_large
+            cache, memory, self._is_compiled, regions.code_in, self._allowed, options.size, regions.first_large
         )
         self._compilers: Compilers | None = None
         self._generation = 0
