@@ -35,6 +35,7 @@ gen: $(VENV)/ready
 
 run:
 	@$(MAKE) --no-print-directory gen ISA=riscv64 # the examples' only
+	@mkdir -p build/examples
 	@for program in hello primes mandelbrot; do \
 		$(BIN)/isomorph asm examples/$$program.s -o build/examples/$$program && \
 		$(BIN)/isomorph run build/examples/$$program || exit 1; \
