@@ -62,6 +62,10 @@ class _DataclassFields:
 @dataclass_transform(frozen_default=True, field_specifiers=(computed, fresh))
 def record(cls: type[T]) -> type[T]:
     """Class decorator: annotated names become slots, parameters of the constructor, and what equality compares."""
+    return _made(cls, True)
+
+
+def _made(cls: type[T], hashed: bool) -> type[T]:
     names = tuple(cls.__annotations__)
     body = dict(cls.__dict__)
     defaults = {name: body.pop(name) for name in names if name in body}
@@ -104,7 +108,7 @@ def record(cls: type[T]) -> type[T]:
         "__slots__": names,
         "__init__": __init__,
         "__eq__": __eq__,
-        "__hash__": __hash__,
+        "__hash__": __hash__ if hashed else None,
         "__repr__": __repr__,
         "__match_args__": parameters,
         "_defaults": defaults,
@@ -117,9 +121,7 @@ def record(cls: type[T]) -> type[T]:
 @dataclass_transform(field_specifiers=(computed, fresh))
 def mutable_record(cls: type[T]) -> type[T]:
     """`record` for classes whose fields are assigned to: they are no keys."""
-    made = record(cls)
-    made.__hash__ = None  # type: ignore[assignment]  # as Python's data model says it
-    return made
+    return _made(cls, False)
 
 
 def replace(instance: T, **changes: object) -> T:

@@ -81,6 +81,8 @@ class RegionRequest:
             raise ValueError("not a region request") from error
         if at != len(view):
             raise ValueError("not a region request: it has another length")
+        if not blocks:
+            raise ValueError("not a region request: it has no blocks")
         return cls(entry, flags, tuple(blocks))
 
 

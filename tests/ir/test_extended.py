@@ -9,32 +9,20 @@ import pytest
 
 from runtime.tcg import extended, floats
 from runtime.tcg.builder import Builder
-from runtime.tcg.ir import Function, Value
+from runtime.tcg.ir import Function
 from runtime.tcg.ops import OPS, mask
 from runtime.tcg.reference import Machine as Reference
 from runtime.tcg.verify import verify
+from tests.ir.floating import function_of
 from tests.ir.native import LAYOUT, PERMISSIONS, Machine, Program
 
 _WIDE = 0x3FFF << 64 | 1 << 63
 
 
 def _function(name: str) -> Function:
-    """The op on operands in memory; the flags of the host's other unit, which it is to leave alone, stand behind."""
-    function = Function(name)
-    b = Builder(LAYOUT, function)
-    widths = [int(width) for width in OPS[name].arguments]
-    result = int(OPS[name].results[0])
-    operands: list[Value] = [
-        b.emit1("ld_mem", (16 * number,), (64,), width, symbol="M") for number, width in enumerate(widths)
-    ]
-    b.emit("fpflags_clear")
-    value = b.emit1(name, tuple(operands), tuple(widths), result)
-    whole = max(result, 8)
-    b.emit("st_mem", (64, b.zext(value, result, whole)), (64, whole), symbol="M")
-    flags = b.emit1("fpflags_get", (), (), 5)
-    b.emit("st_mem", (80, b.zext(flags, 5, 8)), (64, 8), symbol="M")
-    b.emit("exit", (0, 0), (64, 64))
-    return verify(function)
+    """The op; it is to leave alone the flags of the host's other unit."""
+    definition = OPS[name]
+    return function_of(name, name, [int(width) for width in definition.arguments], int(definition.results[0]))
 
 
 _NAMES = tuple(name for name in OPS if name.startswith("extended_"))

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from runtime.tcg import floats
-from runtime.tcg.builder import Builder
-from runtime.tcg.ir import Function, Value
+from runtime.tcg.ir import Function
 from runtime.tcg.ops import signed
 from runtime.tcg.reference import Machine as Reference
-from runtime.tcg.verify import verify
+from tests.ir.floating import function_of
 from tests.ir.native import LAYOUT, PERMISSIONS, Machine, Program
 
 #: name -> operand widths, result width
@@ -36,20 +35,7 @@ def _op_name(name: str) -> str:
 
 
 def _function(name: str) -> Function:
-    function = Function(name)
-    b = Builder(LAYOUT, function)
-    widths, result = OPERATIONS[name]
-    operands: list[Value] = [
-        b.emit1("ld_mem", (16 * number,), (64,), width, symbol="M") for number, width in enumerate(widths)
-    ]
-    b.emit("fpflags_clear")
-    value = b.emit1(_op_name(name), tuple(operands), widths, result)
-    whole = max(result, 8)
-    b.emit("st_mem", (64, b.zext(value, result, whole)), (64, whole), symbol="M")
-    flags = b.emit1("fpflags_get", (), (), 5)
-    b.emit("st_mem", (80, b.zext(flags, 5, 8)), (64, 8), symbol="M")
-    b.emit("exit", (0, 0), (64, 64))
-    return verify(function)
+    return function_of(name, _op_name(name), *OPERATIONS[name])
 
 
 @pytest.fixture(scope="module")

@@ -210,6 +210,8 @@ def test_requests_and_answers_survive_the_wire() -> None:
             RegionRequest.decode(asked.encode()[:cut])
     with pytest.raises(ValueError, match="not a region request"):
         RegionRequest.decode(asked.encode() + b"x")
+    with pytest.raises(ValueError, match="not a region request: it has no blocks"):
+        RegionRequest.decode(RegionRequest(0x1000, 0, ()).encode())
 
 
 def test_what_was_longest_not_used_goes_first(tmp_path: Path) -> None:

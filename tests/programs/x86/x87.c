@@ -1,17 +1,5 @@
 /* The x87 unit on random numbers: each line is an operation, its operands and its result in bits. */
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-
-typedef union {
-    long double value;
-    struct { uint64_t fraction; uint16_t exponent; } part;
-} number;
-static uint64_t seed = 88172645463325252u;
-static uint64_t next(void) {
-    seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17;
-    return seed;
-}
+#include "x87_numbers.h"
 /* With an exponent from low to high; a quarter of them have few bits. */
 static long double some(int low, int high) {
     number made;

@@ -1,19 +1,7 @@
 /* Sums, products, comparisons and conversions of the x87 unit, with their flags: a checksum for each operation, so that an
    operation stands for some ten thousand pairs. They are ordinary numbers and those at the ends of what there is. Half of
    the time the flag of inexact results is set before, which changes nothing but how they are computed in an emulator. */
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-
-typedef union {
-    long double value;
-    struct { uint64_t fraction; uint16_t exponent; } part;
-} number;
-static uint64_t seed = 88172645463325252u;
-static uint64_t next(void) {
-    seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17;
-    return seed;
-}
+#include "x87_numbers.h"
 static number made(unsigned exponent, uint64_t fraction) {
     number n;
     memset(&n, 0, sizeof n);
