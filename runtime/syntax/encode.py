@@ -129,7 +129,7 @@ class Encoder:
             # A symbol may be called as a register is, where no register can stand.
             plain = [candidate for candidate in found if not any(map(self._names_register, candidate.given))]
             return plain or found
-        if not any(_complete(target.pieces, word) for target in targets):
+        if not any(_may_be(target.pieces, word, text) for target in targets):
             close = get_close_matches(word, [head.strip() for head in self._heads if len(head) > 1], 3)
             raise Rejected(
                 f"unknown instruction '{word}'",
@@ -625,6 +625,11 @@ def _head(pieces: Sequence[Piece | AliasHole]) -> str:
     return word.lower() + (" " if blank or len(pieces) == 1 else "")
 
 
-def _complete(pieces: Sequence[Piece | AliasHole], word: str) -> bool:
+def _may_be(pieces: Sequence[Piece | AliasHole], word: str, text: str) -> bool:
+    """Whether a text with this first word is meant to be such a statement."""
     head = _head(pieces)
-    return head == word + " " or not head.endswith(" ")
+    if head:
+        return head == word + " " or not head.endswith(" ")
+    # It begins with a hole, as what may stand behind `rep` does: its first literal tells.
+    literals = next((piece.split() for piece in pieces if isinstance(piece, str)), [])
+    return not literals or literals[0].lower() in text.lower()

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from isomorph import Emulator
+from isomorph import Emulator, InstructionError, Isa
 from runtime.core.cpu import load_isa
 from runtime.syntax.assemble import assemble_one, assemble_text
 from runtime.syntax.disassemble import Disassembler
@@ -161,3 +161,13 @@ def test_an_index_is_no_symbol() -> None:
     assert image.section(".text").data.hex() == "8b448b08" + "8b430c"
     with pytest.raises(AssemblyError, match="symbol 'nowhere' is not defined"):
         assemble_text(syntax_of("x86_64"), "mov eax, dword ptr [nowhere]", "t.s", CODE)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("frob", "unknown instruction 'frob'"), ("rep movsq rax", "the operands do not fit 'rep'")],
+)
+def test_a_form_that_begins_with_a_hole_is_not_what_every_word_is_taken_for(text: str, message: str) -> None:
+    require_build("x86_64")
+    with pytest.raises(InstructionError, match=message):
+        Isa("x86_64").assemble(text)
