@@ -10,6 +10,10 @@ from io import TextIOWrapper
 from isomorph import __version__
 from runtime.core.light import import_module, suppress
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
+
 #: subcommand -> what help says of it; each is a module of this package with `main(arguments) -> exit status`
 COMMANDS: dict[str, str] = {
     "run": "run a Linux program of another machine",
@@ -63,12 +67,14 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except BrokenPipeError:  # whoever read our output has seen enough
-        _drop_output()
+        _drop(sys.stdout)
         return 128 + _SIGPIPE
     except OSError as error:  # commands speak of the files they open; what is left is mostly a full disk behind stdout
-        _drop_output()
-        with suppress(OSError):  # stderr may be where it is full
+        _drop(sys.stdout)
+        try:
             complain(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error))
+        except OSError:  # stderr may be where it is full
+            _drop(sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 128 + _SIGINT
@@ -88,9 +94,9 @@ def _open_standard_streams() -> None:
         sys.stdout.reconfigure(errors="surrogateescape" if sys.stdout.encoding == "utf-8" else "replace")
 
 
-def _drop_output() -> None:
-    """Have what is still to be written to stdout lead nowhere: the interpreter would try again at its end, and fail."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _drop(stream: TextIO) -> None:
+    """Have what is still to be written to it lead nowhere: the interpreter would try again at its end, and fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _run(words: list[str], own: bool) -> int:

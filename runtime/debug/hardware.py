@@ -36,6 +36,7 @@ class PatchedCode:
         self._memory = memory
         self._wanted: list[int] = []
         self._under: dict[int, bytes] = {}  # what stands where there is an INT3 now
+        self._laid: set[int] = set()  # where there ever was one
 
     def set_ranges(self, loads: Ranges, stores: Ranges, code: Ranges) -> None:
         """Have these instructions, and no others, stop the program when it runs."""
@@ -52,8 +53,7 @@ class PatchedCode:
                 or not region.start <= address < region.data_end
             ):
                 continue
-            self._under[address] = bytes(self._memory.view[address : address + 1])
-            self._memory.write(address, _INT3, need=0)
+            self.lay_one(address)
 
     def lift(self) -> None:
         """Take them out; what the program has overwritten or unmapped meanwhile stays as it is."""
@@ -70,13 +70,29 @@ class PatchedCode:
             self._memory.write(address, before, need=0)
 
     def lay_one(self, address: int) -> None:
-        """And put it back."""
+        """Put in one."""
         self._under[address] = bytes(self._memory.view[address : address + 1])
+        self._laid.add(address)
         self._memory.write(address, _INT3, need=0)
 
     def covers(self, address: int) -> bool:
         """Whether there is one."""
         return address in self._under
+
+    def goes_back(self, vcpu: UserVcpu, reason: Exit) -> bool:
+        """Whether a vCPU left for an INT3 that is none of the program's; it stands before it then.
+
+        The INT3 may be out of memory by now: an exception that waits inside of KVM is told when the vCPU runs again.
+        """
+        if reason != Exit.EXCEPTION or vcpu.exception != _BREAKPOINT:
+            return False
+        address = vcpu.pc - 1
+        ours = address in self._under or (
+            address in self._laid and bytes(self._memory.view[address : address + 1]) != _INT3
+        )
+        if ours:
+            vcpu.pc = address
+        return ours
 
 
 class HardwareExecution:
@@ -111,11 +127,7 @@ class HardwareExecution:
                 return Exit.BUDGET if reason == Exit.NONE else reason
             if vcpu.pc in self.breakpoints.code:
                 return Hit()
-        reason = self._enter()
-        if reason == Exit.EXCEPTION and vcpu.exception == _BREAKPOINT and self._code.covers(vcpu.pc - 1):
-            vcpu.pc -= 1
-            return Hit()
-        return reason
+        return self._enter()
 
     def step(self) -> Exit | Hit:
         """Run one instruction, breakpoint or not; BUDGET when it is done, NONE if a signal came before it."""
@@ -137,9 +149,14 @@ class HardwareExecution:
             self._code.lay_one(here)
         return reason
 
-    def _enter(self) -> Exit:
-        self._entries += 1
-        return self.vcpu.execute()
+    def _enter(self) -> Exit | Hit:
+        while True:
+            self._entries += 1
+            reason = self.vcpu.execute()
+            if not self._code.goes_back(self.vcpu, reason):
+                return reason
+            if self.vcpu.pc in self.breakpoints.code:
+                return Hit()  # else the debugger has removed it meanwhile: the instruction itself is to be executed
 
 
 class HardwareWay:
@@ -164,7 +181,10 @@ class HardwareWay:
 
     def plain(self, vcpu: Vcpu) -> Exit:
         assert isinstance(vcpu, UserVcpu)
-        return vcpu.execute()
+        reason = vcpu.execute()
+        while self._code.goes_back(vcpu, reason):
+            reason = vcpu.execute()
+        return reason
 
     def stands(self) -> None:
         self._code.lift()

@@ -32,6 +32,7 @@ def shell(redirection: str, *words: str) -> subprocess.CompletedProcess[str]:
     """Run isomorph in the repository with streams as the shell makes them."""
     line = ["sh", "-c", f'exec "$@" {redirection}', "sh", *isomorph(*words)]
     environment = dict(os.environ, PYTHONPATH=str(ROOT))
+    environment.pop("PYTHONUNBUFFERED", None)  # what is buffered fails once more when the interpreter ends
     return subprocess.run(line, capture_output=True, text=True, check=False, env=environment, timeout=120)
 
 
