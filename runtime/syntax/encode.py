@@ -103,7 +103,7 @@ class Encoder:
             self._heads.setdefault(_head(form.pieces), []).append(form)
         names = {form.name for form in forms}
         for alias in syntax.aliases:
-            if not all(step.form in names for step in alias.steps):
+            if not all(step.form in names for step in alias.steps) or not alias.holds(self.modes):
                 continue
             self._heads.setdefault(_head(alias.pieces), []).append(alias)
 

@@ -298,12 +298,19 @@ class AliasHole:
 
 @dataclass(frozen=True, slots=True)
 class Alias:
-    """A pseudo-instruction; `printed` if the disassembler shows it instead of its one instruction."""
+    """A pseudo-instruction; `printed` if the disassembler shows it instead of its one instruction.
+
+    `guard`, over modes, says where it is one.
+    """
 
     source: str
     pieces: tuple[str | AliasHole, ...]
     steps: tuple[Step, ...]
     printed: bool
+    guard: Evaluate | None = None
+
+    def holds(self, modes: Values) -> bool:
+        return self.guard is None or bool(self.guard(modes))
 
 
 @dataclass(frozen=True, slots=True)
