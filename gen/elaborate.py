@@ -77,7 +77,8 @@ class _Elaboration:
         reserved = tuple(self._reserved(spaces, maker))
         hooks = self._hooks()
         tests = tuple(self._tests())
-        aliases = tuple(alias for declared in module.asm for alias in spelled_aliases(program, declared.decl, named))
+        with program.outside_instructions("a pseudo-instruction"):
+            aliases = tuple(alias for declared in module.asm for alias in spelled_aliases(program, declared, named))
         fused = tuple(self._fused(maker))
         self._tables()
         self.instances.check_uncalled()

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 
 from gen import expressions, model, tree
-from gen.declarations import expand_names, is_signed
+from gen.declarations import expand_names, is_signed, require_translation_time
+from gen.evaluate import variables_of
+from gen.names import Declared
 from gen.scope import AliasEntity, Body, FileEntity, Local, PcEntity, Program, SysTableEntity
 from gen.syntax import Format, enum_format
 from gen.values import Failed, NeedsSplit, Number, Sized
@@ -55,17 +57,28 @@ def field_formats(program: Program, named: dict[str, Format]) -> dict[str, Forma
     return found
 
 
-def spelled_aliases(program: Program, decl: tree.AsmAlias, named: Mapping[str, Format]) -> Iterator[model.AsmAliasDef]:
+def spelled_aliases(
+    program: Program, declared: Declared[tree.AsmAlias], named: Mapping[str, Format]
+) -> Iterator[model.AsmAliasDef]:
     """A pseudo-instruction, or with `{h:F}` in its text one for each name of the field F.
 
     What it stands for has the name where it says `{h:F}`, and the value where it says `{h}`."""
+    decl = declared.decl
     space = decl.space.name if decl.space else ""
+    when = None
+    if decl.when is not None:
+        body = Body(program, declared.msb0, "guard")
+        when = expressions.condition(body, decl.when)
+        require_translation_time(body, when, decl.when, "when a pseudo-instruction is one")
+        if variables_of(when, program.instances)[2]:
+            program.error(decl.when.pos, "a pseudo-instruction is one by modes, not by its address")
+            return
     pending = [(decl.syntax.value, decl.expansion.value)]
     while pending:
         syntax, expansion = pending.pop(0)
         found = _NAMED_HOLE.search(syntax)
         if found is None:
-            yield model.AsmAliasDef(syntax, expansion, decl.pos, space)
+            yield model.AsmAliasDef(syntax, expansion, decl.pos, space, when)
             continue
         format = named.get(found[2])
         if format is None or format.kind != "enum":

@@ -694,6 +694,7 @@ class AsmAliasDef:
     expansion: str
     pos: Pos
     space: str = ""  # where its instructions are looked for; "": anywhere
+    when: Expr | None = None  # over modes: where it is one
 
 
 @dataclass(frozen=True, slots=True)

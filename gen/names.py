@@ -182,7 +182,8 @@ def _named(decl: Any) -> Iterator[tuple[str, Pos, type]]:
         case tree.Insns():
             yield from ((row.name.name, row.name.pos, kind) for row in decl.rows)
         case tree.AsmAlias():
-            yield decl.syntax.value, decl.syntax.pos, kind
+            if decl.when is None:  # of several with one text each may be for modes of its own
+                yield decl.syntax.value, decl.syntax.pos, kind
         case tree.Sticky() | tree.PrefixDecl() | tree.Reserved() | tree.TestDecl() | tree.Fuse():
             pass
         case _:

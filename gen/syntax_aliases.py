@@ -69,9 +69,9 @@ class _NoSymbols:
 
 @dataclass(slots=True)
 class Found:
-    """What the `asm` lines of a spec declare, each kind in declared order."""
+    """What the `asm` lines of a spec declare, each kind in declared order; each alias with its line."""
 
-    aliases: list[Alias] = field(default_factory=list)
+    aliases: list[tuple[Alias, model.AsmAliasDef]] = field(default_factory=list)
     shorter: list[Shorter] = field(default_factory=list)
     functions: list[Function] = field(default_factory=list)
     directives: list[Directive] = field(default_factory=list)
@@ -82,17 +82,19 @@ def resolve(definitions: Iterable[model.AsmAliasDef], syntax: Syntax, diagnostic
     found = Found()
     for definition in definitions:
         try:
+            if definition.when is not None and definition.syntax.startswith(("%", ".")):
+                raise _Wrong("`when` is for pseudo-instructions")
             if definition.syntax.startswith("%"):
                 found.functions.append(_function(definition))
             elif definition.syntax.startswith("."):
                 found.directives.append(_directive(definition, syntax))
             else:
                 resolver = _Resolver(definition, syntax)
-                shorter = resolver.shorter()
+                shorter = None if definition.when is not None else resolver.shorter()
                 if shorter is not None:
                     found.shorter.append(shorter)
                 else:
-                    found.aliases += resolver.of_all_clones()
+                    found.aliases += ((alias, definition) for alias in resolver.of_all_clones())
         except _Wrong as wrong:
             diagnostics.error(definition.pos, wrong.message, help=wrong.help)
     return found

@@ -328,7 +328,7 @@ class _SyntaxPrinter:
         return self._render(forms, found, syntax)
 
     def _render(self, forms: list[list[str]], found: Found, syntax: list[str]) -> str:
-        aliases = [self.alias(alias) for alias in found.aliases]
+        aliases = [self.alias(alias, definition) for alias, definition in found.aliases]
         shorter = [self.shorter(rule) for rule in found.shorter]
         asm_functions = [self.asm_function(function) for function in found.functions]
         directives = [self.directive(directive) for directive in found.directives]
@@ -383,7 +383,7 @@ class _SyntaxPrinter:
 
     # ------------------------------------------------------------ aliases
 
-    def alias(self, alias: Alias) -> list[str]:
+    def alias(self, alias: Alias, definition: model.AsmAliasDef) -> list[str]:
         """One row of ALIASES."""
         pieces: list[Doc] = []
         for piece in alias.pieces:
@@ -395,7 +395,10 @@ class _SyntaxPrinter:
             else:
                 pieces.append(quoted(piece))
         steps = tuple_of(self.step(step) for step in alias.steps)
-        value = call("Alias", quoted(alias.source), tuple_of(pieces), steps, str(alias.printed))
+        arguments: list[Doc] = [quoted(alias.source), tuple_of(pieces), steps, str(alias.printed)]
+        if definition.when is not None:
+            arguments.append(Keyword("guard=", self.function("when_alias", definition.when, definition.pos)))
+        value = call("Alias", *arguments)
         return statement("", value, ",", 1)
 
     def step(self, step: Step) -> Doc:

@@ -714,11 +714,12 @@ class Insns:
 
 @dataclass(frozen=True, slots=True)
 class AsmAlias:
-    """`asm "nop" = "addi zero, zero, 0"`, perhaps `in A32`."""
+    """`asm "nop" = "addi zero, zero, 0"`, perhaps `in A32`, perhaps `when T == 0`."""
 
     syntax: Text
     expansion: Text
     space: Name | None
+    when: Expr | None
     pos: Pos
 
 

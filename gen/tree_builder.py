@@ -359,7 +359,7 @@ class TreeBuilder(BodyBuilder):
 
     def asm(self, c: Children) -> tree.AsmAlias:
         space = self._name(c[5]) if c[5] is not None else None
-        return tree.AsmAlias(self._text(c[1]), self._text(c[3]), space, self._whole(c[:4]))
+        return tree.AsmAlias(self._text(c[1]), self._text(c[3]), space, c[7], self._whole(c[:4]))
 
     def reserved(self, c: Children) -> tree.Reserved:
         return tree.Reserved(self._text(c[1]), self._whole(c))

@@ -9,8 +9,8 @@ from _thread import RLock
 from runtime.core.cpu import Vcpu
 from runtime.core.env import ENV, PAGE_READ, PAGE_WRITE, Exit
 from runtime.core.memory import GuestFault, GuestMemory, page_up
-from runtime.linux import signals, vfork
-from runtime.linux.abi.model import Abi, Fault, FaultByCode, Register, SignalFrame, SystemCall
+from runtime.linux import segments, signals, vfork
+from runtime.linux.abi.model import Abi, Descriptor, Fault, FaultByCode, Register, SignalFrame, SystemCall
 from runtime.linux.attention import attend, mirror
 from runtime.linux.descriptors import DescriptorTable
 from runtime.linux.host import KICK, RESTARTS, Host, Slot
@@ -46,7 +46,7 @@ _RECENT = 8
 #: bytes that one access to memory has at most
 _MOST_ACCESS = 64
 
-Trap = SystemCall | Fault | FaultByCode
+Trap = SystemCall | Fault | FaultByCode | Descriptor
 #: see SignalFrame.registers
 Place = tuple[Register, int, int, int, int]
 
@@ -112,6 +112,7 @@ class Thread:
             address &= ~1
         for name in abi.entry_modes:
             self.vcpu.set_mode(name, 0)
+        segments.enter_own(self)
         self.vcpu.pc = address
 
     # ------------------------------------------------------------ times
@@ -234,6 +235,7 @@ class Process:
         self.waiting_parent: int | None = None  # write end of the pipe on which a parent in vfork waits
         self.lock = RLock()  # held by who changes what threads share: the memory map, signal actions
         self.pending: dict[int, SignalInfo] = {}  # signals for any thread, while all block them
+        self.local_segments: dict[int, int] = {}  # modify_ldt's entries that are set
         self.crew: Crew | None = None  # what it takes to have more than one thread
         self.group: Group | None = None  # once there was more than one
         self.executing: Thread | None = None  # the thread that called execve
@@ -308,6 +310,8 @@ class Process:
                     # First, for rt_sigreturn sets the pc.
                     vcpu.go_on_behind(trap.length)
                     self.answer(thread)
+                elif isinstance(trap, Descriptor):
+                    segments.describe(thread, vcpu.arguments[0])
                 elif not self._try_again(thread, trap):
                     signal = self._signal(thread, trap)
                     if isinstance(trap, Fault) and trap.trap and vcpu.arguments[1]:

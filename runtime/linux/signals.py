@@ -11,6 +11,7 @@ import errno
 
 from runtime.core.light import host_signals
 from runtime.core.memory import GuestFault
+from runtime.linux import segments
 from runtime.linux.errors import fail
 from runtime.linux.host import ERESTARTNOINTR, ERESTARTSYS
 
@@ -332,6 +333,7 @@ def leave(thread: Thread, plain: bool = False) -> None:
     for register, offset, size, low, bits in thread.saved(frame):
         value = int.from_bytes(context[offset : offset + size], order)
         thread.set(register, value >> low & ((1 << bits) - 1))
+    segments.reload(thread)
     if frame.stack_offset is not None:
         stack = process.abi.struct("stack")
         fields = stack.unpack(context[frame.stack_offset : frame.stack_offset + stack.size])
@@ -376,7 +378,8 @@ def pack_context(thread: Thread, frame: SignalFrame, address: int = 0) -> bytes:
             data[at : at + 4] = half.to_bytes(4, order)
     for register, offset, size, low, bits in thread.saved(frame):
         value = int.from_bytes(data[offset : offset + size], order)
-        value |= (thread.get(register) & (1 << bits) - 1) << low
+        known = segments.offset_of_pc(thread) if register[0] == "pc" else thread.get(register)
+        value |= (known & (1 << bits) - 1) << low
         data[offset : offset + size] = value.to_bytes(size, order)
     words = dict(frame.words)
     needed, more = frame.words_with

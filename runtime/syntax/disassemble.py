@@ -70,7 +70,7 @@ class Disassembler:
         self._aliases: dict[str, list[Alias]] = {}
         if aliases:
             for alias in syntax.aliases:
-                if alias.printed:
+                if alias.printed and alias.holds(self.decoder.modes):
                     self._aliases.setdefault(alias.steps[0].form, []).append(alias)
             for known in self._aliases.values():
                 known.sort(key=_constraints, reverse=True)  # stable: declared order among equals

@@ -42,6 +42,7 @@ from runtime.syntax.tables import (
     Operand,
     Piece,
     Prefix,
+    Row,
     Shorter,
     Step,
     Syntax,
@@ -103,7 +104,7 @@ class Encoder:
             self._heads.setdefault(_head(form.pieces), []).append(form)
         names = {form.name for form in forms}
         for alias in syntax.aliases:
-            if not all(step.form in names for step in alias.steps):
+            if not all(step.form in names for step in alias.steps) or not alias.holds(self.modes):
                 continue
             self._heads.setdefault(_head(alias.pieces), []).append(alias)
 
@@ -118,7 +119,7 @@ class Encoder:
 
     def _candidates(self, text: str) -> list[Candidate]:
         word = text.split(None, 1)[0].lower() if text.strip() else ""
-        matcher = Matcher(text)
+        matcher = Matcher(text, modes=self.modes)
         targets = self._targets(word)
         found = [
             Candidate(target, given)
@@ -445,7 +446,9 @@ class Encoder:
             position += length
         if row.guard is not None and not row.guard(inner):
             raise Rejected("this operand is not possible here", at.start, at.end)
-        head = row.head.insert(inner)
+        head, rest = row.head.insert(inner), row.rest.insert(inner) | after
+        if any(_takes(other, head, rest, modes) for other in operand.rows[: operand.rows.index(row)]):
+            raise Rejected("this operand is not possible here", at.start, at.end)
         place = row.head.length
         for argument in operand.arguments:
             place -= argument.width
@@ -453,7 +456,7 @@ class Encoder:
                 outer.solve(argument, head >> place & ((1 << argument.width) - 1), known)
             except Unsolvable:
                 raise Rejected("this operand is not possible here", at.start, at.end) from None
-        return row.rest.insert(inner) | after
+        return rest
 
     def _solver(self, fields: tuple[Field, ...], modes: Mapping[str, int]) -> Solver:
         key = id(fields), id(modes)
@@ -612,6 +615,13 @@ def _row_length(given: RowGiven) -> int:
     return given.row.rest.length + sum(
         _row_length(inner.value) for inner in given.holes if isinstance(inner.value, RowGiven)
     )
+
+
+def _takes(row: Row, head: int, rest: int, modes: Mapping[str, int]) -> bool:
+    """Whether a row fits these bits."""
+    if not (row.head.matches(head) and row.rest.matches(rest)):
+        return False
+    return row.guard is None or bool(row.guard({**modes, **row.head.extract(head), **row.rest.extract(rest)}))
 
 
 def _operand_called(operands: Sequence[Operand], name: str) -> Operand:

@@ -42,14 +42,21 @@ def _wordlike(character: str) -> bool:
 class Matcher:
     """One text against templates; `furthest` is where the best of the failed attempts stopped.
 
-    A symbol may not be called as one of `registers` is.
+    A symbol may not be called as one of `registers` is.  Of an operand's rows those come first that fit `modes`.
     """
 
-    def __init__(self, text: str, registers: frozenset[str] = frozenset(), wildcards: bool = False) -> None:
+    def __init__(
+        self,
+        text: str,
+        registers: frozenset[str] = frozenset(),
+        wildcards: bool = False,
+        modes: Mapping[str, int] | None = None,
+    ) -> None:
         self.text = text
         self.lower = text.lower()
         self.registers = registers
         self.wildcards = wildcards
+        self.modes: Mapping[str, int] = modes or {}
         self.furthest = 0
         self.complaint: BadExpression | None = None
 
@@ -138,7 +145,7 @@ class Matcher:
             return
         if hole.kind == "operand":
             operand = next(operand for operand in operands if operand.name == hole.operand)
-            for row in operand.shortest_first:
+            for row in operand.best_first(self.modes):
                 for inner, end in self._pieces(row.pieces, 0, start, row.operands):
                     yield Given(RowGiven(row, inner), start, end)
             return

@@ -206,6 +206,16 @@ class Row:
     operands: tuple[Operand, ...] = ()
 
 
+def _may_hold(guard: Evaluate | None, modes: Values) -> bool:
+    """Whether a guard holds without prefixes, as far as that can be said before fields are known."""
+    if guard is None:
+        return True
+    try:
+        return bool(guard(modes))
+    except KeyError:
+        return False
+
+
 @dataclass(frozen=True)
 class Operand:
     """A sub-table bound in an encoding; rows are tried top-down."""
@@ -214,10 +224,18 @@ class Operand:
     arguments: tuple[Argument, ...]
     rows: tuple[Row, ...]
 
-    @cached_property
-    def shortest_first(self) -> tuple[Row, ...]:
+    def best_first(self, modes: Values) -> tuple[Row, ...]:
         """The rows as an assembler wants them: short ones first, and those that need a prefix or the like last."""
-        return tuple(sorted(self.rows, key=lambda row: (row.guard is not None, row.rest.length)))
+        known = self._ordered.get(id(modes))
+        if known is None or known[0] is not modes:
+            rows = tuple(sorted(self.rows, key=lambda row: (not _may_hold(row.guard, modes), row.rest.length)))
+            known = self._ordered[id(modes)] = modes, rows
+        return known[1]
+
+    @cached_property
+    def _ordered(self) -> dict[int, tuple[Values, tuple[Row, ...]]]:
+        """By the modes' identity, with the modes."""
+        return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,12 +316,19 @@ class AliasHole:
 
 @dataclass(frozen=True, slots=True)
 class Alias:
-    """A pseudo-instruction; `printed` if the disassembler shows it instead of its one instruction."""
+    """A pseudo-instruction; `printed` if the disassembler shows it instead of its one instruction.
+
+    `guard`, over modes, says where it is one.
+    """
 
     source: str
     pieces: tuple[str | AliasHole, ...]
     steps: tuple[Step, ...]
     printed: bool
+    guard: Evaluate | None = None
+
+    def holds(self, modes: Values) -> bool:
+        return self.guard is None or bool(self.guard(modes))
 
 
 @dataclass(frozen=True, slots=True)

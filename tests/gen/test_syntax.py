@@ -17,6 +17,10 @@ from gen.source import folded
 from gen.syntax import Format, enum_format, parse_template
 from gen.syntax_tables import module_source
 from gen.tree import Text
+from runtime.syntax.assemble import assemble_one
+from runtime.syntax.disassemble import Disassembler
+from runtime.syntax.encode import Encoder
+from runtime.syntax.tables import mode_key
 
 FILE = Format("file", table=(("zero", "ra", "sp", "gp"), ("x0", "x1", "x2", "x3")))
 FIELDS = {"rd": FILE, "imm": Format("number", signed=True), "rm": enum_format(1, (",rne", "-"))}
@@ -155,6 +159,17 @@ def test_what_an_alias_stands_for(tmp_path: Path) -> None:
     assert far.steps[0].bindings[2].expression == "t[7:0]"
 
 
+def test_an_alias_may_be_one_in_some_modes(tmp_path: Path) -> None:
+    """Each of two with one text is for modes of its own: assembler and disassembler take the one for theirs."""
+    text = 'mode T : bit\nasm "nop" = "addi zero, zero, 0" when T == 0\nasm "nop" = "addi zero, zero, 1" when T == 1\n'
+    syntax = tables(tmp_path, text)
+    for mode in (0, 1):
+        encoder = Encoder(syntax, {mode_key("T"): mode})
+        code = assemble_one(encoder, "nop", 0)
+        assert Disassembler(syntax, modes={mode_key("T"): mode}).one(code, 0).mnemonic == "nop"
+        assert Disassembler(syntax, modes={mode_key("T"): 1 - mode}).one(code, 0).mnemonic == "addi"
+
+
 def test_an_alias_may_name_an_address(tmp_path: Path) -> None:
     """Its bits depend on where it stands, so the assembler works them out, and the disassembler does not show it."""
     (alias,) = tables(tmp_path, 'asm "leave" = "jump zero, 64"\n').aliases
@@ -176,6 +191,8 @@ def test_an_alias_may_name_an_address(tmp_path: Path) -> None:
         ('asm "li {k}" = "addi zero, zero, {k[0:7]}"', "in 'k[0:7]': [0:7] is the wrong way round"),
         ('asm "li {k}" = "addi zero, zero, {q + k}"', "'q' is no hole of the pseudo-instruction"),
         ('asm "li {k}" = "addi zero, zero, k"', "'k' is neither a register nor a number"),
+        ('asm "nop" = "addi zero, zero, 0" when PC == 0', "a pseudo-instruction is one by modes, not by its address"),
+        ('asm ".nop" = "short = 1" when 1 == 1', "`when` is for pseudo-instructions"),
     ],
 )
 def test_wrong_aliases(tmp_path: Path, line: str, message: str) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from runtime.syntax.disassemble import Disassembler
 from tests.oracles import x86_sweep, x86_text
 from tests.tools import require_build, tool
 
@@ -18,7 +17,7 @@ _FEW, _MANY = 20_000, 100_000
 
 
 def check(guest: str, seed: str, count: int, folder: Path) -> x86_sweep.Found:
-    require_build(guest)
+    require_build(x86_sweep.isa_of(guest))
     found = x86_sweep.sweep(guest, tool("objdump", "binutils"), seed, count, folder)
     assert not found.unexplained, str(found)
     return found
@@ -43,7 +42,7 @@ def test_what_differs_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(x86_text, "rules", list)
     cases = [bytes.fromhex(text).ljust(15, b"\x90") for text in ("01d8", "9bd93c24", "0faa", "dfc8", "d0f0", "660f0b")]
     found = x86_sweep.Found()
-    disassembler = Disassembler(x86_sweep.syntax_of("x86_64"))
+    disassembler = x86_sweep.disassembler_of("x86_64")
     x86_sweep.compare("x86_64", tool("objdump", "binutils"), disassembler, cases, tmp_path, found)
     assert found.alike == 2
     assert sorted(found.unexplained) == [

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from runtime.syntax.disassemble import Disassembler
 from tests.oracles import x86_sweep
 from tests.tools import require_build, tool
 
@@ -31,9 +30,9 @@ def cases(prefixes: tuple[bytes, ...]) -> Iterator[bytes]:
 
 
 def check(guest: str, prefixes: tuple[bytes, ...], folder: Path) -> x86_sweep.Found:
-    require_build(guest)
+    require_build(x86_sweep.isa_of(guest))
     found = x86_sweep.Found()
-    disassembler = Disassembler(x86_sweep.syntax_of(guest))
+    disassembler = x86_sweep.disassembler_of(guest)
     x86_sweep.compare(guest, tool("objdump", "binutils"), disassembler, list(cases(prefixes)), folder, found)
     assert not found.unexplained, str(found)
     return found

@@ -23,13 +23,15 @@ from random import Random
 
 from runtime.core.cpu import load_isa
 from runtime.syntax.disassemble import Disassembler
-from runtime.syntax.tables import Syntax
+from runtime.syntax.tables import Syntax, mode_key
 from tests.conftest import ROOT
 from tests.oracles import x86_text
 from tests.oracles.x86_cases import instruction
 
 TABLE = Path(__file__).parent / "objdump_x86_differences.txt"
-MACHINES = {"i386": "i386", "x86_64": "i386:x86-64"}
+#: for objdump; i8086 is i386's 16-bit code
+MACHINES = {"i386": "i386", "x86_64": "i386:x86-64", "i8086": "i8086"}
+_CODE16 = mode_key("CODE16")
 _SLOT, _LONGEST, _NOP = 32, 15, b"\x90"
 _EVEN = frozenset(" 02468ace")
 #: strings that objdump gets at once
@@ -42,7 +44,7 @@ _BEFORE_VEX = re.compile(
 #: LOCK, and what it may stand before: these, when they write memory (volume 2, LOCK)
 _LOCKED = re.compile(r"\block\b")
 _LOCKABLE = re.compile(
-    r"\block (?:rex\S* |xacquire |xrelease |repn?z |data16 |addr\d+ )*"
+    r"\block (?:rex\S* |xacquire |xrelease |repn?z |data\d+ |addr\d+ )*"
     r"(?:adc|add|and|btc|btr|bts|cmpxchg|cmpxchg8b|cmpxchg16b|dec|inc|neg|not|or|sbb|sub|xadd|xchg|xor) +[^,]*\["
 )
 #: EVEX, behind whatever prefixes (2.7)
@@ -139,10 +141,25 @@ def random_cases(random: Random, syntax: Syntax, guest: str, count: int, made: f
     return cases
 
 
+def isa_of(guest: str) -> str:
+    """The instruction set that has a guest's code."""
+    return "i386" if guest == "i8086" else guest
+
+
 def syntax_of(guest: str) -> Syntax:
     """The tables of a generated ISA."""
-    found: Syntax = load_isa(ROOT / "build" / guest).module("syntax").SYNTAX
+    found: Syntax = load_isa(ROOT / "build" / isa_of(guest)).module("syntax").SYNTAX
     return found
+
+
+def modes_of(guest: str) -> dict[str, int]:
+    """The modes that make code a guest's."""
+    return {_CODE16: 1} if guest == "i8086" else {}
+
+
+def disassembler_of(guest: str) -> Disassembler:
+    """What reads a guest's code."""
+    return Disassembler(syntax_of(guest), modes=modes_of(guest))
 
 
 def compare(
@@ -196,7 +213,7 @@ def compare(
                 who, what = "both", f"{name} {theirs}"
             else:
                 who, what = "ours", name
-            reason = next((rule.reason for rule in table if rule.explains(guest, who, what)), None)
+            reason = next((rule.reason for rule in table if rule.explains(isa_of(guest), who, what)), None)
             if reason is not None:
                 found.explain(f"{who}: {reason}", example)
             else:
@@ -214,7 +231,7 @@ def sweep(
 ) -> Found:
     """So many strings, in batches."""
     syntax = syntax_of(guest)
-    disassembler = Disassembler(syntax)
+    disassembler = disassembler_of(guest)
     random, found, done = Random(seed), Found(), 0
     while done < count:
         cases = random_cases(random, syntax, guest, min(_BATCH, count - done), made)

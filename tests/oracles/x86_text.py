@@ -10,7 +10,7 @@ from pathlib import Path
 TABLE = Path(__file__).parent / "objdump_x86_texts.txt"
 #: what objdump shows of prefixes in front of an instruction's name
 PREFIXES = re.compile(
-    r"(?:(?:rep[nz]*|lock|data16|addr(?:16|32)|[cdefgs]s|rex(?:\.\w+)?|notrack|bnd|xacquire|xrelease)\s+)+(?=\S)"
+    r"(?:(?:rep[nz]*|lock|data(?:16|32)|addr(?:16|32)|[cdefgs]s|rex(?:\.\w+)?|notrack|bnd|xacquire|xrelease)\s+)+(?=\S)"
 )
 #: string instructions: objdump shows registers and memory that are always the same, and the size with them
 _STRINGS = re.compile(r"(movs|stos|lods|scas|cmps|ins|outs)\s+.*?(BYTE|WORD|DWORD|QWORD) PTR")
@@ -18,8 +18,11 @@ _UNTIL = ("scas", "cmps")
 _COMMENT = re.compile(r"\s*#\s*(0x[0-9a-f]+)\s*$")
 _RELATIVE = re.compile(r"\[[re]ip[+-]0x[0-9a-f]+\]")
 _NUMBER = re.compile(r"(?<![\w(])[+-]?(?:0x[0-9a-f]+|\d+)\b")
-_OTHER_SEGMENT = re.compile(r"\b[cdes]s:(?:\[|(0x[0-9a-f]+))")
-_FLAT = re.compile(r"\b([fg]s):(0x[0-9a-f]+)")
+#: the data's segment is where nothing is said, too; an address alone has no brackets there
+_DATA_SEGMENT = re.compile(r"\bds:(?:\[|(0x[0-9a-f]+))")
+_FLAT = re.compile(r"\b([cefgs]s):(0x[0-9a-f]+)")
+_OF_STRING = re.compile(r"\b([cefgs]s):\[[er]?si\]")
+_SEGMENT = re.compile(r"[c-gs]s")
 _EXTENT = re.compile(r"\b(\w+) PTR ")
 
 
@@ -78,14 +81,16 @@ def theirs(text: str) -> Text:
     locked = "lock " if "lock " in before else ""
     string = _STRINGS.match(text)
     if string is not None:
-        return Text(f"{_repeated(before, string[1] in _UNTIL)}{string[1]}{string[2][0].lower()}", "", ())
+        segment = _OF_STRING.search(text)
+        segment_shown = "" if segment is None else f"{segment[1]} "
+        repeated = _repeated(before, string[1] in _UNTIL)
+        return Text(f"{repeated}{segment_shown}{string[1]}{string[2][0].lower()}", "", ())
     mnemonic, _, operands = text.strip().partition(" ")
     if not operands:
         return Text(locked + mnemonic, "", ())
     if ":" in operands:
-        # The other segments begin at 0; an address alone has no brackets.
         operands = _FLAT.sub(r"\1:[\2]", operands)
-        operands = _OTHER_SEGMENT.sub(lambda m: f"[{m[1]}]" if m[1] else "[", operands)
+        operands = _DATA_SEGMENT.sub(lambda m: f"[{m[1]}]" if m[1] else "[", operands)
     if "iz*" in operands:
         operands = re.sub(r"\+[re]iz\*\d", "", operands)
         operands = re.sub(r"\[[re]iz\*\d([+-])", r"[\1", operands).replace("[+", "[")
@@ -118,10 +123,12 @@ def _repeated(before: str, until: bool) -> str:
 
 def ours(mnemonic: str, operands: str) -> Text:
     """As the specification has it."""
-    while mnemonic in ("lock", "rep", "repe", "repne") and operands:
-        word, _, operands = operands.partition(" ")
-        mnemonic = f"{mnemonic} {word}"
-    return Text(mnemonic.removesuffix(".d32").removesuffix(".d16"), *_numbers(operands.replace(" ", "")))
+    before = ""
+    while (mnemonic in ("lock", "rep", "repe", "repne") or _SEGMENT.fullmatch(mnemonic)) and operands:
+        before += "" if mnemonic == "ds" else f"{mnemonic} "
+        mnemonic, _, operands = operands.partition(" ")
+    mnemonic = before + mnemonic.removesuffix(".d32").removesuffix(".d16")
+    return Text(mnemonic, *_numbers(_DATA_SEGMENT.sub("[", operands).replace(" ", "")))
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,17 @@ from tests.tools import compile_c, isomorph, require_build, run, tool
 
 #: glibc has a second libm for processors with FMA, whose last bits differ: the host is to use the first, too
 _SAME_LIBRARY = {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-FMA,-AVX2,-AVX,-FMA4"}
-SELF_MODIFYING, X87, X87_ARITHMETIC, STRINGS, VECTORS, PROTECTION = (
+SELF_MODIFYING, X87, X87_ARITHMETIC, STRINGS, VECTORS, PROTECTION, LOCAL_SEGMENTS = (
     Path(__file__).parent / "x86" / f"{name}.c"
-    for name in ("self_modifying", "x87", "x87_arithmetic", "string_instructions", "vectors", "protection")
+    for name in (
+        "self_modifying",
+        "x87",
+        "x87_arithmetic",
+        "string_instructions",
+        "vectors",
+        "protection",
+        "local_segments",
+    )
 )
 #: what `vectors.c` is compiled for, and what /proc/cpuinfo calls it
 _EXTENSIONS = ["-mavx2", "-mfma", "-mbmi", "-mbmi2", "-mlzcnt", "-maes", "-msha", "-mpclmul", "-mf16c", "-mxsave"]
@@ -175,3 +183,14 @@ def test_protection(guest: str) -> None:
     program = str(compile_c(*COMPILERS[guest], [PROTECTION], ["-std=gnu17", "-O1", "-static", "-w"]))
     expected, actual = run([program]), run(isomorph("run", program))
     assert (actual.stdout, actual.status) == (expected.stdout, expected.status)
+
+
+@pytest.mark.parametrize("options", [[], _AT_ONCE], ids=["as usual", "compiled"])
+def test_local_segments(options: list[str]) -> None:
+    """16-bit code, data and stack of modify_ldt's, far calls to them and back, and a signal in between."""
+    require_build("i386")
+    program = str(_compiled(LOCAL_SEGMENTS, "i386", ["-O2", "-static"]))
+    expected = run([*host("i386"), program])
+    actual = run(isomorph("run", *options, program))
+    assert expected.stdout.count(b"\n") == 21
+    assert (actual.stdout, actual.stderr, actual.status) == (expected.stdout, b"", 0)

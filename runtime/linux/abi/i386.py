@@ -6,7 +6,16 @@ from types import MappingProxyType
 
 from runtime.linux.abi import generic, x86_64
 from runtime.linux.abi.i386_numbers import NUMBERS
-from runtime.linux.abi.model import Abi, Register, SegmentTable, SignalFrame, SystemCall, table
+from runtime.linux.abi.model import (
+    Abi,
+    Descriptor,
+    LocalTable,
+    Register,
+    SegmentTable,
+    SignalFrame,
+    SystemCall,
+    table,
+)
 
 #: the general registers in the order of their encodings
 _NAMES = "eax ecx edx ebx esp ebp esi edi"
@@ -46,6 +55,8 @@ def _places(context: int, state: int) -> tuple[Place, ...]:
             if name not in _SEGMENTS
         ),
         (("pc", 0), context + 56, 4, 0, 32),
+        (("CS", 0), context + 60, 4, 0, 16),
+        (("SS", 0), context + 72, 4, 0, 16),
         *(((name, 0), context + _FLAGS, 4, at, 1) for name, at in x86_64.FLAG_BITS.items()),
         (("FCW", 0), fxsave, 2, 0, 16),
         (("FSW", 0), fxsave + 2, 2, 0, 16),
@@ -57,9 +68,6 @@ def _places(context: int, state: int) -> tuple[Place, ...]:
         *((("XMM", index), fxsave + 160 + 16 * index, 16, 0, 128) for index in range(8)),
     )
 
-
-#: selectors of user code and stack, a word each
-_SELECTORS = {60: 0x23, 72: 0x2B}
 
 #: struct sigframe_ia32, from its sigcontext on: the state, half of the mask, code that nobody runs any more
 _PLAIN = SignalFrame(
@@ -77,7 +85,6 @@ _PLAIN = SignalFrame(
     skew=4,
     # pop %eax; mov $119, %eax (sigreturn); int $0x80
     trampoline=bytes.fromhex("58b877000000cd80"),
-    words=MappingProxyType(_SELECTORS),
     pointers=MappingProxyType({_FLOATS: _CONTEXT_BYTES}),
 )
 
@@ -99,7 +106,6 @@ _FRAME = SignalFrame(
     skew=4,
     # mov $173, %eax (rt_sigreturn); int $0x80
     trampoline=bytes.fromhex("b8ad000000cd80"),
-    words=MappingProxyType({_UCONTEXT + offset: value for offset, value in _SELECTORS.items()}),
     pointers=MappingProxyType({_UCONTEXT + _FLOATS: _STATE}),
     plain=_PLAIN,
 )
@@ -124,12 +130,24 @@ ABI = Abi(
         first=6,
         bases=(("TLS0", 0), ("TLS1", 0), ("TLS2", 0)),
         loaded=((("FS", 0), ("FSBASE", 0)), (("GS", 0), ("GSBASE", 0))),
+        local=LocalTable(
+            selectors="LDTS",
+            entries="LDT",
+            code=(("CS", 0), ("CSBASE", 0)),
+            stack=(("SS", 0), ("SSBASE", 0)),
+            data=tuple(((name, 0), (f"{name}BASE", 0)) for name in ("ES", "DS", "FS", "GS")),
+            stack_mask=("STACK", 0),
+            small="CODE16",
+            based="SEGMENTS",
+            own=(0x23, 0x2B),
+        ),
     ),
     struct_align=4,
     entry_modes=("DF",),
     exceptions={
         **{name: fault for name, fault in x86_64.EXCEPTIONS.items() if name != "Syscall"},
         "Int80": SystemCall(length=2),
+        "Descriptor": Descriptor(),
     },
     signal_frame=_FRAME,
     numbers=NUMBERS,

@@ -46,6 +46,11 @@ class FaultByCode:
 
 
 @record
+class Descriptor:
+    """A spec exception that asks for the entry of a program's table of segments whose selector is arg0."""
+
+
+@record
 class SignalFrame:
     """What the kernel pushes before it enters a signal handler: siginfo (128 bytes), then ucontext.
 
@@ -101,6 +106,24 @@ class ProgramMode:
 
 
 @record
+class LocalTable:
+    """The registers that segments of a program's own table (modify_ldt) are kept in.
+
+    Of a signal frame's registers `code` is one, and pc the offset in its segment.
+    """
+
+    selectors: str  # register files: what was read of the table, by the selectors' lowest bits but three
+    entries: str
+    code: tuple[Register, Register]  # selector and base
+    stack: tuple[Register, Register]
+    data: tuple[tuple[Register, Register], ...]
+    stack_mask: Register
+    small: str  # modes: code of 16 bits; whether any of these, the thread-local ones apart, is not the kernel's own
+    based: str
+    own: tuple[int, int]  # the kernel's selectors of code, and of data and stack
+
+
+@record
 class SegmentTable:
     """Descriptors that a program has the kernel set for its thread-local storage (struct user_desc)."""
 
@@ -108,6 +131,7 @@ class SegmentTable:
     bases: tuple[Register, ...]
     #: (segment register, the base it took when it was loaded)
     loaded: tuple[tuple[Register, Register], ...]
+    local: LocalTable
 
 
 @record
@@ -125,7 +149,7 @@ class Abi:
     arguments: tuple[Register, ...]
     result: Register
     stack: Register
-    exceptions: Mapping[str, SystemCall | Fault | FaultByCode]
+    exceptions: Mapping[str, SystemCall | Fault | FaultByCode | Descriptor]
     signal_frame: SignalFrame
     numbers: Mapping[str, int]  # system call name -> number
     constants: Mapping[str, int]  # O_*, MAP_*, SIG* ...: the guest's values

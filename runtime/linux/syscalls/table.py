@@ -151,7 +151,7 @@ _MODULES = {
         "sched_setscheduler setgid setgid32 setgroups setgroups32 setpriority setregid setregid32 setresgid "
         "setresgid32 setresuid setresuid32 setreuid setreuid32 setuid setuid32"
     ),
-    "thread_areas": "arch_prctl get_thread_area set_thread_area set_tls",
+    "thread_areas": "arch_prctl get_thread_area modify_ldt set_thread_area set_tls",
     "time": (
         "clock_getres clock_getres_time64 clock_gettime clock_gettime64 clock_nanosleep clock_nanosleep_time64 "
         "getrusage gettimeofday nanosleep times"
