@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gen import model, stamp
+from gen.checked import CHECKED
 
 #: where an ISA's files are made before they are moved into place
 WORK = ".work"
@@ -53,13 +54,18 @@ class _Clock:
 def prepare(path: Path, search: tuple[Path, ...], parameters: Mapping[str, int], out: Path) -> Report:
     """Check a spec and print everything of it but machine code into the work folder of `out`."""
     stamp.generator_digest()  # now: a generator edited from here on is not the one that ran
-    from gen.elaborate import check
+    from gen import checked, names
+    from gen.elaborate import check_module
 
     report = Report()
     clock = _Clock(report.seconds)
-    spec = check(path, search, parameters)
+    module = names.load(path, search, parameters)
+    spec = check_module(module)
     clock.phase("check")
-    return prepare_spec(spec, parameters, out, report, clock)
+    prepare_spec(spec, parameters, out, report, clock)
+    checked.write(out / WORK / CHECKED, module, spec)
+    clock.phase("keep")
+    return report
 
 
 def prepare_spec(
@@ -152,7 +158,7 @@ def finish(out: Path, shards: list[Path]) -> float:
     for path in shards:
         os.replace(path.with_suffix(".o"), work / OBJECTS_FOLDER / _object(path).name)
     (out / stamp.STAMP).unlink(missing_ok=True)
-    for name in (*MODULES, BLOB, SYSTEM_BLOB):
+    for name in (*MODULES, CHECKED, BLOB, SYSTEM_BLOB):
         if (work / name).exists():
             os.replace(work / name, out / name)
         else:

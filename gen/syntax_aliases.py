@@ -38,9 +38,11 @@ _HOLE = re.compile(r"\{\s*([A-Za-z_]\w*)\s*(?::\s*([su]?[1-9]\d*|!0)\s*)?\}")
 _FUNCTION = re.compile(r"(%[A-Za-z_]\w*)\(\{\s*([A-Za-z_]\w*)\s*\}\)")
 _WHOLE = re.compile(r"\{(.*)\}")
 _SETTING = re.compile(r"([A-Za-z_]\w*)\s*=\s*(\d+)")
-#: settings of the assembler's that are no modes: whether shorter encodings are chosen, and saving them all
-_OWN_SETTINGS = ("short",)
-_STACK = ("push", "pop")
+#: settings of the assembler's that are no modes, and those that are words; docs/assembler.md has what they mean
+_OWN_SETTINGS = ("short", "odd", "align")
+_WORDS = re.compile(r"push|pop|function|\$[a-z]")
+#: what a directive may end in: anything
+_REST = re.compile(r"(\.\S+) \{\w+\}")
 _NAME = re.compile(r"\s*([A-Za-z_]\w*)\s*")
 #: alias holes that only expressions use hold numbers of any size; the instruction's own holes check the result
 _NUMBER = Hole("number", 64, signed=True)
@@ -120,7 +122,7 @@ def _directive(definition: model.AsmAliasDef, syntax: Syntax) -> Directive:
     settings: list[tuple[str, int]] = []
     for text in definition.expansion.split(";"):
         setting = _SETTING.fullmatch(text.strip())
-        if text.strip() in _STACK:
+        if _WORDS.fullmatch(text.strip()):
             settings.append((text.strip(), 0))
         elif setting and setting[1] in _OWN_SETTINGS:
             settings.append((setting[1], int(setting[2])))
@@ -128,9 +130,13 @@ def _directive(definition: model.AsmAliasDef, syntax: Syntax) -> Directive:
             settings.append((mode_key(setting[1]), int(setting[2])))
         elif text.strip():
             raise _Wrong(
-                f"'{text.strip()}' sets nothing", "a directive sets modes and short, as in short = 1, or is push or pop"
+                f"'{text.strip()}' sets nothing",
+                f"a directive sets modes, {', '.join(_OWN_SETTINGS)}, as in short = 1, or is push, pop, function or $x",
             )
-    return Directive(source_line(definition.pos), " ".join(definition.syntax.lower().split()), tuple(settings))
+    text = " ".join(definition.syntax.lower().split())
+    if "{" in text and not _REST.fullmatch(text):
+        raise _Wrong(f"'{text}' is no directive", "its text is words, or one word and a hole for the rest: .cpu {name}")
+    return Directive(source_line(definition.pos), text, tuple(settings))
 
 
 class _Resolver:

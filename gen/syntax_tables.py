@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from textwrap import wrap
 from types import ModuleType
 
@@ -112,6 +113,7 @@ class _SyntaxPrinter:
             for part in prefix.body
             if isinstance(part, model.Assign) and isinstance(part.place, model.ToMode)
         }
+        self.next = {mode.name for mode in spec.modes if mode.next is not None}
         self.files = {file.names: file.name for file in spec.files if file.names}
         self.registers: dict[str, None] = {}  # constants of the tables whose names are no symbols
         self.hole_names: dict[int, str] = {}  # id of a hole in the loaded tables -> its constant
@@ -267,9 +269,30 @@ class _SyntaxPrinter:
             arguments.append(
                 Keyword("operands=", tuple_of(self.operand(operand, first.pos) for operand in first.operands))
             )
+        leaves = [tuple_of((quoted(mode_key(mode)), value)) for mode, value in self.leaves(first)]
+        if leaves:
+            arguments.append(Keyword("leaves=", tuple_of(leaves)))
         if any(tail.length for tail in first.tails):
             arguments.append(Keyword("tails=", tuple_of(self.encoding(tail) for tail in first.tails)))
         return statement("", call("Form", *arguments), ",", 1)
+
+    def leaves(self, insn: model.Instruction) -> Iterator[tuple[str, str]]:
+        """One-shot modes that an instruction always sets, and the functions that compute what to."""
+        for part in insn.body:
+            if isinstance(part, model.Assign) and isinstance(part.place, model.ToMode) and part.place.mode in self.next:
+                with suppress(NotStatic):  # only known when it runs
+                    self.printer.expression(part.value)
+                    yield part.place.mode, self.function(f"leaves_{insn.mnemonic}", part.value, insn.pos)
+
+    def following(self) -> Doc:
+        """What one-shot modes are one instruction later, if there is one that sets them."""
+        left = {mode for insn in self.spec.instructions for mode, _ in self.leaves(insn)}
+        rows = []
+        for mode in self.spec.modes:
+            if mode.name in left and mode.next is not None:
+                value = self.function(f"next_{mode.name}", mode.next, mode.pos)
+                rows.append(tuple_of((quoted(mode_key(mode.name)), value)))
+        return tuple_of(rows)
 
     def prefix(self, prefix: model.Prefix) -> list[str]:
         """One row of PREFIXES."""
@@ -297,6 +320,7 @@ class _SyntaxPrinter:
         """The whole text."""
         forms = self.forms()
         self.prefixes = [self.prefix(prefix) for prefix in self.spec.prefixes]
+        following = self.following()
         big = self.spec.memories[0].big if self.spec.memories else None
         modes = [Keyword(f"{quoted(mode_key(mode.name))}: ", hexadecimal(mode.reset)) for mode in self.spec.modes]
         syntax = statement(
@@ -315,6 +339,7 @@ class _SyntaxPrinter:
                 Keyword("functions=", "FUNCTIONS"),
                 Keyword("directives=", "DIRECTIVES"),
                 *([Keyword("prefixes=", "PREFIXES")] if self.prefixes else []),
+                *([Keyword("following=", following)] if following != "()" else []),
             ),
         )
         without = self._render(forms, Found(), syntax)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gen import model, tree
@@ -13,7 +13,7 @@ from gen.pages.highlight import Token
 from gen.pages.roles import Roles, Touched
 from gen.walk import nodes
 
-__all__ = ["AliasLine", "Entry", "FieldRow", "alias_lines", "alias_text", "entries", "format_tokens"]
+__all__ = ["AliasLine", "Entry", "FieldRow", "Head", "alias_lines", "alias_text", "entries", "format_tokens"]
 
 
 #: a pseudo-instruction of more is no other name for any of them
@@ -43,13 +43,19 @@ class AliasLine:
 
 
 @dataclass(slots=True)
-class Entry:
-    """One encoding of one instruction; clones by `split` are together."""
+class Head:
+    """What lines of assembly text are told by: which encoding they are for."""
 
     name: str
-    ident: str
     title: str  # as it is printed
     instruction: model.Instruction
+
+
+@dataclass(slots=True)
+class Entry(Head):
+    """One encoding of one instruction; clones by `split` are together."""
+
+    ident: str
     declared: tree.Insn | tree.Insns | None
     section: str
     syntax: tuple[Token, ...]
@@ -79,26 +85,34 @@ class Entry:
         return {kind: text for kind, text in FIELD_KINDS.items() if kind in used}
 
 
-def entries(spec: model.Spec, sources: Sources) -> list[Entry]:
-    """All instructions, those of a base before those built on it."""
+def entries(spec: model.Spec, sources: Sources, only: Container[str] | None = None) -> list[Entry]:
+    """All instructions, those of a base before those built on it; or those with these mnemonics only."""
     roles = Roles(spec)
     spaces = {space.name: space for space in spec.spaces}
-    found: dict[tuple[str, str, int, int, int], Entry] = {}
+    found: dict[tuple[str, str, int, int, int], Head] = {}
     for insn in spec.instructions:
         pattern = insn.pattern
         key = insn.mnemonic, insn.space, pattern.length, pattern.mask, pattern.value
-        if key in found:
-            found[key].clones += 1
-            found[key].touched.add(roles.touched(insn))
-            continue
-        found[key] = _entry(insn, spaces[insn.space], sources, roles)
-    made = list(found.values())
-    _give_tests(spec, sources, made)
-    for line in alias_lines(spec, sources, made):
+        head = found.get(key)
+        if isinstance(head, Entry):
+            head.clones += 1
+            head.touched.add(roles.touched(insn))
+        elif only is None or insn.mnemonic in only:
+            found[key] = _entry(insn, spaces[insn.space], sources, roles)
+        elif head is None:  # what its text is keeps lines that are about it from the others
+            found[key] = Head(_family(insn), _title(insn, format_tokens(insn.syntax, {})), insn)
+    heads = list(found.values())
+    _give_tests(spec, sources, heads)
+    made = [head for head in heads if isinstance(head, Entry)]
+    for line in alias_lines(spec, sources, heads):
         for entry in made:
             if entry.name in line.targets and len(line.targets) <= _MOST_STEPS:
                 entry.aliases.append(line)
     return made
+
+
+def _title(insn: model.Instruction, syntax: Iterable[Token]) -> str:
+    return next((token.text for token in syntax if token.kind == "mnemonic"), insn.mnemonic)
 
 
 def _entry(insn: model.Instruction, space: model.Space, sources: Sources, roles: Roles) -> Entry:
@@ -106,11 +120,10 @@ def _entry(insn: model.Instruction, space: model.Space, sources: Sources, roles:
     kinds = roles.kinds(insn)
     rows = cells(insn.pattern, space, kinds, declared is not None and declared.msb0)
     syntax = format_tokens(insn.syntax, kinds)
-    title = next((token.text for token in syntax if token.kind == "mnemonic"), insn.mnemonic)
     return Entry(
         name=_family(insn),
         ident=f"insn-{_family(insn)}",
-        title=title,
+        title=_title(insn, syntax),
         instruction=insn,
         declared=None if declared is None else declared.decl,
         section=sources.section(declared.decl.pos if declared else insn.pos),
@@ -263,7 +276,7 @@ def alias_text(text: str) -> str:
     return re.sub(r"\{([A-Za-z_]\w*)(?::\w+)?\}", r"\1", text).replace("{", "").replace("}", "")
 
 
-def alias_lines(spec: model.Spec, sources: Sources, made: Sequence[Entry]) -> list[AliasLine]:
+def alias_lines(spec: model.Spec, sources: Sources, made: Sequence[Head]) -> list[AliasLine]:
     """The pseudo-instructions, each with the instructions it stands for."""
     finder = _Finder(made)
     found = []
@@ -277,7 +290,7 @@ def alias_lines(spec: model.Spec, sources: Sources, made: Sequence[Entry]) -> li
     return found
 
 
-def _give_tests(spec: model.Spec, sources: Sources, made: Sequence[Entry]) -> None:
+def _give_tests(spec: model.Spec, sources: Sources, made: Sequence[Head]) -> None:
     """Each `test` line to the instruction it tests; those of a pseudo-instruction to what it stands for."""
     finder = _Finder(made)
     aliases = [
@@ -289,15 +302,15 @@ def _give_tests(spec: model.Spec, sources: Sources, made: Sequence[Entry]) -> No
         if not chosen:
             steps = [steps for shape, steps in aliases if shape.fullmatch(_squeezed(test.asm))]
             chosen = [entry for step in steps[:1] for part in step for entry in finder.find(part, test.word)[:1]]
-        for entry in chosen[:1]:
+        for entry in (head for head in chosen[:1] if isinstance(head, Entry)):
             entry.tests += sources.excerpt(test.pos).lines
 
 
 class _Finder:
     """Finds the instruction that a line of assembly text is, by the shapes of their syntax."""
 
-    def __init__(self, made: Sequence[Entry]) -> None:
-        self._shapes: dict[str, list[tuple[re.Pattern[str], int, Entry]]] = {}
+    def __init__(self, made: Sequence[Head]) -> None:
+        self._shapes: dict[str, list[tuple[re.Pattern[str], int, Head]]] = {}
         for entry in made:
             literals = [part.text for part in entry.instruction.syntax if isinstance(part, model.Literal)]
             self._shapes.setdefault(entry.title, []).append(
@@ -305,10 +318,10 @@ class _Finder:
             )
         self._all = [shape for shapes in self._shapes.values() for shape in shapes]
 
-    def find(self, text: str, word: int | None = None) -> list[Entry]:
+    def find(self, text: str, word: int | None = None) -> list[Head]:
         """Candidates, the most special first; with the word it assembles to, only those it can be."""
         text = _squeezed(text)
-        fitting: list[tuple[int, Entry]] = []
+        fitting: list[tuple[int, Head]] = []
         for shapes in (self._shapes.get(text.split(" ")[0], ()), self._all):  # options may be glued to the mnemonic
             fitting = fitting or [(weight, entry) for shape, weight, entry in shapes if shape.fullmatch(text)]
         if word is not None:
@@ -317,7 +330,7 @@ class _Finder:
         return [entry for _, entry in sorted(fitting, key=lambda item: -item[0])]
 
 
-def _may_be(entry: Entry, word: int) -> bool:
+def _may_be(entry: Head, word: int) -> bool:
     pattern = entry.instruction.pattern
     return word & pattern.mask == pattern.value
 

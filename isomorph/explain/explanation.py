@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from gen import model, names
+from gen import checked, model, names, stamp
 from gen.elaborate import check_module
 from gen.names import Module
 from gen.pages.diagram import Cell, cells
@@ -119,7 +120,7 @@ class Explanation:
 def explain(isa: Isa, what: str | bytes, pc: int | None = None, count: int | None = None) -> Explanation:
     """Explain instructions: assembly text, hexadecimal, bytes, or `FILE:SYMBOL+OFFSET` of a program."""
     subject = find_subject(isa, what, pc, count)
-    book = _book(_spec_of(isa.generated))
+    book = _book(_spec_of(isa.generated), Path(isa.generated.path))
     layout = isa.generated.layout
     flags = 0
     for mode in layout.modes:
@@ -137,33 +138,46 @@ def explain(isa: Isa, what: str | bytes, pc: int | None = None, count: int | Non
     return Explanation(isa.name, subject.source, tuple(reports), translation)
 
 
-@dataclass(frozen=True, slots=True)
 class _Book:
-    """A spec, checked, and what its reference page says of each instruction."""
+    """A spec, checked, and what its reference page says of the instructions asked for."""
 
-    module: Module
-    spec: model.Spec
-    by_name: Mapping[str, tuple[model.Instruction, Entry]]
+    def __init__(self, module: Module, spec: model.Spec) -> None:
+        self.module = module
+        self.spec = spec
+        self.by_name = {insn.name: insn for insn in spec.instructions}
+        self._sources = Sources(module)
+        self._entries: dict[_Key, Entry] = {}
+
+    def entry(self, insn: model.Instruction) -> Entry:
+        """What the page says of an instruction; made when it is first asked for, for a page has many."""
+        if _key(insn) not in self._entries:
+            made = entries(self.spec, self._sources, {insn.mnemonic})
+            self._entries |= {_key(entry.instruction): entry for entry in made}
+        return self._entries[_key(insn)]
+
+
+#: what clones of one encoding have in common
+_Key = tuple[str, str, int, int, int]
+
+
+def _key(insn: model.Instruction) -> _Key:
+    return insn.mnemonic, insn.space, insn.pattern.length, insn.pattern.mask, insn.pattern.value
 
 
 @cache
-def _book(path: Path) -> _Book:
+def _book(path: Path, folder: Path) -> _Book:
+    """The spec as it was checked when it was generated, if that is what it still is; else it is checked now."""
+    kept = checked.read(folder / checked.CHECKED) if stamp.up_to_date(folder, path, {}) else None
+    # Names of files may be from the folder that `gen` ran in.
+    if kept is not None and {os.path.realpath(file) for file in kept[0].files} <= set(stamp.sources_of(folder)):
+        return _Book(*kept)
     module = names.load(path, (path.parent, Path(SPECS)))
-    spec = check_module(module)
-    made = entries(spec, Sources(module))
-    known = {(e.instruction.mnemonic, e.instruction.space, _bits(e.instruction)): e for e in made}
-    return _Book(module, spec, {i.name: (i, known[i.mnemonic, i.space, _bits(i)]) for i in spec.instructions})
-
-
-def _bits(insn: model.Instruction) -> tuple[int, int, int]:
-    return insn.pattern.length, insn.pattern.mask, insn.pattern.value
+    return _Book(module, check_module(module))
 
 
 def _spec_of(isa: Generated) -> Path:
     """The spec a folder was generated from."""
-    from gen.stamp import sources_of
-
-    sources = [Path(source) for source in sources_of(Path(isa.path)) if Path(source).stem == isa.name]
+    sources = [Path(source) for source in stamp.sources_of(Path(isa.path)) if Path(source).stem == isa.name]
     found = next((path for path in [*sources, Path(SPECS, f"{isa.name}.isa")] if path.is_file()), None)
     if found is None:
         raise NotGenerated(f"the spec of {isa.name} is gone; explaining needs it beside what was generated from it")
@@ -175,10 +189,10 @@ def _report(
 ) -> InstructionReport:
     decoded, modes = decode(isa.generated, data, flags)
     data = data[: decoded.length]
-    found = book.by_name.get(decoded.name)
-    if found is None:
+    insn = book.by_name.get(decoded.name)
+    if insn is None:
         raise NotGenerated(f"what is generated of {isa.name} is older than its spec: run `make gen ISA={isa.name}`")
-    insn, entry = found
+    entry = book.entry(insn)
     fetch = int.from_bytes(data, "little") >> 8 * _prefix_bytes(decoded, data, insn.pattern)
     own = {layout.name: _field(layout, fetch) for layout in insn.pattern.fields}
     space = next(space for space in book.spec.spaces if space.name == insn.space)

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
+from runtime.syntax.directives import MARK
 from runtime.syntax.encode import Encoder, Rejected
 from runtime.syntax.environments import FunctionEnvironment
-from runtime.syntax.expressions import BadExpression, Expression, Undefined
+from runtime.syntax.expressions import BadExpression, Expression, Undefined, address_of
 from runtime.syntax.image import Image, Row, Section, Symbol
 from runtime.syntax.items import (
     Align,
@@ -55,16 +56,18 @@ class _Place:
         self.item = item
         self.address = address
 
-    def symbol(self, name: str) -> int | None:
+    def key(self, name: str) -> str:
+        """What the symbol that is called so here is called inside."""
         assembler, unit = self.assembler, self.item.statement.source.unit
         if name[0].isdigit():
             number = str(int(name[:-1]))
             count = self.item.locals.get(number, 0)
-            key = key_of(f"{number}:{count + 1 if name[-1] == 'f' else count}", unit)
-        else:
-            key = key_of(name, unit)
-            if key not in assembler.program.where:
-                key = assembler.program.exported.get(name, key)
+            return key_of(f"{number}:{count + 1 if name[-1] == 'f' else count}", unit)
+        key = key_of(name, unit)
+        return key if key in assembler.program.where else assembler.program.exported.get(name, key)
+
+    def symbol(self, name: str) -> int | None:
+        assembler, key = self.assembler, self.key(name)
         value = assembler.symbols.get(key)
         if value is None and key not in assembler.program.where:
             value = assembler.given.get(name)
@@ -242,8 +245,15 @@ class Assembler:
                 return self._padding(part, item, place, address)
         return b""
 
+    def _odd(self, key: str) -> int:
+        """1 for functions whose code is in a mode that an odd address selects."""
+        return int(key in self.program.odd and self.program.kinds.get(key) == "function")
+
     def _datum(self, value: Expression, size: int, place: _Place, start: int, end: int) -> bytes:
         number = self._evaluate(value, place)
+        if self.program.odd and 8 * size >= self.syntax.pc_width:
+            for name in address_of(value):  # what a linker does with a relocation: of (symbol + number) | 1
+                number |= self._odd(place.key(name))
         if not -(1 << (8 * size - 1)) <= number < 1 << 8 * size:
             raise Fault(f"{number} does not fit {size} byte{'s' if size > 1 else ''}", start, end)
         return (number & ((1 << 8 * size) - 1)).to_bytes(size, "big" if self.syntax.big else "little")
@@ -269,10 +279,11 @@ class Assembler:
     def _code(self, item: Code, place: _Place, address: int) -> bytes:
         first: Rejected | None = None
         unknown: Rejected | None = None
-        for index in range(item.chosen, len(item.candidates)):
+        # From the first one each time: only sizes must not go back, and one of the same size may have become right.
+        for candidate in item.candidates:
             for short in (True, False) if item.short else (False,):
                 try:
-                    code = item.encoder.encode(item.candidates[index], address, place, short)
+                    code = item.encoder.encode(candidate, address, place, short)
                 except Rejected as error:
                     first = first or error
                     break
@@ -282,7 +293,7 @@ class Assembler:
                     break
                 if len(code) >= item.size:
                     if not self.guessing:
-                        item.chosen, item.size = index, len(code)
+                        item.size = len(code)
                     return code
         first = unknown or first or Rejected("this has no size that stays", 0, 1)
         raise Fault(first.message, first.start, first.end, first.notes)
@@ -309,30 +320,30 @@ class Assembler:
         symbols = tuple(
             Symbol(
                 definition.name,
-                self.symbols[key],
+                self.symbols[key] + self._odd(key),
                 definition.section,
                 key in self.program.globals,
                 sizes.get(key, 0),
-                self.program.kinds.get(key),
+                self.program.kinds.get(key, "label" if key in self.program.odd else None),
             )
             for key, definition in self.program.where.items()
         )
         text = self.program.parts[".text"]
         start = self.program.exported.get("_start", "_start")
-        entry = self.symbols.get(start, text.address or self.base)
+        # Whatever it is called: a program must start in the mode that its first instruction is written for.
+        entry = self.symbols.get(start, text.address or self.base) + (start in self.program.odd)
         return Image(sections, symbols, entry, tuple(mark for part in parts for mark in self._marks_of(part)))
 
     def _marks_of(self, part: Part) -> list[tuple[str, int, str]]:
-        """Where instructions end and data begin in a section of both."""
+        """Where instructions end and data begin in a section of both, and instructions of each kind."""
         found: list[tuple[str, int, str]] = []
         if part.executable and part.loaded:
             for row in self._rows(part):
                 item = row[0]
-                code = isinstance(item, Code | Align) or (isinstance(item, Bytes) and item.instruction)
-                mark = "$x" if code else "$d"
+                mark = (item.mark if isinstance(item, Code | Align | Bytes) else "") or "$d"
                 if row[2] and (not found or found[-1][2] != mark):
                     found.append((part.name, row[1], mark))
-        return found if len(found) > 1 or (found and found[0][2] == "$d") else []
+        return found if len(found) > 1 or (found and found[0][2] != MARK) else []
 
     def _rows(self, part: Part) -> Iterator[tuple[Item, int, bytes]]:
         """The items of a section that was placed, with their addresses and bytes."""

@@ -204,6 +204,14 @@ class Decoder:
                 return BoundRow(row, inner, operands), after
         return None
 
+    def modes_after(self, code: bytes) -> Mapping[str, int]:
+        """The modes that the instruction behind this one is read in."""
+        if not self.syntax.following:
+            return self.modes
+        after = {**self.modes, **{key: value(self.modes) for key, value in self.syntax.following}}
+        decoded = self.decode(code, 0)
+        return after if decoded is None else after | {key: value(decoded.values) for key, value in decoded.form.leaves}
+
     def length_of_undefined(self, data: bytes) -> int:
         """Bytes of a word that no form takes: as long as the longest forms whose common bits it has."""
         fetch = int.from_bytes(data[: self.space.max_bytes], "little")

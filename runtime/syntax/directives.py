@@ -23,9 +23,12 @@ from runtime.syntax.items import (
 )
 from runtime.syntax.program import Definition, Part, Program, key_of
 from runtime.syntax.statements import Statement
-from runtime.syntax.tables import Syntax
+from runtime.syntax.tables import Directive, Syntax
 
-__all__ = ["DIRECTIVES", "Context"]
+__all__ = ["DIRECTIVES", "MARK", "Context"]
+
+#: gives the encoder of instructions in these modes, always the same one
+EncoderFor = Callable[[dict[str, int]], Encoder]
 
 _DATA = {
     ".byte": 1,
@@ -44,7 +47,8 @@ _DATA = {
     ".octa": 16,
 }
 _NAME = re.compile(r"[ \t]*([A-Za-z_.$][\w.$]*)[ \t]*")
-_SETS = ("short",)
+#: where instructions begin that no directive gives another mark
+MARK = "$x"
 
 
 class Known:
@@ -82,20 +86,49 @@ class Context:
         self.counts: dict[str, int] = {}  # numbered labels so far; never changed, but replaced
         self.modes: dict[str, int] = {}
         self.encoder, self.short = self.plain, short
-        self.saved: list[tuple[dict[str, int], bool]] = []
+        self.odd, self.mark, self.function = False, MARK, False
+        self.saved: list[tuple[dict[str, int], bool, bool, str]] = []
+        for directive in self.syntax.directives:
+            modes = [(name, value) for name, value in directive.settings if name in self.syntax.modes]
+            if modes and all(self.syntax.modes[name] == value for name, value in modes):
+                # One that selects what is selected to begin with: so is what else it says.
+                for name, value in directive.settings:
+                    self.odd = bool(value) if name == "odd" else self.odd
+                    self.mark = name if name.startswith("$") else self.mark
 
-    def set(self, name: str, value: int, encoder_for: Callable[[dict[str, int]], Encoder]) -> None:
+    def obey(self, directive: Directive, statement: Statement, encoder_for: EncoderFor) -> None:
         """What a directive of the ISA's does."""
-        if name == "push":
-            self.saved.append((dict(self.modes), self.short))
-        elif name == "pop":
-            if not self.saved:
-                raise Fault("nothing was pushed")
-            self.modes, self.short = self.saved.pop()
-        elif name in _SETS:
-            self.short = bool(value)
-        else:
-            self.modes[name] = value
+        before = self.encoder
+        for name, value in directive.settings:
+            match name:
+                case "push":
+                    self.saved.append((dict(self.modes), self.short, self.odd, self.mark))
+                case "pop":
+                    if not self.saved:
+                        raise Fault("nothing was pushed")
+                    self.modes, self.short, self.odd, self.mark = self.saved.pop()
+                    self.step({}, encoder_for)
+                case "short":
+                    self.short = bool(value)
+                case "odd":
+                    self.odd = bool(value)
+                case "function":
+                    self.function = True
+                case "align":
+                    if before is not encoder_for(self.modes):
+                        boundary, zero = Number(value), Number(0)
+                        item = Align(statement, self.counts, boundary, False, zero, None, before, False, "")
+                        self.add(item)
+                case mode if mode in self.syntax.modes:
+                    self.step({mode: value}, encoder_for)
+                case mark:
+                    self.mark = mark
+
+    def step(self, modes: Mapping[str, int], encoder_for: EncoderFor) -> None:
+        """Instructions from here on are read in these modes; those not named stay as they are."""
+        self.modes |= modes
+        reset = self.syntax.modes
+        self.modes = {name: value for name, value in self.modes.items() if value != reset[name]}
         self.encoder = encoder_for(self.modes)
 
     def add(self, item: Item) -> None:
@@ -126,6 +159,11 @@ class Context:
             key = key_of(f"{name}:{self.counts[name]}", self.unit)
         else:
             key = self.define(name, statement, self.part.name)
+            if self.function:
+                self.program.kinds[key] = "function"
+                self.function = False
+            if self.odd:
+                self.program.odd.add(key)
         self.add(Label(statement, self.counts, key))
 
     def assign(self, name: str, statement: Statement, at: int) -> None:
@@ -247,7 +285,8 @@ def _align(context: Context, word: str, statement: Statement) -> None:
     boundary, fill, most = context.some(statement, len(word), 3)
     power = word != ".balign"
     encoder, short = context.encoder, context.short
-    context.add(Align(statement, context.counts, boundary or Number(0), power, fill, most, encoder, short))
+    here = boundary or Number(0)
+    context.add(Align(statement, context.counts, here, power, fill, most, encoder, short, context.mark))
 
 
 # ---------------------------------------------------------------- sections
@@ -316,7 +355,7 @@ def _common(context: Context, word: str, statement: Statement) -> None:
     try:
         encoder, short = context.encoder, context.short
         if boundary is not None:
-            context.add(Align(statement, context.counts, boundary, False, None, None, encoder, short))
+            context.add(Align(statement, context.counts, boundary, False, None, None, encoder, short, context.mark))
         key = context.define(found[1], statement, context.part.name)
         context.add(Label(statement, context.counts, key))
         context.add(Space(statement, context.counts, size or Number(0), 1, Number(0)))

@@ -80,6 +80,9 @@ class Disassembler:
         self._canonical = self._printers.canonical
         self._operands = _Operands(self.decoder.modes, address)
         self._words = _words_of(self.decoder)
+        self._shows_aliases = aliases
+        self._leaving = {form.name for form in syntax.forms if form.leaves}
+        self._others: dict[tuple[tuple[str, int], ...], Disassembler] = {}
 
     def one(self, data: bytes, pc: int) -> Instruction:
         """The instruction at the start of `data`, which stands at address `pc`; `data` may not be empty."""
@@ -88,7 +91,38 @@ class Disassembler:
 
     def all(self, data: bytes, pc: int) -> Iterator[Instruction]:
         """Everything in `data`, one instruction after the other."""
+        if self.syntax.following:
+            return self._in_step(data, pc)
+        return self._plain(data, pc)
+
+    def _plain(self, data: bytes, pc: int) -> Iterator[Instruction]:
+        """All in the same modes."""
         return self._by_words(data, pc, self._words) if self._words is not None else self._one_by_one(data, pc)
+
+    def _in_step(self, data: bytes, pc: int) -> Iterator[Instruction]:
+        """Each instruction in the modes that the one before it leaves."""
+        at, own, longest = 0, self.decoder.modes, self.decoder.space.max_bytes
+        while at < len(data):
+            modes: Mapping[str, int] = own
+            for instruction in self._plain(data[at:], pc + at):
+                yield instruction
+                at += instruction.size
+                if instruction.name in self._leaving:
+                    modes = self.decoder.modes_after(instruction.bytes)
+                    break
+            while modes != own and at < len(data):
+                engine = self._in(modes)
+                instruction = engine.one(data[at : at + longest], pc + at)
+                yield instruction
+                at += instruction.size
+                modes = engine.decoder.modes_after(instruction.bytes)
+
+    def _in(self, modes: Mapping[str, int]) -> Disassembler:
+        """The same in other modes."""
+        key = tuple(sorted(modes.items()))
+        if key not in self._others:
+            self._others[key] = Disassembler(self.syntax, self._shows_aliases, modes, self.address)
+        return self._others[key]
 
     def data(self, data: bytes, pc: int) -> Iterator[Instruction]:
         """Data as directives, in pieces as large as their addresses allow."""

@@ -192,7 +192,7 @@ def _sections(image: Image, writer: _Writer, offsets: dict[str, int], at: int) -
     mask = (1 << (64 if writer.wide else 32)) - 1
     for symbol in ordered:
         kind = _STT_NOTYPE if symbol.section is None else _STT_FUNC if symbol.section in code else _STT_OBJECT
-        kind = {"function": _STT_FUNC, "object": _STT_OBJECT}.get(symbol.kind or "", kind)
+        kind = {"function": _STT_FUNC, "object": _STT_OBJECT, "label": _STT_NOTYPE}.get(symbol.kind or "", kind)
         where = _SHN_ABS if symbol.section is None else index.get(symbol.section, _SHN_ABS)
         table += writer.symbol(
             strings.add(symbol.name), symbol.value & mask, symbol.size & mask, symbol.is_global << 4 | kind, where

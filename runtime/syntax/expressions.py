@@ -22,6 +22,7 @@ __all__ = [
     "Number",
     "Symbol",
     "Undefined",
+    "address_of",
     "floats",
     "parse",
     "parse_operand",
@@ -146,6 +147,15 @@ def _addend(expression: Expression) -> int:
 
 
 Expression = Number | Symbol | Operation | Bits | Call
+
+
+def address_of(expression: Expression) -> Iterator[str]:
+    """The symbol whose address an expression is, perhaps with a number added; nothing if it is anything else."""
+    match expression:
+        case Symbol(name) if name != ".":
+            yield name
+        case Operation("+" | "-", (left, Number())):
+            yield from address_of(left)
 
 
 def symbols(expression: Expression) -> Iterator[Symbol]:

@@ -32,7 +32,7 @@ class Symbol:
     section: str | None
     is_global: bool
     size: int  # as .size says, or the bytes to the next label of its section
-    kind: str | None = None  # 'function' or 'object', if .type says so
+    kind: str | None = None  # 'function' or 'object', if the text says so; 'label' of code that tells them apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Image:
     sections: tuple[Section, ...]
     symbols: tuple[Symbol, ...]
     entry: int
-    marks: tuple[tuple[str, int, str], ...] = ()  # section, address, and $x or $d: instructions or data begin
+    marks: tuple[tuple[str, int, str], ...] = ()  # section, address, and $x or $d: what begins there
 
     def section(self, name: str) -> Section:
         """The section called `name`; KeyError if there is none."""

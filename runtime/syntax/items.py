@@ -64,10 +64,10 @@ class Leb(Item):
 
 @dataclass(slots=True)
 class Bytes(Item):
-    """Bytes that are the same wherever they stand: data, or an instruction."""
+    """Bytes that are the same wherever they stand: data, or an instruction, whose `mark` is a symbol for its kind."""
 
     data: bytes
-    instruction: bool = False
+    mark: str = ""
 
 
 @dataclass(slots=True)
@@ -97,6 +97,7 @@ class Align(Item):
     most: Expression | None
     encoder: Encoder
     short: bool
+    mark: str
 
 
 @dataclass(slots=True)
@@ -106,5 +107,5 @@ class Code(Item):
     encoder: Encoder
     short: bool
     candidates: list[Candidate]
-    chosen: int = 0
+    mark: str
     size: int = 0

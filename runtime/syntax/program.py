@@ -73,6 +73,7 @@ class Program:
         self.weak: set[str] = set()
         self.kinds: dict[str, str] = {}  # 'function' or 'object'
         self.exported: dict[str, str] = {}  # global name -> key
+        self.odd: set[str] = set()  # where code is whose functions have odd addresses
         self.messages: list[Message] = []
 
     def part(self, name: str, flags: str | None = None, zeros: bool = False) -> Part:

@@ -68,6 +68,7 @@ class Reader:
         forms = syntax.forms
         self.hash_comments = not any(isinstance(piece, str) and "#" in piece for form in forms for piece in form.pieces)
         self.directives = {directive.text: directive for directive in syntax.directives}
+        self.open = {text.split()[0]: directive for text, directive in self.directives.items() if text.endswith("}")}
         self.own_words = {directive.text.split()[0] for directive in syntax.directives}
 
     def encoder_for(self, modes: dict[str, int]) -> Encoder:
@@ -150,9 +151,11 @@ class Reader:
         except Rejected:
             code = None  # said when all is placed, in the order of the text
         if code is not None:
-            context.add(Bytes(statement, context.counts, code, True))
-            return
-        context.add(Code(statement, context.counts, context.encoder, context.short, candidates))
+            context.add(Bytes(statement, context.counts, code, context.mark))
+        else:
+            context.add(Code(statement, context.counts, context.encoder, context.short, candidates, context.mark))
+        if self.syntax.following:
+            context.step(context.encoder.decoder.modes_after(code or b""), self.encoder_for)
 
     # ------------------------------------------------------------ conditions
 
@@ -263,12 +266,11 @@ class Reader:
 
     def _directive(self, word: str, statement: Statement) -> None:
         if word in self.own_words:
-            directive = self.directives.get(" ".join(statement.text.lower().split()))
+            directive = self.directives.get(" ".join(statement.text.lower().split()), self.open.get(word))
             if directive is None:
                 known = ", ".join(text for text in self.directives if text.split()[0] == word)
                 raise Fault(f"'{statement.text}' is not known", 0, None, (f"help: there are {known}",))
-            for name, value in directive.settings:
-                self.context.set(name, value, self.encoder_for)
+            self.context.obey(directive, statement, self.encoder_for)
         elif word == ".include":
             self._include(statement, len(word))
         elif word == ".incbin":

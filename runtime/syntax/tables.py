@@ -250,6 +250,7 @@ class Form:
     guard: Evaluate | None = None
     operands: tuple[Operand, ...] = ()
     tails: tuple[Encoding, ...] = ()  # what follows each operand's own units
+    leaves: tuple[tuple[str, Evaluate], ...] = ()  # modes (mode_key) that the next instruction is read in
     fields: tuple[Field, ...] = field(init=False)  # of all of it
 
     def __post_init__(self) -> None:
@@ -356,7 +357,11 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Directive:
-    """A directive of this ISA's: what it sets modes (mode_key) and `short` to; `push` and `pop` save them all."""
+    """A directive of this ISA's, whose text may end in a hole for what means nothing here.
+
+    A setting is a mode (mode_key) and its value, or one of the assembler's: `short`, `odd`, `align`; or a word, with 0:
+    `function`, `push`, `pop`, `$x`.  docs/assembler.md says what they do.
+    """
 
     source: str
     text: str
@@ -415,6 +420,7 @@ class Syntax:
     functions: tuple[Function, ...] = ()
     directives: tuple[Directive, ...] = ()
     prefixes: tuple[Prefix, ...] = ()
+    following: tuple[tuple[str, Evaluate], ...] = ()  # one-shot modes that forms leave: what they are one later
 
     @cached_property
     def by_name(self) -> dict[str, Form]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 import re
+import zlib
 from pathlib import Path
 
 import pytest
 
+from gen import checked, stamp
 from isomorph import Isa
 from isomorph.cli.asm import main as assemble
 from isomorph.cli.explain import main
 from isomorph.errors import InstructionError
-from isomorph.explain import explain
+from isomorph.explain import explain, explanation
 from isomorph.explain.terminal import show
 from runtime.core.env import ENV, PAGE_EXEC, PAGE_READ, PAGE_WRITE, Exit
 from runtime.core.memory import GuestMemory
@@ -223,3 +225,25 @@ def test_html_is_whole_and_harmless(isa: Isa) -> None:
     rules = re.sub(r"@media[^{]*\{(.*?\}\s*)\}", r"\1", style[1], flags=re.DOTALL)
     for selector in re.findall(r"(?:^|\})\s*([^{}@]+)\{", rules):
         assert ".isomorph" in selector, f"this style reaches into the page around: {selector}"
+
+
+def test_the_spec_that_was_kept_says_what_checking_says(isa: Isa, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path(isa.generated.path)
+    if not stamp.up_to_date(folder, explanation._spec_of(isa.generated), {}):
+        pytest.skip("build: older than the generator: run `make gen`")
+    assert checked.read(folder / checked.CHECKED) is not None
+    kept = [str(isa.explain(text, CODE)) for text in SAMPLES]
+    explanation._book.cache_clear()
+    monkeypatch.setattr(checked, "read", lambda path: None)
+    try:
+        assert [str(isa.explain(text, CODE)) for text in SAMPLES] == kept
+    finally:
+        explanation._book.cache_clear()
+
+
+@pytest.mark.parametrize("damage", [b"", b"x", zlib.compress(b"cnothing.here\nmissing\n."), None])
+def test_a_damaged_spec_that_was_kept_is_none(isa: Isa, tmp_path: Path, damage: bytes | None) -> None:
+    path = tmp_path / checked.CHECKED
+    if damage is not None:
+        path.write_bytes(damage)
+    assert checked.read(path) is None
