@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from gen import tree
 from gen.errors import Diagnostics
+from gen.families import Families
 from gen.hooks import HOOKS
 from gen.intrinsics import INTRINSICS
 from gen.modules import Isa, Item, Loader
@@ -214,11 +215,13 @@ class _Merge:
     overrides: list[Overridden] = field(default_factory=list)
 
     def run(self) -> None:
+        families = Families.of((item.decl for isa in self.isas for item in isa.items), self.diagnostics)
         for isa in self.isas:
             ancestors = isa.ancestors()
             visible = {file for other in self.isas if other.real in ancestors for file in other.files}
             for item in isa.items:
-                self._add(isa, item, ancestors, visible)
+                for decl in families.expand(item.decl):
+                    self._add(isa, dataclasses.replace(item, decl=decl), ancestors, visible)
 
     def _add(self, isa: Isa, item: Item, ancestors: set[str], visible: set[str]) -> None:
         decl: Any = item.decl

@@ -113,7 +113,7 @@ def parse_text(text: str, path: Path | str) -> tree.SpecFile:
     lark, builder = _parser()
     decls: list[tree.Decl] = []
     some = False
-    for first_line, chunk in _declarations(text):
+    for first_line, chunk in declarations(text):
         some = True
         if chunk.startswith(" "):
             line = chunk.split("\n", 1)[0]
@@ -182,7 +182,7 @@ def _check_characters(text: str, name: str, diagnostics: Diagnostics) -> None:
             diagnostics.error(pos, f"control character U+{ord(other):04X}", help="a spec is plain text")
 
 
-def _declarations(text: str) -> Iterator[tuple[int, str]]:
+def declarations(text: str) -> Iterator[tuple[int, str]]:
     """(number of the first line, text) of each declaration; comments and blank lines go with what is before them."""
     lines = text.split("\n")
     begun: int | None = None

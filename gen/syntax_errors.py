@@ -52,6 +52,8 @@ _COVERED = {
             "PREFIX",
             "INSN",
             "INSNS",
+            "FAMILY",
+            "FORMS",
             "ASM",
             "RESERVED",
             "TEST",

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gen.tree_tables import FamilyDecl as FamilyDecl
+from gen.tree_tables import FormsDecl as FormsDecl
+from gen.tree_tables import FormsUse as FormsUse
+from gen.tree_tables import Fuse as Fuse
+from gen.tree_tables import Reserved as Reserved
+
 
 @dataclass(frozen=True, slots=True)
 class Pos:
@@ -710,6 +716,8 @@ class Insns:
     rows: tuple[Row, ...]
     body: tuple[Stmt, ...]
     pos: Pos
+    families: tuple[Name, ...] = ()  # until gen/families.py has multiplied the rows
+    forms: tuple[FormsUse, ...] = ()  # until it has put their encodings first
 
 
 @dataclass(frozen=True, slots=True)
@@ -721,12 +729,7 @@ class AsmAlias:
     space: Name | None
     when: Expr | None
     pos: Pos
-
-
-@dataclass(frozen=True, slots=True)
-class Reserved:
-    pattern: Text
-    pos: Pos
+    families: tuple[Name, ...] = ()  # as in Insns
 
 
 @dataclass(frozen=True, slots=True)
@@ -739,15 +742,6 @@ class TestDecl:
     word: Expr | None
     given: tuple[Stmt, ...]
     then: Expr | None
-    pos: Pos
-
-
-@dataclass(frozen=True, slots=True)
-class Fuse:
-    """`fuse a, b then c, d`: pairs of instructions worth a handler of their own when one follows the other."""
-
-    first: tuple[Name, ...]
-    second: tuple[Name, ...]
     pos: Pos
 
 
@@ -789,6 +783,8 @@ Decl = (
     | Reserved
     | TestDecl
     | Fuse
+    | FamilyDecl
+    | FormsDecl
     | Override
 )
 

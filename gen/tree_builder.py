@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from lark import Token
@@ -304,21 +305,77 @@ class TreeBuilder(BodyBuilder):
     def encoption(self, c: Children) -> Children:
         return c
 
+    def insn_for(self, c: Children) -> tree.Insns:
+        head = tree.Insns(
+            (), self._text(c[4]), self._text(c[5]), self._options(c[6:-1]), (), (), c[-1], self._whole(c[:-1]), c[3]
+        )
+        return self._single(c, head)
+
+    def insn_for_each(self, c: Children) -> tree.Insns:
+        here = replace(c[2][0].pos, end_line=c[2][0].pos.line, end_column=c[2][0].pos.column)
+        row = tree.Row(tree.Name("", here), (), c[2][0].pos)
+        options, whole = self._options(c[5:-1]), self._whole(c[:-1])
+        return tree.Insns((), self._text(c[3]), self._text(c[4]), options, (), (row,), c[-1], whole, c[2])
+
+    def insn_as(self, c: Children) -> tree.Insns:
+        options = self._options(c[6:-1])
+        head = tree.Insns((), None, None, options, (), (), c[-1], self._whole(c[:-1]), c[3] or (), c[5])
+        return self._single(c, head)
+
+    def _single(self, c: Children, head: tree.Insns) -> tree.Insns:
+        """A table of one row without cells."""
+        name = self._name(c[1])
+        return replace(head, rows=(tree.Row(name, (), name.pos),))
+
     def insns(self, c: Children) -> tree.Insns:
-        return self._table(c, self._text(c[4]), self._text(c[5]), 6)
+        return self._table(c, self._text(c[6]), self._text(c[7]), (), 8)
 
     def insns_of_encodings(self, c: Children) -> tree.Insns:
-        return self._table(c, None, None, 4)
+        return self._table(c, None, None, (), 6)
 
-    def _table(self, c: Children, pattern: tree.Text | None, syntax: tree.Text | None, start: int) -> tree.Insns:
+    def insns_as(self, c: Children) -> tree.Insns:
+        return self._table(c, None, None, c[7], 8)
+
+    def _table(
+        self,
+        c: Children,
+        pattern: tree.Text | None,
+        syntax: tree.Text | None,
+        forms: tuple[tree.FormsUse, ...],
+        start: int,
+    ) -> tree.Insns:
         at = next(i for i in range(start, len(c)) if isinstance(c[i], Token))
         rows = tuple(row for row in c[at:] if isinstance(row, tree.Row))
         encodings = tuple(enc for enc in c[at:] if isinstance(enc, tree.Enc))
         options = self._options(c[start:at])
-        return tree.Insns(c[2], pattern, syntax, options, encodings, rows, c[-2], self._whole(c[:start]))
+        where = self._whole([part for part in c[:start] if part is not None])
+        return tree.Insns(c[2] or (), pattern, syntax, options, encodings, rows, c[-2], where, c[5] or (), forms)
+
+    def family(self, c: Children) -> tree.FamilyDecl:
+        rows = tuple(row for row in c if isinstance(row, tree.Row))
+        return tree.FamilyDecl(self._name(c[1]), c[3] or (), rows, self._whole(c[:2]))
+
+    def forms(self, c: Children) -> tree.FormsDecl:
+        encodings = tuple(enc for enc in c if isinstance(enc, tree.Enc))
+        return tree.FormsDecl(self._name(c[1]), c[3] or (), encodings, self._whole(c[:2]))
+
+    def formsuses(self, c: Children) -> tuple[tree.FormsUse, ...]:
+        return tuple(c[::2])
+
+    def formsuse(self, c: Children) -> tree.FormsUse:
+        args = tuple(part for part in c[2:-1] if part is not None and not isinstance(part, Token))
+        return tree.FormsUse(self._name(c[0]), args, self._whole([part for part in c if part is not None]))
+
+    def text_argument(self, c: Children) -> tree.Text:
+        return self._text(c[0])
+
+    def argument(self, c: Children) -> Any:
+        return c[0]
 
     def row(self, c: Children) -> tree.Row:
         return tree.Row(self._name(c[0]), tuple(c[1:-1]), self._whole(c))
+
+    familyrow = row
 
     def cell(self, c: Children) -> tree.RowArg:
         first = c[0]
@@ -358,8 +415,9 @@ class TreeBuilder(BodyBuilder):
         )
 
     def asm(self, c: Children) -> tree.AsmAlias:
-        space = self._name(c[5]) if c[5] is not None else None
-        return tree.AsmAlias(self._text(c[1]), self._text(c[3]), space, c[7], self._whole(c[:4]))
+        space = self._name(c[7]) if c[7] is not None else None
+        whole = self._whole([part for part in c[:6] if part is not None])
+        return tree.AsmAlias(self._text(c[1]), self._text(c[5]), space, c[9], whole, c[3] or ())
 
     def reserved(self, c: Children) -> tree.Reserved:
         return tree.Reserved(self._text(c[1]), self._whole(c))
