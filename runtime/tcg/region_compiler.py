@@ -31,7 +31,7 @@ from runtime.tcg.region_machine import MachineRegionLowering
 from runtime.tcg.region_narrowing import narrow_registers
 from runtime.tcg.region_rules import apply_rules
 from runtime.tcg.region_sinking import sink_into_exits
-from runtime.tcg.region_state import promote
+from runtime.tcg.region_state import keep_owing, promote
 from runtime.tcg.verify import verify
 
 
@@ -119,6 +119,8 @@ class RegionCompiler:
             merge_checks(function)
         straighten(function)
         remove_dead(function)
+        if layout.owed and keep_owing(function, layout.owed):
+            straighten(function)
         sink_into_exits(function)
         if narrow_registers(function):
             apply_rules(function)

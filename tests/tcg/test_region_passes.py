@@ -5,15 +5,20 @@ from __future__ import annotations
 import pytest
 
 from runtime.core.env import GUEST_STATE
+from runtime.core.layout import LAZY_SYNC
 from runtime.tcg.ir import Function, Label, Op, Temp
 from runtime.tcg.optimize import remove_dead
+from runtime.tcg.region import RegionBlock, RegionRequest
 from runtime.tcg.region_builder import DEOPT
 from runtime.tcg.region_carrying import carry_less
+from runtime.tcg.region_compiler import RegionCompiler
 from runtime.tcg.region_narrowing import narrow_registers
 from runtime.tcg.region_sinking import sink_into_exits
 from runtime.tcg.region_weights import branch_weights
 from runtime.tcg.verify import verify
+from tests.conftest import ROOT
 from tests.tcg.test_regions import Regions, checks, regions  # noqa: F401  the fixtures
+from tests.tools import require_build
 
 #: registers that code of these tests reads and writes
 FIRST, SECOND = GUEST_STATE, GUEST_STATE + 8
@@ -224,3 +229,20 @@ def test_what_is_called_is_there_for_each_call(regions: Regions) -> None:  # noq
     assert compile_(regions.machine.request(code, starts)).instructions == 4 + 2 * 3
     alone = compile_(regions.machine.request(code, starts[3:]))
     assert alone.instructions == 3
+
+
+@pytest.mark.parametrize(
+    ("code", "asked"),
+    [
+        pytest.param("4801d8 4839c8 7cf8", False, id="add, cmp, jl: flags are set before they are read"),
+        pytest.param("7204 4801d8 c3", True, id="jb: the carry of whatever came before"),
+        pytest.param("48ffc0 4839c8 7cf8", False, id="inc, cmp, jl: the carry that inc keeps is set again"),
+    ],
+)
+def test_flags_that_nobody_reads_stay_owed(code: str, asked: bool) -> None:
+    """A region runs the rule that was owed at its entry only if some result of it is used."""
+    require_build("x86_64")
+    request = RegionRequest(0x1000, 0, (RegionBlock(0x1000, bytes.fromhex(code), 1),))
+    function = RegionCompiler("x86_64", ROOT / "build").compile(request).optimized
+    assert function is not None
+    assert asked == any(op.name == "call_env" and op.symbol == LAZY_SYNC for op in function.ops)
