@@ -126,7 +126,7 @@ class MachineTarget:
 
     # ------------------------------------------------------------ running
 
-    def resume(self, plans: Mapping[int, Plan]) -> None:
+    def resume(self, plans: Mapping[int, Plan], newcomers: bool = True) -> None:  # no processor is made while it runs
         self._stop, self._waited_for = None, True
         self.machine.at_rest(lambda: self._resume(dict(plans)))
 
