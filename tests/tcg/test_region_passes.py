@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from runtime.core.env import GUEST_STATE
@@ -13,6 +15,7 @@ from runtime.tcg.region_builder import DEOPT
 from runtime.tcg.region_carrying import carry_less
 from runtime.tcg.region_compiler import RegionCompiler
 from runtime.tcg.region_narrowing import narrow_registers
+from runtime.tcg.region_packing import find_packs
 from runtime.tcg.region_sinking import sink_into_exits
 from runtime.tcg.region_weights import branch_weights
 from runtime.tcg.verify import verify
@@ -246,3 +249,22 @@ def test_flags_that_nobody_reads_stay_owed(code: str, asked: bool) -> None:
     function = RegionCompiler("x86_64", ROOT / "build").compile(request).optimized
     assert function is not None
     assert asked == any(op.name == "call_env" and op.symbol == LAZY_SYNC for op in function.ops)
+
+
+@pytest.mark.parametrize(
+    ("code", "packs"),
+    [
+        pytest.param("660f58c1 660f59c2 c3", [2, 2], id="addpd, mulpd"),
+        pytest.param("0f51c1 c3", [4], id="sqrtps"),
+        pytest.param("660f7cc1 c3", [2], id="haddpd: lanes of one register"),
+        pytest.param("f20f58c1 c3", [], id="addsd: one lane"),
+    ],
+)
+def test_lanes_are_computed_at_once(code: str, packs: list[int]) -> None:
+    """Operations on all lanes of two registers stand side by side, and are one instruction."""
+    require_build("x86_64")
+    request = RegionRequest(0x1000, 0, (RegionBlock(0x1000, bytes.fromhex(code), 1),))
+    compiled = RegionCompiler("x86_64", ROOT / "build").compile(request)
+    assert compiled.optimized is not None
+    assert [len(operations) for operations, _ in find_packs(compiled.optimized)] == packs
+    assert len(re.findall(r"= call <\d x \w+> @llvm.experimental.constrained", compiled.ir)) == len(packs)
