@@ -39,10 +39,12 @@ _LONGEST_SLICE = 16 * SLICE
 _SOON = SLICE // 4
 #: seconds of processor time that slices shall last, at least and at most
 _SHORT, _LONG = 0.002, 0.006
+#: seconds of importing before the guest goes on
+_MOST_IMPORTING = 0.0005
 #: the same beside other vCPUs, who may want the world to stop
 SHARED_SLICE = 250_000
 
-#: what a program without hot code can do without, imported from the last on, one each time native code is left
+#: what a program without hot code can do without, imported from the last on when native code is left
 _STEPS = ("runtime.tcg.tier", "runtime.tcg.region_cache", "runtime.tcg.installed", "runtime.tcg.region_formation")
 
 _EXITS = tuple(Exit)
@@ -148,7 +150,9 @@ class Tcg:
     def _begin_tier(self) -> None:
         """There is hot code.  What is to be done then comes in steps, for the guest waits meanwhile."""
         if self.tier_options.workers and self._steps:
-            import_module(self._steps.pop())
+            began = thread_time()
+            while self._steps and thread_time() < began + _MOST_IMPORTING:
+                import_module(self._steps.pop())
             return
         from runtime.tcg.tier import Tier
 
@@ -220,7 +224,8 @@ class TcgVcpu(Vcpu):
         tcg.vcpus.append(self)
         self.world = tcg.cache.world
         self.world.add(self.address, self._jump_cache.address)
-        self.set_budget(SHARED_SLICE if self.world.is_shared else SLICE)
+        # A program that was run before has regions on disk, and the first of its blocks is hot very soon.
+        self.set_budget(SHARED_SLICE if self.world.is_shared else _SOON)
 
     def close(self) -> None:
         self.world.remove(self.address)

@@ -63,6 +63,8 @@ done:
 }"""
 _STRICT = 'metadata !"fpexcept.strict"'
 _NEAREST = 'metadata !"round.tonearest"'
+#: the last arguments of a constrained operation that rounds
+STRICT_MODES = f", {_NEAREST}, {_STRICT}"
 
 
 class Lowering(Protocol):
@@ -310,7 +312,7 @@ def _host(low: Lowering, op: Op) -> None:
     """A constrained intrinsic on bit patterns; strict exceptions keep it where it is."""
     what = op.name.removeprefix("host_")
     result = op.result.width
-    modes = f", {_NEAREST}, {_STRICT}"
+    modes = STRICT_MODES
     types = ", metadata, metadata"
 
     def real(index: int) -> str:

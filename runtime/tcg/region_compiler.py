@@ -29,9 +29,10 @@ from runtime.tcg.region_hoisting import compare_before_loops
 from runtime.tcg.region_lowering import FAULT_TABLE, NAME, RegionLowering, widest_access
 from runtime.tcg.region_machine import MachineRegionLowering
 from runtime.tcg.region_narrowing import narrow_registers
+from runtime.tcg.region_packing import pack_lanes
 from runtime.tcg.region_rules import apply_rules
 from runtime.tcg.region_sinking import sink_into_exits
-from runtime.tcg.region_state import promote
+from runtime.tcg.region_state import keep_owing, promote
 from runtime.tcg.verify import verify
 
 
@@ -119,6 +120,8 @@ class RegionCompiler:
             merge_checks(function)
         straighten(function)
         remove_dead(function)
+        if layout.owed and keep_owing(function, layout.owed):
+            straighten(function)
         sink_into_exits(function)
         if narrow_registers(function):
             apply_rules(function)
@@ -128,6 +131,7 @@ class RegionCompiler:
             remove_dead(function)
             sink_into_exits(function)
         gather_lanes(function)
+        pack_lanes(function)
         if self.checks == "guard" and not layout.machine:
             compare_before_loops(function, widest_access(self._avx))
         mark("optimize")

@@ -13,7 +13,6 @@ is large.
 from __future__ import annotations
 
 import struct
-from _heapq import heappop, heappush  # heapq imports as much again in Python
 
 from runtime.core.env import PAGE_BITS
 from runtime.tcg.region import MOST_BLOCKS, RegionBlock, RegionRequest
@@ -319,6 +318,8 @@ def _mostly_compiled(looping: set[int], nodes: dict[int, Node]) -> bool:
 
 def _distances(start: int, edges: dict[int, list[int]], nodes: dict[int, Node], most: int) -> dict[int, int]:
     """Least instructions on a way from one block to each of the others, both included; none further than `most`."""
+    from _heapq import heappop, heappush  # heapq imports as much again in Python; many runs choose no region
+
     found: dict[int, int] = {}
     queue: list[tuple[int, int]] = [(nodes[start].icount, start)]
     while queue:

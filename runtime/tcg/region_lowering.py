@@ -13,9 +13,10 @@ from runtime.core.segment_x86_64 import SEGMENT
 from runtime.tcg.helpers import InlineHelpers
 from runtime.tcg.ir import Function, InternalError, Label, Op, Operand, Temp
 from runtime.tcg.lower import HANDLER_PARAMETERS, SELDOM_TAKEN
-from runtime.tcg.lower_values import real_type
+from runtime.tcg.lower_values import STRICT_MODES, real_type
 from runtime.tcg.region_builder import DEOPT
 from runtime.tcg.region_guard import WIDEST, GuardPlan, plan_guards
+from runtime.tcg.region_packing import find_packs
 from runtime.tcg.region_reals import find_reals
 from runtime.tcg.region_vectors import VectorLowering, vector_type
 from runtime.tcg.region_weights import branch_weights
@@ -104,6 +105,12 @@ class RegionLowering(VectorLowering):
         self._wide: dict[Operand, tuple[str, bool]] = {}
         self._signs = _extensions(function) if guarded else {}
         self._reals = find_reals(function)
+        #: operations on lanes that are done at once, by the first and by what tells whether their results are numbers
+        self._packs: dict[int, list[Op]] = {}
+        self._packed: dict[Operand, str] = {}  # the lowest lane's result -> all results
+        for operations, together in find_packs(function):
+            self._packs |= {id(operations[0]): operations, id(together): operations}
+            self._lowered |= {id(op) for op in operations[1:]}
         self._weights = branch_weights(function)
         #: floating-point numbers by their temps
         self._numbers: dict[Operand, str] = {}
@@ -132,7 +139,9 @@ class RegionLowering(VectorLowering):
     # ------------------------------------------------------------ control
 
     def lower(self, op: Op) -> None:
-        if id(op) in self._reals.nan_choices:
+        if id(op) in self._packs:
+            self._pack(op, self._packs[id(op)])
+        elif id(op) in self._reals.nan_choices:
             self.select(op)
         elif id(op) in self._reals.apart:
             self._compare_magnitude(op)
@@ -207,6 +216,31 @@ class RegionLowering(VectorLowering):
         self.intrinsic(name, kind, kind)
         positive = self.let(f"call {kind} @{name}({kind} {self.real(number, number.width)})")
         self.define(op, f"fcmp one {kind} {positive}, {self.real(magnitude, number.width)}")
+
+    def _pack(self, op: Op, operations: list[Op]) -> None:
+        """An operation on lanes that stand side by side, or whether all results are numbers."""
+        first, count = operations[0], len(operations)
+        width = first.result.width
+        kind = f"<{count} x {real_type(width)}>"
+        if op is not first:
+            ordered = self.let(f"fcmp ord {kind} {self._packed[first.result]}, {self._packed[first.result]}")
+            bits = self.let(f"bitcast <{count} x i1> {ordered} to i{count}")
+            self.define(op, f"icmp eq i{count} {bits}, -1")
+            return
+        given = []
+        for values in zip(*(each.args for each in operations), strict=True):
+            total = "poison"
+            for number, value in enumerate(values):
+                lane = f"{real_type(width)} {self.real(value, width)}"
+                total = self.let(f"insertelement {kind} {total}, {lane}, i64 {number}")
+            given.append(f"{kind} {total}")
+        what = first.name.removeprefix("host_")
+        name = f"llvm.experimental.constrained.{'sqrt' if what == 'sqrt' else 'f' + what}.v{count}f{width}"
+        self.intrinsic(name, kind, ", ".join([kind] * len(given)) + ", metadata, metadata", "#1")
+        whole = self.let(f"call {kind} @{name}({', '.join(given)}{STRICT_MODES}) #1")
+        self._packed[first.result] = whole
+        for number, each in enumerate(operations):
+            self.define_real(each, self.let(f"extractelement {kind} {whole}, i64 {number}"))
 
     def _real_lane(self, op: Op) -> None:
         """A lane of a vector as a floating-point number."""

@@ -38,12 +38,14 @@ def promote(
     the runtime's fields that are cells, too, for nobody looks at them while the region runs, and what they hold at
     its start, if that is known."""
     _Promotion(function, start, frozenset(fixed), owed, own or {}).run()
-    if owed and not any(op.name == "ld_env" and op.symbol in owed.registers for op in function.ops):
-        _keep_owing(function)
 
 
-def _keep_owing(function: Function) -> None:
-    """Nothing here reads what the registers of the lazy group held before: no need to ask for it."""
+def keep_owing(function: Function, owed: LazyLayout) -> bool:
+    """Where nothing reads what the registers of the lazy group held before, do not ask for it; whether that is so.
+
+    What is only read for results that nobody uses counts, so these should have been removed."""
+    if any(op.name == "ld_env" and op.symbol in owed.registers for op in function.ops):
+        return False
     pay = {
         one.labels[0]
         for one, other in pairwise(function.ops)
@@ -52,6 +54,7 @@ def _keep_owing(function: Function) -> None:
     for op in function.ops:
         if op.name == "brcond" and op.labels[0] in pay:
             op.name, op.args, op.widths, op.labels, op.offset = "br", (), (), op.labels[1:], 0
+    return True
 
 
 def _cells(function: Function, fixed: Set[str], own: Mapping[int, int | None]) -> dict[_Key, tuple[int, str]]:

@@ -22,7 +22,7 @@ DEFAULT_MEMORY = 64 << 20
 DEFAULT_DISK = 256 << 20
 DIRECTORY = "isomorph"
 #: most guest instructions in a region; compiling takes longer than its part when there are many
-MOST_INSTRUCTIONS = 256
+MOST_INSTRUCTIONS = 384
 #: processes that compile, if nobody says how many
 MOST_WORKERS = 4
 

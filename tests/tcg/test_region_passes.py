@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from runtime.core.env import GUEST_STATE
+from runtime.core.layout import LAZY_SYNC
 from runtime.tcg.ir import Function, Label, Op, Temp
 from runtime.tcg.optimize import remove_dead
+from runtime.tcg.region import RegionBlock, RegionRequest
 from runtime.tcg.region_builder import DEOPT
 from runtime.tcg.region_carrying import carry_less
+from runtime.tcg.region_compiler import RegionCompiler
 from runtime.tcg.region_narrowing import narrow_registers
+from runtime.tcg.region_packing import find_packs
 from runtime.tcg.region_sinking import sink_into_exits
 from runtime.tcg.region_weights import branch_weights
 from runtime.tcg.verify import verify
+from tests.conftest import ROOT
 from tests.tcg.test_regions import Regions, checks, regions  # noqa: F401  the fixtures
+from tests.tools import require_build
 
 #: registers that code of these tests reads and writes
 FIRST, SECOND = GUEST_STATE, GUEST_STATE + 8
@@ -224,3 +232,39 @@ def test_what_is_called_is_there_for_each_call(regions: Regions) -> None:  # noq
     assert compile_(regions.machine.request(code, starts)).instructions == 4 + 2 * 3
     alone = compile_(regions.machine.request(code, starts[3:]))
     assert alone.instructions == 3
+
+
+@pytest.mark.parametrize(
+    ("code", "asked"),
+    [
+        pytest.param("4801d8 4839c8 7cf8", False, id="add, cmp, jl: flags are set before they are read"),
+        pytest.param("7204 4801d8 c3", True, id="jb: the carry of whatever came before"),
+        pytest.param("48ffc0 4839c8 7cf8", False, id="inc, cmp, jl: the carry that inc keeps is set again"),
+    ],
+)
+def test_flags_that_nobody_reads_stay_owed(code: str, asked: bool) -> None:
+    """A region runs the rule that was owed at its entry only if some result of it is used."""
+    require_build("x86_64")
+    request = RegionRequest(0x1000, 0, (RegionBlock(0x1000, bytes.fromhex(code), 1),))
+    function = RegionCompiler("x86_64", ROOT / "build").compile(request).optimized
+    assert function is not None
+    assert asked == any(op.name == "call_env" and op.symbol == LAZY_SYNC for op in function.ops)
+
+
+@pytest.mark.parametrize(
+    ("code", "packs"),
+    [
+        pytest.param("660f58c1 660f59c2 c3", [2, 2], id="addpd, mulpd"),
+        pytest.param("0f51c1 c3", [4], id="sqrtps"),
+        pytest.param("660f7cc1 c3", [2], id="haddpd: lanes of one register"),
+        pytest.param("f20f58c1 c3", [], id="addsd: one lane"),
+    ],
+)
+def test_lanes_are_computed_at_once(code: str, packs: list[int]) -> None:
+    """Operations on all lanes of two registers stand side by side, and are one instruction."""
+    require_build("x86_64")
+    request = RegionRequest(0x1000, 0, (RegionBlock(0x1000, bytes.fromhex(code), 1),))
+    compiled = RegionCompiler("x86_64", ROOT / "build").compile(request)
+    assert compiled.optimized is not None
+    assert [len(operations) for operations, _ in find_packs(compiled.optimized)] == packs
+    assert len(re.findall(r"= call <\d x \w+> @llvm.experimental.constrained", compiled.ir)) == len(packs)

@@ -37,13 +37,15 @@ class Vectors:
         syntax = self.machine.isa.module("syntax").SYNTAX
         self.decoder = Decoder(syntax)
         self.forms = [form for form in syntax.forms if any(name in form.source for name in _FILES)]
+        #: sums, products and the like of all lanes: these are done at once
+        self.packed = [form for form in self.forms if re.fullmatch("v?(add|sub|mul|div|sqrt)p[sd]", name_of(form))]
 
-    def code(self, random: Random) -> tuple[bytes, list[str]]:
+    def code(self, random: Random, forms: list[Form]) -> tuple[bytes, list[str]]:
         """A loop of some of them, and their names."""
         body, names = b"", list[str]()
         count = random.choice((1, 2, 4, 8))
         while len(names) < count:
-            code = instruction(random, random.choice(self.forms), True)
+            code = instruction(random, random.choice(forms), True)
             decoded = self.decoder.decode(code, CODE)
             if decoded is None or not self._wanted(decoded.form):
                 continue
@@ -68,9 +70,9 @@ class Vectors:
         vcpu.set("MXCTL", 0x1F80)
         return bytes(vcpu.octets[GUEST_STATE:])
 
-    def compare(self, random: Random) -> list[str]:
+    def compare(self, random: Random, packed: bool) -> list[str]:
         """What differs between tier 0 and a region."""
-        code, names = self.code(random)
+        code, names = self.code(random, self.packed if packed else self.forms)
         state = self.state(random, random.choice((0, random.getrandbits(5))))
         data = b"".join(random_lane(random).to_bytes(8, "little") for _ in range(DATA_SIZE // 8))
         endings = []
@@ -104,12 +106,19 @@ def vectors(request: pytest.FixtureRequest) -> Iterator[Vectors]:
     made.machine.close()
 
 
-def _sweep(vectors: Vectors, count: int, seed: str) -> list[str]:
-    return [line for number in range(count) for line in vectors.compare(Random(f"{seed} {number}"))]
+def _sweep(vectors: Vectors, count: int, seed: str, packed: bool = False) -> list[str]:
+    return [line for number in range(count) for line in vectors.compare(Random(f"{seed} {number}"), packed)]
 
 
 def test_regions_of_vector_instructions_agree(vectors: Vectors) -> None:
     wrong = _sweep(vectors, 60, "vectors")
+    assert not wrong, "\n".join([f"{len(wrong)} differences", *wrong[:3]])
+
+
+def test_regions_of_arithmetic_on_lanes_agree(vectors: Vectors) -> None:
+    """Results that are NaNs, and the flags of all lanes, are those of one lane after the other."""
+    assert len(vectors.packed) >= 20
+    wrong = _sweep(vectors, 60, "lanes", True)
     assert not wrong, "\n".join([f"{len(wrong)} differences", *wrong[:3]])
 
 

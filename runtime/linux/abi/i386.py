@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
-
+from runtime.core.light import MappingProxyType
 from runtime.linux.abi import generic, x86_64
 from runtime.linux.abi.i386_numbers import NUMBERS
 from runtime.linux.abi.model import (

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
-
+from runtime.core.light import MappingProxyType
 from runtime.linux.abi import generic
 from runtime.linux.abi.model import Abi, Fault, FaultByCode, Register, SignalFrame, SystemCall, table
 from runtime.linux.abi.x86_64_numbers import NUMBERS
