@@ -12,8 +12,10 @@ from pathlib import Path
 
 from runtime.core.cpu import Isa, load_isa
 from runtime.core.env import ENV
+from runtime.core.layout import Layout
 from runtime.core.record import fresh, mutable_record, replace
 from runtime.tcg.blobs import read_symbols
+from runtime.tcg.builder import NOT_TAKEN
 from runtime.tcg.helpers import InlineHelpers
 from runtime.tcg.ir import Function
 from runtime.tcg.lanes import gather_lanes
@@ -110,7 +112,7 @@ class RegionCompiler:
         if layout.machine:
             promote(function, region.start, layout.translation_registers, layout.owed)
         else:
-            own = {ENV["flags"]: request.flags, ENV["npc"]: None}
+            own = {ENV["flags"]: request.flags, ENV["npc"]: _npc(layout, request.flags)}
             promote(function, region.start, (), layout.owed, own)
         mark("promote")
         propagate(function)
@@ -158,3 +160,10 @@ class RegionCompiler:
             ir,
             self.pipeline,
         )
+
+
+def _npc(layout: Layout, flags: int) -> int | None:
+    """What env.npc holds where a region with these modes is entered: outside a delay slot nobody looks at it, so it is
+    as good as what it holds behind one."""
+    in_slot = layout.slot is not None and flags >> layout.mode(layout.slot).shift & 1
+    return None if in_slot else NOT_TAKEN
