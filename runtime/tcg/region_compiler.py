@@ -27,6 +27,7 @@ from runtime.tcg.region import RegionRequest
 from runtime.tcg.region_builder import RegionBuilder
 from runtime.tcg.region_carrying import carry_less
 from runtime.tcg.region_checks import merge_checks
+from runtime.tcg.region_deciding import decide, join_numbers
 from runtime.tcg.region_hoisting import compare_before_loops
 from runtime.tcg.region_lowering import FAULT_TABLE, NAME, RegionLowering, widest_access
 from runtime.tcg.region_machine import MachineRegionLowering
@@ -116,7 +117,9 @@ class RegionCompiler:
             promote(function, region.start, (), layout.owed, own)
         mark("promote")
         propagate(function)
+        join_numbers(function)
         apply_rules(function)
+        decide(function)
         if self.checks == "byte" and not layout.machine:
             merge_checks(function)
         straighten(function)
