@@ -24,6 +24,7 @@ from runtime.tcg.llvm import assembly, compile_region, has_avx, has_movbe
 from runtime.tcg.lower import module_text
 from runtime.tcg.optimize import propagate, remove_dead, straighten
 from runtime.tcg.region import RegionRequest
+from runtime.tcg.region_aligning import align_before_loops
 from runtime.tcg.region_builder import RegionBuilder
 from runtime.tcg.region_carrying import carry_less
 from runtime.tcg.region_checks import merge_checks
@@ -133,6 +134,8 @@ class RegionCompiler:
             remove_dead(function)
             sink_into_exits(function)
         gather_lanes(function)
+        if not layout.machine:
+            align_before_loops(function)
         if self.checks == "guard" and not layout.machine:
             compare_before_loops(function, widest_access(self._avx))
         mark("optimize")

@@ -24,8 +24,8 @@ def decide(function: Function) -> bool:
 
 
 def join_numbers(function: Function) -> None:
-    """Where a branch only chooses which numbers are passed on, as one does that is taken behind its slot, choose without
-    it: then the two ways are one block."""
+    """Where a branch only chooses which numbers are passed on, as one does that is taken behind its slot, choose
+    without it: then the two ways are one block."""
     flow = Flow(function)
     ends = {op.labels[0]: number for number, block in enumerate(flow.blocks) for op in block[:1] if op.labels}
     changed = False
@@ -105,20 +105,20 @@ class _Deciding:
         pending: list[tuple[Temp, Operand]] = [(condition, value)]
         found = 0
         while pending and found < _MOST_FOUND:
-            temp, value = pending.pop()
+            temp, equal = pending.pop()
             if temp in here:
                 continue
-            here[temp] = value
+            here[temp] = equal
             found += 1
-            if isinstance(value, Temp):
+            if isinstance(equal, Temp):
                 continue
-            pending += self._implied(temp, value)
+            pending += self._implied(temp, equal)
             for op in self._users.get(temp, ()):
                 if op.result not in here:
                     copy = Op(op.name, op.results, _resolved(op, here), op.widths, op.offset, op.size)
-                    equal = folded(copy)
-                    if equal is not None:
-                        pending.append((op.result, equal))
+                    result = folded(copy)
+                    if result is not None:
+                        pending.append((op.result, result))
         return here
 
     def _implied(self, temp: Temp, value: int) -> list[tuple[Temp, Operand]]:
