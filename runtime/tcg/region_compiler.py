@@ -33,6 +33,7 @@ from runtime.tcg.region_hoisting import compare_before_loops
 from runtime.tcg.region_lowering import FAULT_TABLE, NAME, RegionLowering, widest_access
 from runtime.tcg.region_machine import MachineRegionLowering
 from runtime.tcg.region_narrowing import narrow_registers
+from runtime.tcg.region_rotating import rotate_loops
 from runtime.tcg.region_rules import apply_rules
 from runtime.tcg.region_sinking import sink_into_exits
 from runtime.tcg.region_state import promote
@@ -138,6 +139,7 @@ class RegionCompiler:
             align_before_loops(function)
         if self.checks == "guard" and not layout.machine:
             compare_before_loops(function, widest_access(self._avx))
+        rotate_loops(function)
         mark("optimize")
         if self.verified:
             verify(function)
