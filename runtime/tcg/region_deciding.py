@@ -3,6 +3,10 @@
 Code that compares in one instruction and branches in the next leaves the outcome in a register, which the exits behind
 the branch store; and in the slot of a delayed branch there is where that goes.  Behind the branch these are numbers: so
 nothing need be made of the comparison but the branch itself.
+
+What blocks pass to one another stays as it is, but for numbers that would else be made of the condition: a register
+that was compared is in its place already, and flags that are the same everywhere are made in exits
+(region_carrying.py).
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ from runtime.tcg.ir import Function, Op, Operand, Temp
 from runtime.tcg.ops import OPS, mask
 from runtime.tcg.optimize import folded, straighten
 from runtime.tcg.region_flow import Flow
+from runtime.tcg.region_sinking import exit_blocks
 
 #: values found for one branch, at most
 _MOST_FOUND = 24
@@ -66,6 +71,9 @@ class _Deciding:
             for value in op.args:
                 if isinstance(value, Temp):
                     self._users.setdefault(value, []).append(op)
+        #: code that exits share, and what is passed on as a number to other code, too
+        self._leaving = exit_blocks(self._flow.blocks)[1]
+        self._passed: set[Temp] = set()
 
     def run(self) -> bool:
         flow = self._flow
@@ -89,8 +97,11 @@ class _Deciding:
         changed = False
         kept: list[Op] = []
         for op in self._flow.blocks[at]:
-            if any(value in here for value in op.args if isinstance(value, Temp)):
-                op.args = _resolved(op, here)
+            known = here
+            if op.name == "br" and op.labels[0] not in self._leaving:
+                known = {temp: value for temp, value in here.items() if temp in self._passed}
+            if any(value in known for value in op.args if isinstance(value, Temp)):
+                op.args = _resolved(op, known)
                 changed = True
                 if OPS[op.name].evaluate is not None and (value := folded(op)) is not None:
                     here[op.result] = value
@@ -118,6 +129,8 @@ class _Deciding:
                     copy = Op(op.name, op.results, _resolved(op, here), op.widths, op.offset, op.size)
                     result = folded(copy)
                     if result is not None:
+                        if op.result.width > 1:
+                            self._passed.add(op.result)
                         pending.append((op.result, result))
         return here
 
