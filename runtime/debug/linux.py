@@ -63,6 +63,7 @@ class LinuxTarget(Debugger):
         self.history: History | None = None
         self.detached = False
         self._running = False
+        self._newcomers = True  # whether threads that begin run at once
         self._stop: Stop | None = None
         self._interrupting = False
         self._killed = False
@@ -453,9 +454,10 @@ class LinuxTarget(Debugger):
         if data:
             self.memory.write(address, data, need=0)
 
-    def resume(self, plans: Mapping[int, Plan]) -> None:
-        """Let the threads named do what the plans say; the others stay."""
+    def resume(self, plans: Mapping[int, Plan], newcomers: bool = True) -> None:
+        """Let the threads named do what the plans say; the others stay, as do those that begin meanwhile if told so."""
         with self.lock:
+            self._newcomers = newcomers
             for mine in self._threads:
                 mine.plan = plans.get(mine.tid)
             self._arm()
@@ -567,8 +569,8 @@ class LinuxTarget(Debugger):
             sleep(0.001)  # until the thread that made this one has come back from that call and stopped recording
         with self.lock:
             mine = DebuggedThread(thread, vcpu, self.breakpoints, self.way)
-            # It does what its maker does; while the process is stopped, that is nothing.
-            mine.plan = Plan()
+            # gdb steps one thread over a breakpoint that it has removed: no other may pass there meanwhile.
+            mine.plan = Plan() if self._newcomers else None
             self._threads.append(mine)
         return mine
 

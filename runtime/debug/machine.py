@@ -47,6 +47,7 @@ class MachineTarget:
         self._set: frozenset[int] = frozenset()  # the breakpoints that the processors know of
         self._watched: dict[Watched, int] = {}  # the physical memory that they watch -> its virtual address
         self._waited_for = False  # gdb was told that the machine runs
+        self._told: dict[int, int] = {}  # threads that gdb was told of stopping -> where: it knows they stand there
         self._halted = False  # what makes it stand still is known here, and told
         self.attached = True
         #: the way back, in a replay
@@ -126,7 +127,7 @@ class MachineTarget:
 
     # ------------------------------------------------------------ running
 
-    def resume(self, plans: Mapping[int, Plan]) -> None:
+    def resume(self, plans: Mapping[int, Plan], newcomers: bool = True) -> None:  # no processor is made while it runs
         self._stop, self._waited_for = None, True
         self.machine.at_rest(lambda: self._resume(dict(plans)))
 
@@ -143,11 +144,12 @@ class MachineTarget:
             self._step(tid, plan)
             return
         self.machine.held = frozenset(vcpu.index for vcpu in self.machine.vcpus if vcpu.index + 1 not in plans)
-        for tid in plans:  # a processor that stands at a breakpoint has reported it
+        for tid in plans:
             vcpu = self.vcpu(tid)
+            passes = self._told.pop(tid, None) == vcpu.pc  # else it has come here behind another's stop, and is to hit
             if vcpu.pc in self.breakpoints.code and self.past is not None:
                 self.past.run(vcpu.executed + 1)
-            elif vcpu.pc in self.breakpoints.code:
+            elif vcpu.pc in self.breakpoints.code and passes:
                 reason = self._one(vcpu)
                 if isinstance(reason, Watchpoint):
                     self._halt(self._watch_stop(vcpu, reason))
@@ -241,6 +243,7 @@ class MachineTarget:
     def _halt(self, stop: Stop) -> None:
         if self._stop is None:
             self._stop = stop
+            self._told[stop.thread] = self.vcpu(stop.thread).pc
         self._halted = True
         self.machine.pause(State.DEBUG)
         self.machine.at_rest(self._tell)

@@ -9,19 +9,26 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def parse_continue(words: bytes, threads: Sequence[int]) -> dict[int, Plan]:
-    """The plans of `vCont;ACTION[:THREAD];...`: for each thread the first action that names it.  ValueError."""
+def parse_continue(words: bytes, threads: Sequence[int]) -> tuple[dict[int, Plan], bool]:
+    """The plans of `vCont;ACTION[:THREAD];...`: for each thread the first action that names it.  ValueError.
+
+    And whether threads that begin meanwhile run: they do if one action is for all that no other names.
+    """
     plans: dict[int, Plan] = {}
+    newcomers: Plan | None = None
     for word in words.split(b";"):
         action, colon, thread = word.partition(b":")
         if thread[:1] == b"p":
             thread = thread.partition(b".")[2] or b"-1"
-        named = list(threads) if not colon or thread in (b"-1", b"0") else [int(thread, 16)]
+        everyone = not colon or thread in (b"-1", b"0")
+        named = list(threads) if everyone else [int(thread, 16)]
         plan = _plan(action)
+        if everyone:
+            newcomers = newcomers or plan
         for tid in named:
             if tid in threads and tid not in plans and plan is not None:
                 plans[tid] = plan
-    return plans
+    return plans, newcomers is not None
 
 
 def _plan(action: bytes) -> Plan | None:

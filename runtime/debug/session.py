@@ -255,11 +255,11 @@ class Session:
         if name == b"Cont?":
             return b"vCont;c;C;s;S;t;r"
         if name == b"Cont":
-            plans = parse_continue(words, self.target.threads())
+            plans, newcomers = parse_continue(words, self.target.threads())
             if not plans:
                 return _BAD
             self.running = True
-            self.target.resume(plans)
+            self.target.resume(plans, newcomers)
             return None
         if name == b"File" and self.files is not None:
             return self.files.answer(words)

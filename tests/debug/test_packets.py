@@ -43,19 +43,21 @@ def test_sums_interrupts_and_packets_without_an_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "plans"),
+    ("words", "plans", "newcomers"),
     [
-        (b"c", {1: Plan(), 2: Plan()}),
-        (b"s:1;c", {1: Plan(step=True), 2: Plan()}),
-        (b"s:2", {2: Plan(step=True)}),
-        (b"C0b:p1.2;t", {2: Plan(signal=11)}),
-        (b"r1000,1010:1;s:1", {1: Plan(step=True, low=0x1000, high=0x1010)}),
-        (b"S05:-1", {1: Plan(step=True, signal=5), 2: Plan(step=True, signal=5)}),
-        (b"c:7", {}),
+        (b"c", {1: Plan(), 2: Plan()}, True),
+        (b"s:1;c", {1: Plan(step=True), 2: Plan()}, True),
+        (b"s:2", {2: Plan(step=True)}, False),
+        (b"C0b:p1.2;t", {2: Plan(signal=11)}, False),
+        (b"r1000,1010:1;s:1", {1: Plan(step=True, low=0x1000, high=0x1010)}, False),
+        (b"S05:-1", {1: Plan(step=True, signal=5), 2: Plan(step=True, signal=5)}, True),
+        (b"c:7", {}, False),
     ],
 )
-def test_vcont_gives_each_thread_the_first_action_that_names_it(words: bytes, plans: dict[int, Plan]) -> None:
-    assert parse_continue(words, [1, 2]) == plans
+def test_vcont_gives_each_thread_the_first_action_that_names_it(
+    words: bytes, plans: dict[int, Plan], newcomers: bool
+) -> None:
+    assert parse_continue(words, [1, 2]) == (plans, newcomers)
 
 
 @pytest.mark.parametrize("words", [b"", b"x", b"c5", b"C", b"r10", b"r1,2,3", b"s:z"])

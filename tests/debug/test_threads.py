@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from tests.debug.client import connected
 from tests.debug.guests import gdb, program
 from tests.debug.test_gdb import in_order
+from tests.debug.test_protocol import run_to, symbol
 
 
 def threads() -> Path:
@@ -53,6 +58,38 @@ def test_an_interrupt_stops_all_and_each_can_be_looked_at(tmp_path: Path) -> Non
         assert client.ask(f"Hg{numbers[2]}") == b"OK"
         assert client.register(32) == places[2]
         assert client.ask("T1") == b"E01"
+        assert client.ask("vKill;1") == b"OK"
+        assert process.wait(60) == 137
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_thread_that_begins_while_one_is_stepped(tmp_path: Path, alone: bool) -> None:
+    """It waits: gdb may have taken out a breakpoint, to have that one step over it.  Unless all others run."""
+    guest = threads()
+    with connected(tmp_path, guest, "spin") as (client, process):
+        run_to(client, symbol(guest, "main"))
+        first = client.ask("qfThreadInfo")[1:].decode()
+        counts = symbol(guest, "counts")
+
+        def go_on(action: str, until: Callable[[], bool]) -> None:
+            for _ in range(100):
+                client.send(action)
+                assert client.silent(0.5)
+                client.socket.sendall(b"\x03")
+                assert client.stop().startswith(b"T02thread:")
+                if until():
+                    return
+            pytest.fail(f"{action} comes to nothing")
+
+        def both_count() -> bool:
+            return 0 not in struct.unpack("<2q", client.read(counts, 16))
+
+        if alone:
+            go_on(f"vCont;r0,ffffffffffff:{first}", lambda: client.ask("qfThreadInfo").count(b",") == 2)
+            assert client.read(counts, 16) == bytes(16)
+            go_on("vCont;c", both_count)
+        else:
+            go_on(f"vCont;r0,ffffffffffff:{first};c", both_count)
         assert client.ask("vKill;1") == b"OK"
         assert process.wait(60) == 137
 

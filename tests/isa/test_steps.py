@@ -24,7 +24,15 @@ ROWS = [
     if not line.startswith("#")
 ]
 #: how files of registers are called there
-FILES = {"i386": {"r": "R", "F": "FPR"}, "x86_64": {"r": "R", "F": "FPR"}, "arm": {"r": "r"}}
+FILES = {
+    "i386": {"r": "R", "F": "FPR"},
+    "x86_64": {"r": "R", "F": "FPR"},
+    "arm": {"r": "r"},
+    "mips": {"r": "R"},
+    "mipsel": {"r": "R"},
+}
+#: names of rows for two guests
+BOTH = {"i386": "x86", "x86_64": "x86", "mips": "mips32", "mipsel": "mips32"}
 #: Linux's selectors of code
 SELECTORS = {"i386": 0x23, "x86_64": 0x33}
 
@@ -90,7 +98,8 @@ class Guest:
         for part in before.split():
             name, _, text = part.partition("=")
             self.set(name, self.value(text))
-        raised = self.run([bytes.fromhex(word) for word in code.split()])
+        words = [bytes.fromhex(word) for word in code.split()]
+        raised = self.run([word[::-1] for word in words] if self.isa.name == "mipsel" else words)
         for part in after.split():
             name, equals, text = part.partition("=")
             if not equals:
@@ -108,7 +117,7 @@ def guest(request: pytest.FixtureRequest) -> Iterator[Guest]:
 
 
 def test_single_instructions(guest: Guest) -> None:
-    names = {guest.isa.name, "x86"} if guest.isa.name in SELECTORS else {guest.isa.name}
+    names = {guest.isa.name, BOTH.get(guest.isa.name, "")}
     wrong = [
         f"{what}: {line}"
         for which, what, code, before, after in ROWS

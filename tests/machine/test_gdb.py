@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from tests.debug.client import Client
 from tests.debug.gdb_client import gdb
 from tests.machine.debian_guest import initramfs, kernel
 from tests.machine.session import Session
@@ -52,6 +54,25 @@ def test_gdb_attaches(tmp_path: Path) -> None:
         machine.expect("U-Boot 20")
         machine.type("\x01x")
         assert machine.end() == 0
+
+
+def test_a_processor_that_came_to_a_breakpoint_without_a_word_hits_it(tmp_path: Path) -> None:
+    """Its slice ended there, or somebody set its pc: only what has been told of is passed."""
+    require_machine("riscv64")
+    place = tmp_path / "gdb"
+    with Session("virt", "-nographic", "-bios", "none", "-smp", "2", "-S", "-gdb", f"unix:{place}") as machine:
+        machine.expect("waiting for gdb")
+        with closing(Client(str(place))) as client:
+            client.start()
+            assert client.ask("Hg2") == b"OK"
+            assert client.ask("P20=" + (0x1008).to_bytes(8, "little").hex()) == b"OK"
+            assert client.ask("Z0,1008,4") == b"OK"
+            assert client.ask("Z0,100c,4") == b"OK"
+            for address in (0x1008, 0x100C):
+                assert client.ask("vCont;c:2") == b"T05thread:2;swbreak:;"
+                assert client.register(32) == address
+            assert client.ask("vKill;1") == b"OK"
+        machine.end()
 
 
 #: counts down in memory at 0x80001000: a store, a load, an atomic change; then the power switch
