@@ -218,11 +218,13 @@ class CodeCache:
             self._hot_ring = HostBuffer(HOT_RING * 8)
             self._hot_taken = self.hot_count
             self._set("hot_ring", self._hot_ring.address)
-        self._set("hot_exit", leave)
+        self._set("hot_exit", _ALL_ONES if leave else 0)
         self._set("hot_threshold", max(threshold, self._not_listed) if threshold else 0)
 
-    def list_blocks(self, pcs: Iterable[int], threshold: int, others: int) -> None:
-        """Let new blocks at these addresses become hot after `threshold` entries, and all others after `others`."""
+    def list_blocks(self, pcs: Iterable[int], threshold: int, others: int, leave: bool) -> None:
+        """Let new blocks at these addresses become hot after `threshold` entries, and all others after `others`.
+
+        leave: have native code left, too, as soon as one of these does."""
         listed = self._listed = HostBuffer(LISTED_BITS >> 3)
         bits = listed.memory
         for pc in pcs:
@@ -232,6 +234,8 @@ class CodeCache:
         self._set("listed_threshold", threshold)
         if self._get("hot_threshold"):
             self._set("hot_threshold", others)
+        if leave and threshold < others and not self._get("hot_exit"):
+            self._set("hot_exit", threshold)
         self._set("listed", listed.address)
 
     @property

@@ -255,6 +255,12 @@ class TcgVcpu(Vcpu):
             self._slice = min(2 * self._slice, _LONGEST_SLICE)
         self.set_budget(self._slice)
 
+    def come_back(self) -> None:
+        """Let a slice that was long for compiled code be short, if regions come from the disk for what now runs."""
+        tier = self.tcg.cache.tier
+        if tier is not None and tier.behind and self.signed[_BUDGET] > _SOON:
+            self.set_budget(_SOON)
+
     def set_single_step(self, on: bool) -> None:
         """Run blocks of one instruction each, apart from the others and not chained."""
         self.words[_SINGLE_STEP] = on
@@ -294,6 +300,7 @@ def _go_on(vcpu: TcgVcpu, reason: int) -> Exit | None:
         vcpu.tcg.cache.evict()
     elif reason == Exit.HOT:
         vcpu.tcg.attend()
+        vcpu.come_back()
     elif reason == Exit.CODE_WRITE:
         # As one, for other vCPUs could translate the page again before the store is made.
         with vcpu.world.stopped(vcpu.address):

@@ -145,7 +145,7 @@ def propagate(function: Function) -> None:
             seen.clear()
             _merge_parameters(op, edges.get(op.labels[0], []), replace)
         elif definition.evaluate is not None:
-            value = _folded(op)
+            value = folded(op)
             if value is None:
                 key = (op.name, op.args, op.widths, op.offset, op.result.width)
                 value = seen.setdefault(key, op.result)
@@ -184,7 +184,7 @@ def _merge_parameters(label: Op, edges: list[Op], replace: dict[Temp, Operand]) 
             edge.widths = edge.widths[:column] + edge.widths[column + 1 :]
 
 
-def _folded(op: Op) -> Operand | None:
+def folded(op: Op) -> Operand | None:
     """The op's value, if it is a constant or one of its arguments."""
     known = tuple([value for value in op.args if isinstance(value, int)])
     evaluate = OPS[op.name].evaluate

@@ -12,8 +12,10 @@ from pathlib import Path
 
 from runtime.core.cpu import Isa, load_isa
 from runtime.core.env import ENV
+from runtime.core.layout import Layout
 from runtime.core.record import fresh, mutable_record, replace
 from runtime.tcg.blobs import read_symbols
+from runtime.tcg.builder import NOT_TAKEN
 from runtime.tcg.helpers import InlineHelpers
 from runtime.tcg.ir import Function
 from runtime.tcg.lanes import gather_lanes
@@ -22,14 +24,17 @@ from runtime.tcg.llvm import assembly, compile_region, has_avx, has_movbe
 from runtime.tcg.lower import module_text
 from runtime.tcg.optimize import propagate, remove_dead, straighten
 from runtime.tcg.region import RegionRequest
+from runtime.tcg.region_aligning import align_before_loops
 from runtime.tcg.region_builder import RegionBuilder
 from runtime.tcg.region_carrying import carry_less
 from runtime.tcg.region_checks import merge_checks
+from runtime.tcg.region_deciding import decide, join_numbers
 from runtime.tcg.region_hoisting import compare_before_loops
 from runtime.tcg.region_lowering import FAULT_TABLE, NAME, RegionLowering, widest_access
 from runtime.tcg.region_machine import MachineRegionLowering
 from runtime.tcg.region_narrowing import narrow_registers
 from runtime.tcg.region_packing import pack_lanes
+from runtime.tcg.region_rotating import rotate_loops
 from runtime.tcg.region_rules import apply_rules
 from runtime.tcg.region_sinking import sink_into_exits
 from runtime.tcg.region_state import keep_owing, promote
@@ -111,11 +116,13 @@ class RegionCompiler:
         if layout.machine:
             promote(function, region.start, layout.translation_registers, layout.owed)
         else:
-            own = {ENV["flags"]: request.flags, ENV["npc"]: None}
+            own = {ENV["flags"]: request.flags, ENV["npc"]: _npc(layout, request.flags)}
             promote(function, region.start, (), layout.owed, own)
         mark("promote")
         propagate(function)
+        join_numbers(function)
         apply_rules(function)
+        decide(function)
         if self.checks == "byte" and not layout.machine:
             merge_checks(function)
         straighten(function)
@@ -132,8 +139,11 @@ class RegionCompiler:
             sink_into_exits(function)
         gather_lanes(function)
         pack_lanes(function)
+        if not layout.machine:
+            align_before_loops(function)
         if self.checks == "guard" and not layout.machine:
             compare_before_loops(function, widest_access(self._avx))
+        rotate_loops(function)
         mark("optimize")
         if self.verified:
             verify(function)
@@ -162,3 +172,10 @@ class RegionCompiler:
             ir,
             self.pipeline,
         )
+
+
+def _npc(layout: Layout, flags: int) -> int | None:
+    """What env.npc holds where a region with these modes is entered: outside a delay slot nobody looks at it, so it is
+    as good as what it holds behind one."""
+    in_slot = layout.slot is not None and flags >> layout.mode(layout.slot).shift & 1
+    return None if in_slot else NOT_TAKEN

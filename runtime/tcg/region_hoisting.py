@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from runtime.tcg.control import SELDOM
-from runtime.tcg.ir import Function, Op, Operand, Temp
+from runtime.tcg.ir import Function, Label, Op, Operand, Temp
 from runtime.tcg.region_builder import DEOPT
+from runtime.tcg.region_flow import Flow
 from runtime.tcg.region_guard import LAST_ADDRESS, WIDEST, Addresses
 
 #: roots compared where a loop is entered, at most
@@ -39,7 +40,7 @@ class _Hoisting:
         compared: dict[Temp, list[int]] = {}  # and the first blocks of the loops before which
         added: list[Op] = []
         for header in flow.order:
-            if header not in addresses.loops or (spent := self._spent(header, made)) is None:
+            if header not in addresses.loops or (spent := way_when_spent(flow, header, made)) is None:
                 continue
             entries = [before for before in flow.predecessors[header] if before not in addresses.loops[header]]
             same: list[Temp] = []
@@ -58,27 +59,6 @@ class _Hoisting:
                 if roots:
                     added += self._compare(before, header, spent, roots)
         self._function.ops[:] = [op for block in flow.blocks for op in block] + added
-
-    def _spent(self, header: int, made: dict[Temp, int]) -> list[Op] | None:
-        """The way out of a loop's head when the budget is spent, which can be gone before the head, too."""
-        flow = self._flow
-        last = flow.blocks[header][-1]
-        if last.name != "brcond" or flow.predecessors[number := flow.number[last.labels[0]]] != [header]:
-            return None
-        way = flow.blocks[number]
-        shared = flow.blocks[flow.number[way[-1].labels[0]]] if way[-1].name == "br" else []
-        end = [*way, *shared][-1]
-        if end.name != "exit" or end.offset != DEOPT or not end.flag:
-            return None
-        parameters = flow.blocks[header][0].results
-
-        def used(ops: list[Op]) -> set[Operand]:
-            return {value for op in ops for value in op.args if isinstance(value, Temp) and made[value] == header}
-
-        if used(shared):  # all ways to it come from this head
-            instead: dict[Operand, Operand] = dict(zip(shared[0].results, way[-1].args, strict=True))
-            way = [*way[:-1], *(_copy(op, op.results, instead) for op in shared[1:])]
-        return way if used(way) <= set(parameters) else None
 
     def _unchanged(self, header: int, made: dict[Temp, int], dominates: Callable[[int, int], bool]) -> list[Temp]:
         """Roots from outside a loop that are compared in each turn of it."""
@@ -105,13 +85,43 @@ class _Hoisting:
             block.append(Op("brcond", (), (far,), (1,), offset=SELDOM, labels=(out, fine)))
             block.append(Op("label", labels=(fine,)))
         block.append(jump)
-        instead: dict[Operand, Operand] = dict(zip(self._flow.blocks[header][0].results, jump.args, strict=True))
-        copied = [Op("label", labels=(out,))]
-        for op in spent[1:]:
-            results = tuple(self._function.temp(temp.width) for temp in op.results)
-            copied.append(_copy(op, results, instead))
-            instead.update(zip(op.results, results, strict=True))
-        return copied
+        return copy_of(self._function, spent, out, self._flow.blocks[header][0].results, jump.args)
+
+
+def way_when_spent(flow: Flow, header: int, made: Mapping[Temp, int]) -> list[Op] | None:
+    """The way out of a loop's head when the budget is spent, which can be gone before the head, too.
+
+    made: the number of the block that each value is made in."""
+    last = flow.blocks[header][-1]
+    if last.name != "brcond" or flow.predecessors[number := flow.number[last.labels[0]]] != [header]:
+        return None
+    way = flow.blocks[number]
+    shared = flow.blocks[flow.number[way[-1].labels[0]]] if way[-1].name == "br" else []
+    end = [*way, *shared][-1]
+    if end.name != "exit" or end.offset != DEOPT or not end.flag:
+        return None
+    parameters = flow.blocks[header][0].results
+
+    def used(ops: list[Op]) -> set[Operand]:
+        return {value for op in ops for value in op.args if isinstance(value, Temp) and made[value] == header}
+
+    if used(shared):  # all ways to it come from this head
+        instead: dict[Operand, Operand] = dict(zip(shared[0].results, way[-1].args, strict=True))
+        way = [*way[:-1], *(_copy(op, op.results, instead) for op in shared[1:])]
+    return way if used(way) <= set(parameters) else None
+
+
+def copy_of(
+    function: Function, way: list[Op], label: Label, parameters: tuple[Temp, ...], given: tuple[Operand, ...]
+) -> list[Op]:
+    """A way out of a loop's head for somebody who was about to pass the loop these values."""
+    instead: dict[Operand, Operand] = dict(zip(parameters, given, strict=True))
+    copied = [Op("label", labels=(label,))]
+    for op in way[1:]:
+        results = tuple(function.temp(temp.width) for temp in op.results)
+        copied.append(_copy(op, results, instead))
+        instead.update(zip(op.results, results, strict=True))
+    return copied
 
 
 def _copy(op: Op, results: tuple[Temp, ...], instead: Mapping[Operand, Operand]) -> Op:

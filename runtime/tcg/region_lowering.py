@@ -395,10 +395,11 @@ class RegionLowering(VectorLowering):
             arguments.append(f"ptr elementtype({kind}) {address}")
         else:
             # As a register and a displacement, which LLVM would add up early, and keep for the next access there.
+            # The host adds with the address's bits, so that whatever else the register holds need not be cleared.
             root, distance = place
-            memory = f"{distance or ''}(${number})"
+            memory = f"{distance or ''}(${{{number}:k}})"
             inputs.append("r")
-            arguments.append(f"i64 {self.resized(self.value(root), root.width, 64)}")
+            arguments.append(f"i32 {self.value(root)}")
         memory = f"{SEGMENT}:{memory}"
         label = len(outputs) + len(inputs)
         text = move.replace("MEMORY", memory).replace("VALUE", "0")

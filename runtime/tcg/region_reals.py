@@ -14,7 +14,7 @@ from runtime.tcg.control import SELDOM
 from runtime.tcg.ir import Function, Label, Op, Operand, Temp
 from runtime.tcg.ops import OPS, mask
 from runtime.tcg.optimize import blocks_of
-from runtime.tcg.region_sinking import exit_blocks
+from runtime.tcg.region_sinking import leaving_labels
 from runtime.tcg.region_vectors import WIDTHS
 
 #: ops whose result is a floating-point number, and those whose arguments are
@@ -67,7 +67,7 @@ def find_reals(function: Function) -> Reals:
             parameters[op.labels[0]] = op.results
     wanted: set[Temp] = set()
     seldom = _seldom_jumps(function, made, found) | _entering_jumps(function)
-    leaving = exit_blocks(blocks_of(function.ops))[1]
+    leaving = leaving_labels(blocks_of(function.ops))
     for op in function.ops:
         if op.name in _MAKING or id(op) in found.nan_choices:
             wanted.add(op.result)

@@ -109,6 +109,30 @@ def equality_of_extension(function: Function, op: Op, made: Made) -> list[Op] | 
     return [Op("zext", op.results, (int(op.name == "ne"),), (1,))]
 
 
+def equality_of_bit(function: Function, op: Op, made: Made) -> list[Op] | None:
+    """A bit compared with a number is the bit, or what it is not."""
+    if op.widths[0] != 1 or not isinstance(op.args[1], int):
+        return None
+    if op.args[1] == (op.name == "eq"):
+        return [Op("zext", op.results, op.args[:1], (1,))]
+    return [Op("not", op.results, op.args[:1], (1,))]
+
+
+def equality_of_choice(function: Function, op: Op, made: Made) -> list[Op] | None:
+    """A choice of two numbers that is compared with a number is what it was chosen by, or not that, or known."""
+    inner = made.get(op.args[0])
+    constant = op.args[1]
+    if inner is None or inner.name != "select" or not isinstance(constant, int):
+        return None
+    condition, one, other = inner.args
+    if not isinstance(one, int) or not isinstance(other, int):
+        return None
+    then, otherwise = ((value == constant) == (op.name == "eq") for value in (one, other))
+    if then == otherwise:
+        return [Op("zext", op.results, (int(then),), (1,))]
+    return [Op("zext" if then else "not", op.results, (condition,), (1,))]
+
+
 def slice_of_cat(function: Function, op: Op, made: Made) -> list[Op] | None:
     """Bits of one of several values put together are bits of that."""
     inner = made.get(op.args[0])
@@ -165,8 +189,8 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "or": (bitwise_of_extensions, rotation),
     "xor": (bitwise_of_extensions, rotation),
     "add": (rotation,),
-    "eq": (equality_of_extension,),
-    "ne": (equality_of_extension,),
+    "eq": (equality_of_bit, equality_of_extension, equality_of_choice),
+    "ne": (equality_of_bit, equality_of_extension, equality_of_choice),
 }
 
 

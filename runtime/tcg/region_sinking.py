@@ -122,6 +122,16 @@ def exit_blocks(blocks: list[list[Op]]) -> tuple[list[int], set[Label]]:
     return found, shared
 
 
+def leaving_labels(blocks: list[list[Op]]) -> set[Label]:
+    """Labels of all code that only leaves, perhaps by way of code that others share."""
+    found = exit_blocks(blocks)[1]
+    for block in blocks:
+        last = block[-1]
+        if block[0].name == "label" and last.name == "br" and last.labels[0] in found and _does_nothing(block):
+            found.add(block[0].labels[0])
+    return found
+
+
 def _does_nothing(block: list[Op]) -> bool:
     """Whether a block only computes, stores registers and leaves or jumps."""
     return all(

@@ -36,7 +36,7 @@ def promote(
     """Rewrite the function.  `start` is where its cells are loaded.  fixed: registers that stay in env, for what the
     region calls reads them.  owed: registers that exits need not store where a rule's number says what they hold.  own:
     the runtime's fields that are cells, too, for nobody looks at them while the region runs, and what they hold at
-    its start, if that is known."""
+    its start, if that is known: where they hold that again, exits need not store them."""
     _Promotion(function, start, frozenset(fixed), owed, own or {}).run()
 
 
@@ -175,6 +175,9 @@ class _Promotion:
                 else:
                     written |= 1 << cell
                     stored |= 1 << cell
+                    if op.name == "st_env" and op.args[0] == self._own.get(op.offset):
+                        kept &= ~(1 << cell)  # what stands there: no exit behind need store it
+                        stored &= kept
                     if op.offset == self._rule and op.args[0] and isinstance(op.args[0], int) and op.name == "st_env":
                         kept &= ~self._group
                         stored &= kept

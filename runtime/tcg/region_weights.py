@@ -1,4 +1,4 @@
-"""How often the branches of a region go each way, as far as its loops tell.
+"""How often the branches of a region go each way, as far as its loops and its ways out tell.
 
 A region begins where control is most of the time, so its outermost loop is entered at a block that may well begin the
 innermost one, too: to LLVM, which takes all ways back to a block for one loop, everything in the region would be as hot
@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from runtime.core.record import mutable_record
 from runtime.tcg.ir import Function
+from runtime.tcg.region_builder import DEOPT
 from runtime.tcg.region_flow import Flow
 
 #: times that a loop goes round, for want of a better guess
@@ -20,6 +21,8 @@ _TURNS = 8
 _DEEPEST = 6
 #: ways back to one block that are loops inside one another; more are of one loop with many ends, a dispatcher's
 _MOST_NESTED = 3
+#: how much seldomer an instruction is left to tier 0 than done
+_GIVES_UP = 2000
 #: a region with more ways back is not looked at
 _MOST_LOOPS = 200
 
@@ -37,16 +40,28 @@ def branch_weights(function: Function) -> dict[int, tuple[int, int]]:
     """Weights of the two ways of brconds that differ, by id."""
     flow = Flow(function)
     loops = _loops(flow)
-    if not loops or len(loops) > _MOST_LOOPS:
-        return {}
+    if len(loops) > _MOST_LOOPS:
+        loops = []
     weights: dict[int, tuple[int, int]] = {}
     for at in flow.order:
         last = flow.blocks[at][-1]
         if last.name == "brcond":
+            ways = [gives_up(flow, flow.number[label]) for label in last.labels]
+            if ways[0] != ways[1]:
+                weights[id(last)] = (1, _GIVES_UP) if ways[0] else (_GIVES_UP, 1)
+                continue
             one, other = (_depth(at, flow.number[label], loops) for label in last.labels)
             if one != other:
                 weights[id(last)] = _TURNS**one, _TURNS**other
     return weights
+
+
+def gives_up(flow: Flow, at: int) -> bool:
+    """Whether a block only leaves an instruction to tier 0."""
+    block = flow.blocks[at]
+    if block[-1].name == "br" and len(flow.successors[at]) == 1:
+        block = flow.blocks[flow.successors[at][0]]
+    return block[-1].name == "exit" and block[-1].offset == DEOPT
 
 
 def _loops(flow: Flow) -> list[_Loop]:

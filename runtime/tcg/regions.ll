@@ -33,7 +33,8 @@ define hidden preserve_nonecc void @h_skip(ptr %op, ptr %env, ptr %mem, ptr %per
   ret void
 }
 
-; A count has come down to 0: tell Python by way of the ring, and run the block, or leave at once if it wants that.
+; A count has come down to 0: tell Python by way of the ring, and run the block, or leave at once if it wants that of
+; blocks that were entered so seldom.
 ; A ring that is full has it tried again next time.  Several threads may be here.
 define internal preserve_nonecc void @h_hot(ptr %op, ptr %env, ptr %mem, ptr %perm, i64 %budget) nounwind {
 entry:
@@ -46,6 +47,7 @@ entry:
   %ring = load ptr, ptr %ring.at
   %slot = getelementptr ptr, ptr %ring, i64 %place
   %tb = getelementptr i8, ptr %op, i64 -$tb_bytes
+  %base.at = getelementptr i8, ptr %op, i64 $count_base
   %outcome = cmpxchg ptr %slot, ptr null, ptr %tb release monotonic
   %stored = extractvalue { ptr, i1 } %outcome, 1
   br i1 %stored, label %told, label %full
@@ -53,13 +55,13 @@ entry:
 told:
   %leave.at = getelementptr i8, ptr %tcg, i64 $tcg_hot_exit
   %leave = load i64, ptr %leave.at
-  %stays = icmp eq i64 %leave, 0
-  br i1 %stays, label %go, label %exit
+  %entered = load i64, ptr %base.at
+  %leaves = icmp ule i64 %entered, %leave
+  br i1 %leaves, label %exit, label %go
 
 full:
   %remaining.at = getelementptr i8, ptr %op, i64 $count_remaining
   store i64 1, ptr %remaining.at
-  %base.at = getelementptr i8, ptr %op, i64 $count_base
   %base = load i64, ptr %base.at
   %base.more = add i64 %base, 1
   store i64 %base.more, ptr %base.at

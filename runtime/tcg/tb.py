@@ -152,7 +152,7 @@ TCG_CONTEXT = _layout(
             8,
         ),  # host address of LISTED_BITS bits; a block at an address that is set (@tb_threshold) is hot sooner
         ("listed_threshold", 8),  # when those do
-        ("hot_exit", 8),  # non-zero: native code is left when a block becomes hot
+        ("hot_exit", 8),  # native code is left when a block becomes hot after at most so many entries
         ("hot_ring", 8),  # host address of HOT_RING block addresses, 0 where free
         ("hot_next", 8),  # entries of the ring tried so far
         # Machines only:

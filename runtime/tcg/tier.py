@@ -371,7 +371,8 @@ class Tier:
             return None
         if not self._listed:
             self._listed, threshold = True, self.options.threshold
-            self._cache.list_blocks(self._disk.entries(), min(CACHED_THRESHOLD, threshold), threshold)
+            sooner = min(CACHED_THRESHOLD, threshold)
+            self._cache.list_blocks(self._disk.entries(), sooner, threshold, not self._is_machine)
         found = self._disk.find(key[0], key[1], lambda request: self._present(key, request))
         if found is None:
             return None

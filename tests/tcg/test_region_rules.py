@@ -36,6 +36,10 @@ def _value(op: Op, given: list[z3.BitVecRef]) -> z3.BitVecRef:
             return z3.ZeroExt(width - op.widths[0], given[0])
         case "slice":
             return z3.Extract(op.offset + width - 1, op.offset, given[0])
+        case "not":
+            return ~given[0]
+        case "select":
+            return z3.If(given[0] == 1, given[1], given[2])
         case "eq" | "ne":
             return z3.If((given[0] == given[1]) == (op.name == "eq"), z3.BitVecVal(1, 1), z3.BitVecVal(0, 1))
     amount = op.args[1]
@@ -126,6 +130,16 @@ def _cases() -> Iterator[_Maker]:
                     m.op(name, wide, (right, left) if off else (left, right), (wide, wide))
                     yield m
 
+    for name in ("eq", "ne"):
+        for constant in (0, 1):
+            m = _Maker()
+            m.op(name, 1, (m.free(1), constant), (1, 1))
+            yield m
+        for one, other in ((5, 6), (6, 5), (5, 5), (6, 6), (None, 5), (5, None)):
+            m = _Maker()
+            values = [m.free(64) if value is None else value for value in (one, other)]
+            m.op(name, 1, (m.op("select", 64, (m.free(1), *values), (1, 64, 64)), 5), (64, 64))
+            yield m
     for first, width in ((0, 8), (0, 3), (5, 3), (7, 2), (8, 16), (9, 4), (24, 8), (26, 1), (20, 12)):
         m = _Maker()
         whole = m.op("cat", 32, (m.free(4), 0xA5, m.free(12), m.free(8)), (4, 8, 12, 8))

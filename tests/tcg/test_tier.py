@@ -190,6 +190,18 @@ def test_what_became_hot_before_a_region_came_is_not_compiled_for_that(make: Mak
     assert found._waiting
 
 
+def test_a_block_that_may_be_on_disk_is_told_of_at_once(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its region need not wait for the slice to end."""
+    emulator = make("li a0, 2000\nagain:\naddi a0, a0, -1\nbnez a0, again\necall\n", threshold=100, workers=1)
+    tcg, again = emulator._tcg, CODE + 4
+    told: list[int] = []
+    monkeypatch.setattr(tcg, "attend", lambda: told.append(emulator.instructions))
+    tcg.cache.list_blocks([again], 16, 100, True)
+    emulator.run()
+    # The first turn is of the block that begins before the loop.
+    assert told == [3 + 2 * 15]
+
+
 def test_instructions_are_counted_exactly(make: Make) -> None:
     plain, compiled = make(NESTED, 0), make(NESTED, 3)
     compiled.run(count=20_000)
