@@ -574,11 +574,14 @@ def _evaluate(expression: Expression, environment: Environment) -> int:
 
 def _direct_first(holes: Sequence[Hole], given: Sequence[Given]) -> list[tuple[Hole, Given]]:
     """Holes that are fields before those that compute, for they may share a field; last those that only say whether
-    something holds, the less the more fields they ask, and then whether it does not: there are more ways not to."""
+    something holds, the less the more fields they ask, and then whether it does not: there are more ways not to.  What
+    asks for no field is decided already, and soonest."""
 
     def key(pair: tuple[Hole, Given]) -> tuple[bool, bool, int, bool]:
         hole, given = pair
         whether = hole.kind == "optional"
+        if hole.value is not None and not hole.fields and hole.kind != "address":
+            return False, False, -1, False
         return hole.value is not None, whether, len(hole.fields) if whether else 0, whether and given.value == 0
 
     return sorted(zip(holes, given, strict=True), key=key)
