@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -16,10 +17,10 @@ from gen.guests import guests
 SPECS = stamp.ROOT / "specs"
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser(program: str = "python -m gen") -> argparse.ArgumentParser:
     """The options."""
     parser = argparse.ArgumentParser(
-        prog="python -m gen",
+        prog=program,
         description="Generate decoder, translator, handlers and syntax of instruction sets from specs/*.isa.",
         epilog="Without names: every spec that no other spec extends or includes.",
     )
@@ -34,9 +35,9 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def arguments(argv: list[str] | None) -> argparse.Namespace:
+def arguments(argv: list[str] | None, program: str) -> argparse.Namespace:
     """The command line."""
-    parser = make_parser()
+    parser = make_parser(program)
     options = parser.parse_args(argv)
     if options.jobs < 1:
         parser.error("--jobs must be at least 1")
@@ -57,9 +58,9 @@ def find_specs(names: list[str]) -> list[Path]:
     return found
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, program: str = "python -m gen") -> int:
     """Exit status: 0, or 1 if a spec has errors."""
-    options = arguments(argv)
+    options = arguments(argv, program)
     specs = find_specs(options.isa)
     stale = [spec for spec in specs if options.force or not stamp.up_to_date(options.build / spec.stem, spec, {})]
     if options.list:
@@ -78,5 +79,23 @@ def main(argv: list[str] | None = None) -> int:
         sys.exit(f"gen: {error.filename}: {error.strerror}" if error.filename else f"gen: {error}")
 
 
+def command() -> int:
+    """`main` for a process of its own: exit status, and a word at most of what ended it from outside."""
+    try:
+        status = main()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except OSError as error:  # of standard output: what it opens itself has been told of
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the interpreter would try again, and fail
+        return 128 + signal.SIGPIPE if isinstance(error, BrokenPipeError) else _unwritable(error)
+    return status
+
+
+def _unwritable(error: OSError) -> int:
+    print(f"gen: standard output: {error.strerror}", file=sys.stderr)
+    return 1
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command())

@@ -4,7 +4,7 @@ declared name its entity."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -215,9 +215,30 @@ class Declarations:
                 body.error(text.pos, f"'{twice}' is named twice")
             else:
                 spellings.append(names)
-        file = model.RegFile(name, width, count, zero, tuple(spellings), decl.name.pos)
+        parts = tuple(self._parts(body, decl, width, count, {word for names in spellings for word in names}))
+        file = model.RegFile(name, width, count, zero, tuple(spellings), decl.name.pos, parts)
         self.state.files.append(file)
         self._declare(name, FileEntity(file))
+
+    def _parts(
+        self, body: Body, decl: tree.RegsDecl, width: int, count: int, taken: set[str]
+    ) -> Iterator[tuple[str, int, int, int]]:
+        """Name, entry, lowest bit and width of each part that has a name."""
+        for part in decl.parts:
+            names = expand_names(self.program, part.names)
+            where = tree.FieldDef(tree.Name(part.names.value, part.names.pos), part.high, part.low, ())
+            bits = sysregs.register_fields(body, width, (where,))
+            if len(names) > count:
+                message = f"'{decl.name.name}' has {count} entries, these are {len(names)} names"
+                body.error(part.names.pos, message)
+                continue
+            for entry, name in enumerate(names):
+                if name == "_":
+                    continue
+                if name in taken:
+                    body.error(part.names.pos, f"'{name}' is named twice")
+                taken.add(name)
+                yield from ((name, entry, field.low, field.width) for field in bits)
 
     def _mode(self, name: str, declared: Declared[tree.ModeDecl]) -> None:
         decl = declared.decl

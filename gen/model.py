@@ -433,7 +433,8 @@ class Register:
 
 @dataclass(frozen=True, slots=True)
 class RegFile:
-    """names: one tuple of `count` names for each spelling given, first spelling printed."""
+    """names: one tuple of `count` names for each spelling given, first spelling printed.
+    parts: what debuggers and scripts call some bits of an entry: name, entry, lowest bit, width."""
 
     name: str
     width: int
@@ -441,6 +442,7 @@ class RegFile:
     zero: int | None
     names: tuple[tuple[str, ...], ...]
     pos: Pos
+    parts: tuple[tuple[str, int, int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

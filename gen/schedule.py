@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from gen import emit, stamp
 from gen.errors import SpecError
-from runtime.core.parent import end_with_parent
+from runtime.core.parent import end_with_parent, quiet_starts
 
 
 @dataclass(slots=True)
@@ -136,7 +136,8 @@ def run(specs: Sequence[Path], build: Path, jobs: int, verbose: bool) -> int:
             ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=end_with_parent)
         )
         runner = _Run(pool, progress, verbose)
-        started = [runner.begin(spec, build / spec.stem) for spec in specs]
+        with quiet_starts():
+            started = [runner.begin(spec, build / spec.stem) for spec in specs]
         runner.work()
     for job in started:
         for warning in job.report.warnings:

@@ -9,7 +9,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 STAMP = "STAMP"
@@ -57,6 +56,8 @@ def _host() -> str:
 
 
 def _version(package: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version  # half of what `gen --help` would take
+
     try:
         return version(package)
     except PackageNotFoundError:

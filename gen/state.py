@@ -18,6 +18,7 @@ from runtime.core.layout import (
     LazyLayout,
     MemoryLayout,
     ModeLayout,
+    PartLayout,
     RegisterLayout,
     StickyLayout,
     storage_bytes,
@@ -101,7 +102,15 @@ def _register_layout(register: model.Register | model.RegFile, offset: int) -> R
     if isinstance(register, model.RegFile):
         names = tuple(zip(*register.names, strict=True)) if register.names else ()
         return RegisterLayout(
-            register.name, register.width, offset, stride, register.count, register.zero, names, is_file=True
+            register.name,
+            register.width,
+            offset,
+            stride,
+            register.count,
+            register.zero,
+            names,
+            is_file=True,
+            parts=tuple(PartLayout(*part) for part in register.parts),
         )
     return RegisterLayout(
         register.name,
@@ -207,6 +216,8 @@ def source(layout: Layout) -> str:
         used.add("LazyLayout")
     if any(register.fields for register in layout.registers):
         used.add("FieldLayout")
+    if any(register.parts for register in layout.registers):
+        used.add("PartLayout")
     views = {"Bits", "DebugRegister", "StateView"} | ({"File"} if any("File(" in a for a in attributes) else set())
     return render(
         "state.py.j2",

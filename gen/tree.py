@@ -426,12 +426,22 @@ class RegDecl:
 
 
 @dataclass(frozen=True, slots=True)
+class PartDef:
+    """Parts of a register file's first entries, by their names: `"ax cx" 15:0`; one bit when `low` is None."""
+
+    names: Text
+    high: Expr
+    low: Expr | None
+
+
+@dataclass(frozen=True, slots=True)
 class RegsDecl:
     name: Name
     count: Expr
     type: TypeExpr
     zero: Expr | None
     names: tuple[Text, ...]
+    parts: tuple[PartDef, ...]
     pos: Pos
 
 

@@ -9,30 +9,42 @@ from isomorph.errors import RegisterError
 from runtime.core.cpu import Vcpu
 from runtime.core.layout import ModeLayout, RegisterLayout
 
+#: a register or an entry of a file, and which bits of it; the name of a mode, or "pc"
+_Place = tuple[RegisterLayout, int, int, int] | str
+
 
 class Registers:
     """Registers as attributes or items: `regs.a0`, `regs["x10"]`, `regs.pc`, `regs["fflags"]`.
+
+    Parts that the spec names are there as well, such as `regs.al` of an x86; writing one leaves the others.
 
     Values are unsigned; a negative one is stored as its two's complement.  `regs.file("x")` is a whole register file.
     """
 
     __slots__ = ("_known", "_vcpu")
-    _known: dict[str, tuple[RegisterLayout, int] | str]
+    _known: dict[str, _Place]
     _vcpu: Vcpu
 
     def __init__(self, vcpu: Vcpu) -> None:
         object.__setattr__(self, "_vcpu", vcpu)
-        known: dict[str, tuple[RegisterLayout, int] | str] = {}
+        known: dict[str, _Place] = {}
         for mode in _standing(vcpu):
             known[mode.name.lower()] = mode.name
         for register in vcpu.layout.registers:
             if register.is_file:
                 for index in range(register.count):
-                    known.setdefault(f"{register.name.lower()}{index}", (register, index))
+                    whole = register, index, 0, register.width
+                    known.setdefault(f"{register.name.lower()}{index}", whole)
                     for name in register.names[index] if register.names else ():
-                        known.setdefault(name.lower(), (register, index))
+                        known.setdefault(name.lower(), whole)
             else:
-                known[register.name.lower()] = register, 0
+                known[register.name.lower()] = register, 0, 0, register.width
+        for register in vcpu.layout.registers:  # what is whole counts most
+            for part in register.parts:
+                known.setdefault(part.name.lower(), (register, part.entry, part.low, part.width))
+            for field in register.fields:
+                place = register, 0, field.low, field.width
+                known.setdefault(f"{register.name}_{field.name}".lower(), place)
         known["pc"] = known[vcpu.layout.pc_name.lower()] = "pc"
         object.__setattr__(self, "_known", known)
 
@@ -40,12 +52,13 @@ class Registers:
         place = self._place(name)
         if isinstance(place, str):
             return self._vcpu.pc if place == "pc" else self._vcpu.get_mode(place)
-        return self._vcpu.get(place[0].name, place[1])
+        register, index, low, width = place
+        return self._vcpu.get(register.name, index) >> low & (1 << width) - 1
 
     def __setitem__(self, name: str, value: int) -> None:
         place = self._place(name)
         if isinstance(place, tuple):
-            width = place[0].width
+            width = place[3]
         elif place == "pc":
             width = self._vcpu.layout.pc_width
         else:
@@ -56,7 +69,11 @@ class Registers:
             )
         value &= (1 << width) - 1
         if isinstance(place, tuple):
-            self._vcpu.set(place[0].name, value, place[1])
+            register, index, low, _ = place
+            if width < register.width:
+                rest = self._vcpu.get(register.name, index) & ~((1 << width) - 1 << low)
+                value = value << low | rest
+            self._vcpu.set(register.name, value, index)
         elif place == "pc":
             self._vcpu.pc = value
         else:
@@ -90,7 +107,7 @@ class Registers:
         """Bits of a register."""
         place = self._place(name)
         if isinstance(place, tuple):
-            return place[0].width
+            return place[3]
         return self._vcpu.layout.pc_width if place == "pc" else self._vcpu.layout.mode(place).width
 
     def file(self, name: str) -> list[int]:
@@ -104,7 +121,7 @@ class Registers:
         """Every register and its value."""
         return {name: self[name] for name in self}
 
-    def _place(self, name: str) -> tuple[RegisterLayout, int] | str:
+    def _place(self, name: str) -> _Place:
         known = self._known
         place = known.get(name.lower())
         if place is None:

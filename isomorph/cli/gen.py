@@ -12,4 +12,4 @@ def main(words: list[str]) -> int:
     except ImportError as error:
         complain(f"gen: {error.name or error} is missing; install isomorph with its packages: pip install -e .")
         return 1
-    return generate(words)
+    return generate(words, "isomorph gen")

@@ -137,8 +137,8 @@ def _worker(order: Order) -> Worker:
 
 def start_worker() -> None:
     """In a new process: the user's Ctrl-C is for the campaign, which tells its workers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def run_batch(order: Order, first: int, count: int) -> Tally:

@@ -23,6 +23,16 @@ class FieldLayout:
 
 
 @record
+class PartLayout:
+    """A named part of one entry of a register file: bits low .. low+width-1."""
+
+    name: str
+    entry: int
+    low: int
+    width: int
+
+
+@record
 class RegisterLayout:
     """A register (count 1) or a register file; entry i stands at offset + i * stride, zero-extended to its storage.
 
@@ -41,6 +51,7 @@ class RegisterLayout:
     reset: int = 0
     is_file: bool = False
     system: bool = False
+    parts: tuple[PartLayout, ...] = ()  # of a file's entries, for people and scripts
 
 
 @record

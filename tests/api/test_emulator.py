@@ -238,6 +238,28 @@ def test_state_of_the_decoder_is_no_register() -> None:
             guest.regs["rex"]
 
 
+def test_parts_of_registers_by_the_names_of_the_spec() -> None:
+    require_build("i386")
+    with Emulator("i386") as guest:
+        guest.regs.ebx = 0x11223344
+        assert (guest.regs.bx, guest.regs.bl, guest.regs.bh) == (0x3344, 0x44, 0x33)
+        guest.regs.bh = -1
+        guest.regs["BL"] = 1
+        assert guest.regs.ebx == 0x1122FF01
+        guest.regs.fcw_round = 3
+        assert guest.regs.fcw >> 10 & 3 == guest.regs.fcw_round == 3
+        assert "bh" in guest.regs
+        assert "bh" not in list(guest.regs)
+        assert guest.regs.width("bh") == 8
+        with pytest.raises(RegisterError, match="bh has 8 bits"):
+            guest.regs.bh = 256
+    require_build("arm")
+    with Emulator("arm") as guest:
+        guest.regs.d1 = 0
+        guest.regs.s3 = 5
+        assert (guest.regs.d1, guest.regs.s2) == (5 << 32, 0)
+
+
 def test_a_closed_emulator_says_so() -> None:
     guest = emulator()
     guest.close()

@@ -72,3 +72,14 @@ def test_stop_in_a_memory_hook_finishes_the_instruction_and_has_the_pc_behind_it
     machine.emu_start(0x1000, 0x1100)
     assert machine.mem_read(0x1800, 1) == b"\7"
     assert machine.reg_read(riscv_const.UC_RISCV_REG_PC) == 0x1004
+
+
+def test_what_is_not_there_is_refused_by_name() -> None:
+    with pytest.raises(ours.UcError, match=r"UC_ERR_ARCH.*only RISC-V is here; isomorph\.Emulator has") as caught:
+        ours.Uc(ours.UC_ARCH_X86, ours.UC_MODE_64)
+    assert caught.value.errno == ours.UC_ERR_ARCH
+    machine = ours.Uc(ours.UC_ARCH_RISCV, ours.UC_MODE_RISCV64)
+    assert machine.reg_read(riscv_const.UC_RISCV_REG_MSTATUS) == 0
+    for action in (lambda: machine.reg_read(999), lambda: machine.reg_write(999, 1)):
+        with pytest.raises(ours.UcError, match=r"UC_ERR_ARG.*no RISC-V register with number 999"):
+            action()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from isomorph.cli.asm import main as assemble
+from tests.tools import require_build
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "python-api.md").read_text(encoding="utf-8")
@@ -22,6 +23,8 @@ def test_examples_run(section: str, tmp_path: Path) -> None:
     if "hello" in SECTIONS[section]:
         names["hello"] = tmp_path / "hello"
         assert assemble([str(ROOT / "examples" / "hello.s"), "-o", str(names["hello"])]) == 0
+    for name in re.findall(r'Emulator\("(\w+)"\)', SECTIONS[section]):
+        require_build(name)
     examples = list(FENCE.finditer(SECTIONS[section]))
     assert examples
     for example in examples:

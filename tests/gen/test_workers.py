@@ -7,10 +7,12 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from gen.emit import WORK
 from tests.conftest import ROOT
 
 #: a pool as gen/schedule.py and isomorph/cli/fuzz.py have it; what it says is its worker's number
@@ -53,3 +55,24 @@ def test_pools_are_made_with_it() -> None:
     for path in ("gen/schedule.py", "isomorph/cli/fuzz.py"):
         text = (ROOT / path).read_text()
         assert text.count("ProcessPoolExecutor(") == text.count("initializer=") == 1
+
+
+def test_ctrl_c_ends_all_of_them_without_a_word(tmp_path: Path) -> None:
+    """A terminal sends it to the whole group: to workers that are still importing, too."""
+    command = [sys.executable, "-m", "gen", "--build", str(tmp_path), "--jobs", "3", "riscv32"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True
+    ) as parent:
+        while not (tmp_path / "riscv32" / WORK).exists() and parent.poll() is None:
+            time.sleep(0.01)
+        os.killpg(parent.pid, signal.SIGINT)
+        output = parent.communicate(timeout=120)
+    assert parent.returncode == 128 + signal.SIGINT
+    assert output == ("", "")
+
+
+def test_a_full_disk_behind_its_output_is_one_line() -> None:
+    with open("/dev/full", "w", encoding="ascii") as full:
+        command = [sys.executable, "-m", "gen", "--list"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT, check=False)
+    assert (done.returncode, done.stderr) == (1, "gen: standard output: No space left on device\n")

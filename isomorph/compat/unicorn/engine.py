@@ -63,7 +63,8 @@ class UcError(Exception):
         self.errno = errno
 
     def __str__(self) -> str:
-        return _MESSAGES.get(self.errno, "Unknown error code")
+        message = _MESSAGES.get(self.errno, "Unknown error code")
+        return ": ".join([message, *map(str, self.args)])
 
 
 class UcContext:
@@ -91,7 +92,14 @@ def _register_names() -> dict[int, str]:
 
 
 _NAMES = _register_names()
+_NUMBERS = {value for name, value in vars(riscv).items() if name.startswith("UC_RISCV_REG_")}
 _ISAS = {uc.UC_MODE_RISCV32: "riscv32", uc.UC_MODE_RISCV64: "riscv64"}
+
+
+def _require_register(reg_id: int) -> None:
+    """Refuses a number that is no register's: one of another architecture's constants, most often."""
+    if reg_id not in _NUMBERS:
+        raise UcError(uc.UC_ERR_ARG, f"there is no RISC-V register with number {reg_id}")
 
 
 class Uc:
@@ -99,7 +107,7 @@ class Uc:
 
     def __init__(self, arch: int, mode: int, cpu: int | None = None) -> None:
         if arch != uc.UC_ARCH_RISCV:
-            raise UcError(uc.UC_ERR_ARCH)
+            raise UcError(uc.UC_ERR_ARCH, "only RISC-V is here; isomorph.Emulator has the other instruction sets")
         if mode not in _ISAS:
             raise UcError(uc.UC_ERR_MODE)
         self._arch = arch
@@ -226,7 +234,10 @@ class Uc:
         if reg_id == riscv.UC_RISCV_REG_FCSR:
             return registers.frm << 5 | registers.fflags
         name = _NAMES.get(reg_id)
-        return 0 if name is None else registers[name]
+        if name is None:
+            _require_register(reg_id)
+            return 0
+        return registers[name]
 
     def reg_write(self, reg_id: int, value: int) -> None:
         """Write a register; too large values are cut, and registers that user mode has not are ignored."""
@@ -236,6 +247,8 @@ class Uc:
         elif reg_id in _NAMES:
             name = _NAMES[reg_id]
             registers[name] = value & ((1 << registers.width(name)) - 1)
+        else:
+            _require_register(reg_id)
 
     def reg_read_batch(self, reg_data: Sequence[int]) -> tuple[int, ...]:
         """Several registers at once."""

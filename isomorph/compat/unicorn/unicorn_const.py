@@ -1,4 +1,4 @@
-"""Unicorn 2.1.4's constants, as far as they concern RISC-V: the names and values scripts use."""
+"""Unicorn 2.1.4's constants, as far as they concern RISC-V, and those that name what is refused."""
 
 from __future__ import annotations
 
@@ -12,8 +12,23 @@ UC_VERSION_PATCH = 4
 UC_VERSION_EXTRA = 255
 UC_SECOND_SCALE = 1000000
 UC_MILISECOND_SCALE = 1000
+UC_ARCH_ARM = 1
+UC_ARCH_ARM64 = 2
+UC_ARCH_MIPS = 3
+UC_ARCH_X86 = 4
+UC_ARCH_PPC = 5
+UC_ARCH_SPARC = 6
+UC_ARCH_M68K = 7
 UC_ARCH_RISCV = 8
+UC_ARCH_S390X = 9
 UC_MODE_LITTLE_ENDIAN = 0
+UC_MODE_ARM = 0
+UC_MODE_THUMB = 16
+UC_MODE_16 = 2
+UC_MODE_32 = 4
+UC_MODE_64 = 8
+UC_MODE_MIPS32 = 4
+UC_MODE_BIG_ENDIAN = 1 << 30
 UC_MODE_RISCV32 = 4
 UC_MODE_RISCV64 = 8
 UC_ERR_OK = 0
