@@ -27,6 +27,7 @@ from gen.walk import nodes
 STAND_FOR = {
     "softfloat.isa": "fpu/softfloat.c",
     "riscv_pmp.isa": "target/riscv/pmp.c",
+    "x86_x87.isa": "target/i386/tcg/fpu_helper.c",
     "x86_x87_math.isa": "target/i386/tcg/fpu_helper.c",
     "x86_x87_trig.isa": "target/i386/tcg/fpu_helper.c",
 }
