@@ -27,8 +27,10 @@ from gen.walk import nodes
 STAND_FOR = {
     "softfloat.isa": "fpu/softfloat.c",
     "riscv_pmp.isa": "target/riscv/pmp.c",
+    "x86_x87.isa": "target/i386/tcg/fpu_helper.c",
     "x86_x87_math.isa": "target/i386/tcg/fpu_helper.c",
     "x86_x87_trig.isa": "target/i386/tcg/fpu_helper.c",
+    "x86_xsave.isa": "target/i386/tcg/fpu_helper.c",
 }
 _ELSEWHERE = ("asm", "on", "sysregs")
 _INSTRUCTIONS = ("insn", "insns")

@@ -236,10 +236,10 @@ class _Elaboration:
                         help=help,
                     )
                     break
-        seen: set[Pos] = set()
+        seen: set[tuple[Pos, str]] = set()
         for instruction in made if physical else ():
-            if instruction.pos not in seen:
-                seen.add(instruction.pos)
+            if (instruction.pos, instruction.mnemonic) not in seen:
+                seen.add((instruction.pos, instruction.mnemonic))
                 for node in reached(instruction.body, instances):
                     if (memory := _memory_of(node)) in physical:
                         self.program.error(

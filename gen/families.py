@@ -114,10 +114,7 @@ class Families:
         rows = []
         for row in decl.rows:
             for others in product(*(family.rows for family in families)):
-                if row.name.name:
-                    name = tree.Name("".join([row.name.name, *(other.name.name for other in others)]), row.name.pos)
-                else:  # a family by itself: its rows are what messages are about
-                    name = tree.Name("".join(other.name.name for other in others), others[0].name.pos)
+                name = tree.Name("".join([row.name.name, *(other.name.name for other in others)]), row.name.pos)
                 args = [*row.args]
                 if len(row.args) == len(decl.columns):  # otherwise the table's reader complains
                     for other, keep in zip(others, kept, strict=True):

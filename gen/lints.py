@@ -98,15 +98,15 @@ def check_columns(program: Program, decl: tree.Insns) -> None:
 
 def double_reads(instructions: Iterable[model.Instruction]) -> Iterator[tuple[str, str, Pos]]:
     """(instruction, operand, where) for operands that may be memory and that one path reads twice: devices notice."""
-    seen: set[tuple[Pos, str]] = set()
+    seen: set[tuple[Pos, str, str]] = set()
     for instruction in instructions:
         for operand in instruction.operands:
-            if (instruction.pos, operand.name) in seen or not any(
+            if (instruction.pos, instruction.mnemonic, operand.name) in seen or not any(
                 isinstance(node, model.MemRead) for row in operand.alternatives for node in nodes(row.value)
             ):
                 continue
             if _reads(instruction.body, operand.name) > 1:
-                seen.add((instruction.pos, operand.name))
+                seen.add((instruction.pos, instruction.mnemonic, operand.name))
                 yield instruction.mnemonic, operand.name, instruction.pos
 
 
