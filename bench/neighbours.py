@@ -1,6 +1,6 @@
 """`python -m bench.neighbours`: which instructions run after one another in compiled programs, for `fuse` in a spec.
 
-Runs programs under qemu-riscv64 with its block trace and counts rows of instructions as they were executed, each
+Runs programs under qemu-user with its block trace and counts rows of instructions as they were executed, each
 program weighing the same.  The programs are those of tests/programs, on purpose none of the benchmark's.
 """
 
@@ -26,6 +26,7 @@ from runtime.tcg.ir import Function
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "tests" / "programs" / "c"
 _RAN = re.compile(rb"Trace \d+: \S+ \[\w+/(\w+)/")
+_COMPILERS = {isa: f"{isa}-linux-gnu-gcc" for isa in ("riscv64", "mips", "mipsel")}
 MOST_BLOCKS = 200_000  # of one program
 
 Row = tuple[str, ...]
@@ -37,6 +38,7 @@ class Decoder:
     def __init__(self, translate: ModuleType, builder: Builder, program: Path) -> None:
         self._translate = translate
         self._builder = builder
+        self.has_slots = builder.layout.slot is not None
         self._known: dict[int, tuple[str, int] | None] = {}
         with program.open("rb") as file:
             self._segments = [
@@ -88,7 +90,9 @@ def straight(decoder: Decoder, pcs: Iterator[int]) -> Iterator[tuple[int, int]]:
             start = end = pc
         while (found := decoder.at(end)) is not None:  # to the end of the block, which qemu ends at every jump
             end += found[1]
-            if found[0].removeprefix("c_")[0] in "bj" or found[0] == "ecall":
+            if found[0].removeprefix("c_")[0] in "bj" or found[0] in ("ecall", "syscall"):
+                if decoder.has_slots and (slot := decoder.at(end)) is not None:
+                    end += slot[1]
                 break
         else:
             start = end = -1
@@ -107,32 +111,33 @@ def rows(decoder: Decoder, start: int, end: int) -> Row:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.neighbours", description=__doc__)
-    parser.add_argument("programs", nargs="*", type=Path, help="static riscv64 programs (default: tests/programs/c)")
+    parser.add_argument("programs", nargs="*", type=Path, help="static programs (default: tests/programs/c)")
+    parser.add_argument("--isa", default="riscv64", choices=sorted(_COMPILERS), help="default %(default)s")
     parser.add_argument("-l", "--length", type=int, default=2, help="instructions in a row (default %(default)s)")
     parser.add_argument("-n", "--most", type=int, default=60, help="rows printed (default %(default)s)")
     options = parser.parse_args()
-    translate = load_source(ROOT / "build" / "riscv64" / "translate.py")
-    layout = load_source(ROOT / "build" / "riscv64" / "state.py").LAYOUT
+    translate = load_source(ROOT / "build" / options.isa / "translate.py")
+    layout = load_source(ROOT / "build" / options.isa / "state.py").LAYOUT
     builder = Builder(layout, Function("decode"))
     builder.modes = {mode.name: 0 for mode in layout.modes}
     shares: Counter[Row] = Counter()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        programs: Sequence[Path] = options.programs or build(folder)
+        programs: Sequence[Path] = options.programs or build(options.isa, folder)
         for program in programs:
             decoder = Decoder(translate, builder, program)
-            shares += count(decoder, blocks("qemu-riscv64", program, folder), options.length)
+            shares += count(decoder, blocks(f"qemu-{options.isa}", program, folder), options.length)
     for row, share in shares.most_common(options.most):
         print(f"{100 * share / len(programs):6.2f} %  {' '.join(row)}")
     return 0
 
 
-def build(folder: Path) -> list[Path]:
+def build(isa: str, folder: Path) -> list[Path]:
     """The test programs, compiled."""
     built = []
     for source in sorted(SOURCES.glob("*.c")):
         target = folder / source.stem
-        command = ["riscv64-linux-gnu-gcc", "-O2", "-w", "-static", str(source), "-o", str(target), "-lm"]
+        command = [_COMPILERS[isa], "-O2", "-w", "-static", str(source), "-o", str(target), "-lm"]
         # One of them links a library that is given by its own flags: it is left out.
         if subprocess.run(command, check=False, capture_output=True).returncode == 0:
             built.append(target)
