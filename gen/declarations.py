@@ -225,18 +225,17 @@ class Declarations:
     ) -> Iterator[tuple[str, int, int, int]]:
         """Name, entry, lowest bit and width of each part that has a name."""
         for part in decl.parts:
-            names = expand_names(self.program, part.names)
-            where = tree.FieldDef(tree.Name(part.names.value, part.names.pos), part.high, part.low, ())
-            bits = sysregs.register_fields(body, width, (where,))
+            names = expand_names(self.program, tree.Text(part.name.name, part.name.pos))
+            bits = sysregs.register_fields(body, width, (part,))
             if len(names) > count:
                 message = f"'{decl.name.name}' has {count} entries, these are {len(names)} names"
-                body.error(part.names.pos, message)
+                body.error(part.name.pos, message)
                 continue
             for entry, name in enumerate(names):
                 if name == "_":
                     continue
                 if name in taken:
-                    body.error(part.names.pos, f"'{name}' is named twice")
+                    body.error(part.name.pos, f"'{name}' is named twice")
                 taken.add(name)
                 yield from ((name, entry, field.low, field.width) for field in bits)
 

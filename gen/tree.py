@@ -426,22 +426,13 @@ class RegDecl:
 
 
 @dataclass(frozen=True, slots=True)
-class PartDef:
-    """Parts of a register file's first entries, by their names: `"ax cx" 15:0`; one bit when `low` is None."""
-
-    names: Text
-    high: Expr
-    low: Expr | None
-
-
-@dataclass(frozen=True, slots=True)
 class RegsDecl:
     name: Name
     count: Expr
     type: TypeExpr
     zero: Expr | None
     names: tuple[Text, ...]
-    parts: tuple[PartDef, ...]
+    parts: tuple[FieldDef, ...]  # `"ax cx" 15:0`: the names of the parts of the first entries
     pos: Pos
 
 
@@ -471,8 +462,7 @@ class PrefixesDecl:
 
 @dataclass(frozen=True, slots=True)
 class Sticky:
-    """`sticky fcsr.fflags` or `sticky fflags`: bits that floating point only ever sets; the host's own sticky
-    flags may stand in for them until somebody reads."""
+    """`sticky fcsr.fflags` or `sticky fflags`: bits that floating point only sets; the host's may stand in."""
 
     register: Name
     field: Name | None

@@ -106,11 +106,12 @@ class TreeBuilder(BodyBuilder):
 
     def regs(self, c: Children) -> tree.RegsDecl:
         texts = tuple(self._text(t) for t in c[9:] if isinstance(t, Token) and t.type == "STRING")
-        parts = tuple(part for part in c if isinstance(part, tree.PartDef))
+        parts = tuple(part for part in c if isinstance(part, tree.FieldDef))
         return tree.RegsDecl(self._name(c[1]), c[3], c[6], c[8], texts, parts, self._whole(c))
 
-    def partdef(self, c: Children) -> tree.PartDef:
-        return tree.PartDef(self._text(c[0]), c[1], c[3])
+    def partdef(self, c: Children) -> tree.FieldDef:
+        names = self._text(c[0])
+        return tree.FieldDef(tree.Name(names.value, names.pos), c[1], c[3], ())
 
     def pc(self, c: Children) -> tree.PcDecl:
         return tree.PcDecl(self._name(c[1]), c[3], self._whole(c))
