@@ -68,6 +68,8 @@ _STATUS = 0x453D
 #: exceptions of the specification -> the signals Linux makes of them
 _PROTECTION, _PAGE_FAULT = 13, 14
 _SIGNALS = {0: 8, 4: 11, 5: 11, 6: 4, _PROTECTION: 11, _PAGE_FAULT: 11}
+#: the one with which 32-bit code asks for an entry of the program's own table of segments
+_DESCRIPTOR = 259
 #: Linux' selectors of 32-bit code, as x86_host.c has them
 _SELECTORS = {"ES": 0x2B, "SS": 0x2B, "DS": 0x2B, "FS": 0, "GS": 0}
 #: where the runner itself lies
@@ -212,6 +214,11 @@ class Ours:
             cpu.set(name, word)
         cpu.pc = CODE
         fault = Exit(cpu_exec(cpu, 1)) == Exit.EXCEPTION
+        if fault and cpu.exception == _DESCRIPTOR:
+            selector = cpu.arguments[0]
+            cpu.set("LDT", 0, selector >> 3 & 7)  # there is none
+            cpu.set("LDTS", selector | 7, selector >> 3 & 7)
+            fault = Exit(cpu_exec(cpu, 1)) == Exit.EXCEPTION
         signal, pc, far, tags, mxcsr = _HEAD.unpack_from(theirs)
         if fault and cpu.exception == _PAGE_FAULT and cpu.arguments[0] in _RUNNER_AT:
             return []  # memory that the runner has, and this one has not

@@ -50,7 +50,7 @@ x86_64 | f30fc20305   | cmpnltss xmm0, dword ptr [rbx]
 both   | 669c         | pushfw
 i386   | 661e         | pushw ds
 i386   | 8edb         | mov ds, ebx
-i386   | 660f87fb00   | ja.d16 4352
+i386   | 660f87fb00   | ja.d16 0x1100
 both   | 66ed         | in ax, dx
 x86_64 | 4883c480     | add rsp, -128
 x86_64 | 4881c4c8000000 | add rsp, 200
