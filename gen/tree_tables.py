@@ -1,4 +1,4 @@
-"""Nodes of the tree that declare many instructions at once, families and forms; and the smallest declarations.
+"""Nodes of the tree that are about many instructions at once: families, forms, reserved encodings, fused pairs.
 
 gen/tree.py has them, too: whoever reads a tree takes all nodes from there.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 
@@ -11,6 +12,7 @@ from runtime.core.memory import GuestMemory
 from runtime.debug.breakpoints import SOFTWARE, Breakpoints
 from runtime.debug.execution import Hit
 from runtime.debug.hardware import HardwareExecution, PatchedCode
+from runtime.kvm.user import UserVcpu
 
 CODE = 0x10000
 NOP, INT3 = b"\x90", b"\xcc"
@@ -45,7 +47,7 @@ def memory() -> Iterator[GuestMemory]:
 
 
 def execution(code: PatchedCode, breakpoints: Breakpoints, processor: Processor) -> HardwareExecution:
-    return HardwareExecution(processor, breakpoints, code)  # type: ignore[arg-type]  # it is asked for no more than this
+    return HardwareExecution(cast(UserVcpu, processor), breakpoints, code)  # it is asked for no more than this
 
 
 def test_an_int3_told_after_the_breakpoint_was_removed(memory: GuestMemory) -> None:

@@ -9,17 +9,16 @@ from typing import Any
 
 import pytest
 
+from isomorph import Emulator, StopKind
+from isomorph.fuzz.sequences import Sequences, mnemonic
+from runtime.core.cpu import load_isa
+from runtime.syntax.decode import Decoded, Decoder
+from runtime.syntax.tables import Form, mode_key
+from tests.oracles.x86_cases import FLAGS, instruction, name_of
+from tests.tools import require_build
+
 unicorn = pytest.importorskip("unicorn", reason="no unicorn (pip install unicorn)")
-
-from unicorn import x86_const as x86  # noqa: E402  after it is known to be there
-
-from isomorph import Emulator, StopKind  # noqa: E402
-from isomorph.fuzz.sequences import Sequences, mnemonic  # noqa: E402
-from runtime.core.cpu import load_isa  # noqa: E402
-from runtime.syntax.decode import Decoded, Decoder  # noqa: E402
-from runtime.syntax.tables import Form, mode_key  # noqa: E402
-from tests.oracles.x86_cases import FLAGS, instruction, name_of  # noqa: E402
-from tests.tools import require_build  # noqa: E402
+x86 = pytest.importorskip("unicorn.x86_const", reason="no unicorn (pip install unicorn)")
 
 #: all that 20 bits reach, and the 64 KiB behind
 _MEMORY = 0x120000
