@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,20 @@ def test_gen_lists(tmp_path: Path) -> None:
     done = command("gen", "--list", "--build", str(tmp_path))
     assert done.returncode == 0
     assert "riscv64" in done.stdout
+
+
+def test_gen_by_the_command_as_it_is_installed(tmp_path: Path) -> None:
+    """Workers read the main file again: if it begins anything in them, they wait for their own parent's lock."""
+    script = tmp_path / "bin" / "isomorph"
+    script.parent.mkdir()
+    script.write_text((ROOT / "isomorph/cli/script").read_text())
+    words = [sys.executable, str(script), "gen", str(ROOT / "tests/gen/operands/ranged.isa")]
+    environment = dict(os.environ, PYTHONPATH=str(ROOT))
+    done = subprocess.run(
+        [*words, "--build", str(tmp_path)], capture_output=True, text=True, check=False, env=environment, timeout=120
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "ranged" / "native.blob").exists()
 
 
 def test_gen_of_an_unknown_set() -> None:
