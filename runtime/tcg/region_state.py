@@ -175,12 +175,13 @@ class _Promotion:
                 else:
                     written |= 1 << cell
                     stored |= 1 << cell
+                    clean = 0  # what no exit behind need store
                     if op.name == "st_env" and op.args[0] == self._own.get(op.offset):
-                        kept &= ~(1 << cell)  # what stands there: no exit behind need store it
-                        stored &= kept
+                        clean = 1 << cell  # it is what stands there
                     if op.offset == self._rule and op.args[0] and isinstance(op.args[0], int) and op.name == "st_env":
-                        kept &= ~self._group
-                        stored &= kept
+                        clean |= self._group
+                    kept &= ~clean
+                    stored &= ~clean
             self._used[at], self._written[at] = used, written
             self._kept[at], self._stored[at] = kept, stored & self._state
 
