@@ -40,9 +40,9 @@ def _either(body: Body, node: tree.Atomic, when: model.Expr, check_block: _Check
         chosen = body.fresh(name)
         body.emit(model.Var(chosen, local.width, fold.const(local.width, 0), local.pos))
         body.variables.add(chosen)
-        for arm, own in ((step, old), (plain, local.model_name)):
+        for side, own in ((step, old), (plain, local.model_name)):
             read = model.Local(local.width, own, model.Time.R)
-            arm.append(model.Assign(model.ToLocal(local.width, chosen), read, node.pos))
+            side.append(model.Assign(model.ToLocal(local.width, chosen), read, node.pos))
         body.declare(name, sized_local("let", local.width, chosen, local.pos, model.Time.R))
     body.emit(model.If(when, tuple(step), tuple(plain), node.pos))
 
