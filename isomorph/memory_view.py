@@ -32,7 +32,7 @@ class Memory:
 
     def __init__(self, memory: GuestMemory, big_endian: bool = False) -> None:
         self._memory = memory
-        self._order: Literal["big", "little"] = "big" if big_endian else "little"
+        self.order: Literal["big", "little"] = "big" if big_endian else "little"
 
     # ------------------------------------------------------------ the map
 
@@ -105,11 +105,11 @@ class Memory:
 
     def read_int(self, address: int, size: int, *, signed: bool = False) -> int:
         """An integer of `size` bytes in the guest's byte order."""
-        return int.from_bytes(self.read(address, size), self._order, signed=signed)
+        return int.from_bytes(self.read(address, size), self.order, signed=signed)
 
     def write_int(self, address: int, value: int, size: int) -> None:
         """Store the low `size` bytes of an integer in the guest's byte order."""
-        data = (value & ((1 << 8 * size) - 1)).to_bytes(size, self._order)
+        data = (value & ((1 << 8 * size) - 1)).to_bytes(size, self.order)
         self.write(address, data)
 
     def read_string(self, address: int, limit: int = 1 << 20) -> bytes:
