@@ -32,6 +32,7 @@ class Memory:
 
     def __init__(self, memory: GuestMemory, big_endian: bool = False) -> None:
         self._memory = memory
+        #: the guest's byte order
         self.order: Literal["big", "little"] = "big" if big_endian else "little"
 
     # ------------------------------------------------------------ the map
@@ -83,6 +84,11 @@ class Memory:
         at = self._first_unmapped(address, size)
         if at is not None and not self._memory.is_mapped(address, size):
             raise MemoryMapError(f"cannot {what} {size:#x} bytes at {address:#x}: {at:#x} is not mapped")
+
+    @property
+    def size(self) -> int:
+        """Where the guest's addresses end."""
+        return self._memory.size
 
     # ------------------------------------------------------------ contents
 

@@ -61,8 +61,6 @@ class Accesses:
         ):
             if htype & bit:
                 yield kind, self._memory(callback, user_data, access)
-        if htype & uc.UC_HOOK_MEM_READ_AFTER:
-            yield "mem_read", self._memory(callback, user_data, uc.UC_MEM_READ_AFTER)
         if htype & uc.UC_HOOK_MEM_UNMAPPED:
             yield "unmapped", self._fault(callback, user_data, htype, UNMAPPED)
         if htype & uc.UC_HOOK_MEM_PROT:

@@ -23,7 +23,7 @@ _GROUPS = (
     uc.UC_HOOK_INSN,
     uc.UC_HOOK_CODE | uc.UC_HOOK_BLOCK,
     uc.UC_HOOK_MEM_UNMAPPED | uc.UC_HOOK_MEM_PROT,
-    uc.UC_HOOK_MEM_VALID | uc.UC_HOOK_MEM_READ_AFTER,
+    uc.UC_HOOK_MEM_VALID,
     uc.UC_HOOK_INSN_INVALID,
 )
 _ASKED = (uc.UC_HOOK_INTR, uc.UC_HOOK_INSN, uc.UC_HOOK_INSN_INVALID)
@@ -63,8 +63,9 @@ class UcContext:
 
 
 def uc_version() -> tuple[int, int, int]:
-    """The version of Unicorn that this behaves as."""
-    return uc.UC_VERSION_MAJOR, uc.UC_VERSION_MINOR, uc.UC_VERSION_PATCH
+    """The version of Unicorn that this behaves as: major, minor, and all of it in one number."""
+    combined = uc.UC_VERSION_MAJOR << 24 | uc.UC_VERSION_MINOR << 16 | uc.UC_VERSION_PATCH << 8 | uc.UC_VERSION_EXTRA
+    return uc.UC_VERSION_MAJOR, uc.UC_VERSION_MINOR, combined
 
 
 def uc_arch_supported(arch: int) -> bool:
@@ -128,6 +129,8 @@ class Uc:
     def mem_map(self, address: int, size: int, perms: int = uc.UC_PROT_ALL) -> None:
         """Map zeroed pages."""
         self._check_pages(address, size)
+        if address + size > self._emulator.mem.size:
+            raise UcError(uc.UC_ERR_MAP, f"addresses end at {self._emulator.mem.size:#x} here")
         try:
             self._emulator.mem.map(address, size, _letters(perms))
         except MemoryMapError:

@@ -14,7 +14,9 @@ _FCSR = (
     *run_of("rm", 0, 2), *run_of("flags", 2, 5), *run_of("enables", 7, 5), *run_of("cause", 12, 6),
     ("cc0", 0, 23), ("fs", 0, 24), *run_of("cc", 25, 7),
 )  # fmt: skip
-_FIR, _STATUS, _CONFIG3 = 0x0073_9300, 0, 0  # they hold what is written
+#: Status (volume III, 9.24): FR chooses 64-bit registers; the rest holds what is written, and starts as Unicorn's
+_STATUS = (("fr", 0, 26),)
+_STATUS_AT_FIRST, _CONFIG3, _FIR = 0x2040_0004, 0xC20, 0x0073_9300
 _NOT_HERE = (
     (("DSP", "AC", "MPL", "P"), "the DSP module is not here"),
     (("W",), "MSA is not here"),
@@ -51,7 +53,7 @@ def table() -> Mapping[int, Place]:
         mips.UC_MIPS_REG_HI: Named("hi"),
         mips.UC_MIPS_REG_LO: Named("lo"),
         mips.UC_MIPS_REG_CP0_USERLOCAL: Named("userlocal"),
-        mips.UC_MIPS_REG_CP0_STATUS: Kept("CP0_STATUS", _STATUS),
+        mips.UC_MIPS_REG_CP0_STATUS: Status(_STATUS, "CP0_STATUS", _STATUS_AT_FIRST),
         mips.UC_MIPS_REG_CP0_CONFIG3: Kept("CP0_CONFIG3", _CONFIG3),
         mips.UC_MIPS_REG_FIR: Kept("FIR", _FIR),
         mips.UC_MIPS_REG_FCSR: Status(_FCSR, "FCSR"),

@@ -58,8 +58,3 @@ for register, value in ((UC_X86_REG_FP0, 5), (UC_X86_REG_GDTR, (1, 2)), (UC_X86_
         uc.reg_write(register, value)
     except TypeError:
         print("TypeError", register)
-for number in (999, -1):
-    try:
-        uc.reg_read(number)
-    except UcError as error:
-        print(error.errno)
