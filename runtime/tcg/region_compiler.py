@@ -29,6 +29,7 @@ from runtime.tcg.region_builder import RegionBuilder
 from runtime.tcg.region_carrying import carry_less
 from runtime.tcg.region_checks import merge_checks
 from runtime.tcg.region_deciding import decide, join_numbers
+from runtime.tcg.region_guard import can_be_guarded
 from runtime.tcg.region_hoisting import compare_before_loops
 from runtime.tcg.region_lowering import FAULT_TABLE, NAME, RegionLowering, widest_access
 from runtime.tcg.region_machine import MachineRegionLowering
@@ -123,7 +124,8 @@ class RegionCompiler:
         join_numbers(function)
         apply_rules(function)
         decide(function)
-        if self.checks == "byte" and not layout.machine:
+        guarded = self.checks == "guard" and not layout.machine and can_be_guarded(function)
+        if not guarded and not layout.machine:
             merge_checks(function)
         straighten(function)
         remove_dead(function)
@@ -141,7 +143,7 @@ class RegionCompiler:
         pack_lanes(function)
         if not layout.machine:
             align_before_loops(function)
-        if self.checks == "guard" and not layout.machine:
+        if guarded:
             compare_before_loops(function, widest_access(self._avx))
         rotate_loops(function)
         mark("optimize")
@@ -150,7 +152,6 @@ class RegionCompiler:
         if layout.machine:
             lowering: RegionLowering = MachineRegionLowering(layout, function, self._native, self._helpers)
         else:
-            guarded = self.checks == "guard"
             lowering = RegionLowering(function, self._native, guarded, self._avx, self._helpers, self._movbe)
         ir = module_text([lowering], "")
         mark("lower")

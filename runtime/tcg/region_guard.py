@@ -15,6 +15,10 @@ Tier 0 does a refused access's instruction again, from its beginning.  What that
 is the same if nothing was loaded, as in a store of several registers.  One that has loaded and stored something must
 not fault any more: its later accesses are checked first, by the table.  So are those that are not one plain load or
 store of the host's.
+
+A function that computes in the host's extended precision is not guarded.  LLVM takes the stack of those registers to be
+the same on both ways on from an access, though on one it reloads a value behind it: what was refused would go on with
+another number of values on the stack.
 """
 
 from __future__ import annotations
@@ -32,6 +36,8 @@ _FAR = ADDRESS_MARGIN // 4
 #: what a root is compared with: it is less than one of the guest's own addresses and margins are
 LAST_ADDRESS = (1 << ADDRESS_BITS) - 1
 _NOTHING: frozenset[Temp] = frozenset()
+#: operations whose operands and results LLVM has on the host's stack of registers
+_ON_A_STACK = "extended_"
 #: what an instruction may have done in memory, as bits
 _LOADED, _STORED = 1, 2
 _BOTH = _LOADED | _STORED
@@ -53,6 +59,11 @@ class GuardPlan:
     checks: dict[int, Temp | None] = fresh(factory=dict)
     accesses: dict[int, Label] = fresh(factory=dict)
     places: dict[int, tuple[Temp, int]] = fresh(factory=dict)
+
+
+def can_be_guarded(function: Function) -> bool:
+    """Whether accesses can be left to the host: not where something is computed in its extended precision."""
+    return not any(op.name.startswith(_ON_A_STACK) for op in function.ops)
 
 
 def plan_guards(function: Function, widest: int = WIDEST) -> GuardPlan:
