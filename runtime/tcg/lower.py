@@ -37,10 +37,11 @@ _METADATA = """!0 = !{!"branch_weights", i32 1, i32 4000}
 !1 = !{!"branch_weights", i32 4000, i32 1}
 !2 = !{}
 """
-_ATTRIBUTES = """attributes #0 = { nounwind }
-attributes #1 = { nounwind strictfp }
+#: no-builtins: there is no C library to call; LLVM would make `memset` of a loop that clears registers
+_ATTRIBUTES = """attributes #0 = { nounwind "no-builtins" }
+attributes #1 = { nounwind strictfp "no-builtins" }
 attributes #2 = { nounwind willreturn memory(none) }
-attributes #3 = { nounwind cold }
+attributes #3 = { nounwind cold "no-builtins" }
 """
 #: functions of the engine that lowered code may call
 _ENGINE = {
