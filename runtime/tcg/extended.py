@@ -73,14 +73,16 @@ def _is_unsupported(x: int) -> bool:
 
 
 def _status(operation: Callable[..., floats.Result], exact: Callable[..., Fraction]) -> Callable[..., int]:
-    """exact: the magnitude of the result, or a number on the same side of the one rounded as that is (of its square)."""
+    """exact: the magnitude of the result, of a root its square."""
 
     def status(*values: int) -> int:
         result, flags = operation(_INNER, *map(inner, values))
         told = sum(bit for flag, bit in _FLAGS if flags & flag) | int(any(map(_is_unsupported, values)))
         if any(map(_is_denormal, values)) and not any(map(is_nan, values)) and not told & 5:
             told |= DENORMAL
-        if told == floats.NX << 5 and magnitude(outer(result)) ** (2 if operation is floats.sqrt else 1) > exact(*values):
+        if told == floats.NX << 5 and magnitude(outer(result)) ** (2 if operation is floats.sqrt else 1) > exact(
+            *values
+        ):
             told |= AWAY
         return told
 

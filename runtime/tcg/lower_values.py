@@ -367,11 +367,10 @@ def _told(low: Lowering, op: Op, operation: str) -> str:
     """
     key = (operation, *op.args)
     if (pair := low.told.get(key)) is None:
-        given = ", ".join(
-            f"x86_fp80 {low.real(value, width)}" for value, width in zip(op.args, op.widths, strict=True)
-        )
+        given = ", ".join(f"x86_fp80 {low.real(value, width)}" for value, width in zip(op.args, op.widths, strict=True))
         instruction, operands = _TOLD[operation]
-        pair = low.let(f'call {_PAIR} asm "{instruction}{_STATUS}", "={{st}},={{ax}},{operands},~{{flags}}"({given}) #0')
+        places = f"={{st}},={{ax}},{operands},~{{flags}}"
+        pair = low.let(f'call {_PAIR} asm "{instruction}{_STATUS}", "{places}"({given}) #0')
         low.told[key] = pair
     return pair
 
