@@ -7,14 +7,48 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from gen import fold, model, tree
-from gen.scope import Body
+from gen.expressions import condition
+from gen.scope import Body, sized_local
 
 _SHAPE = "write `let old = M[a, w]`, then `M[a, w] = …`"
 _Read = model.MemRead | model.OperandRead
 
 
-def atomic(body: Body, node: tree.Atomic, check_block: Callable[[Body, Iterable[tree.Stmt]], None]) -> None:
+_CheckBlock = Callable[[Body, Iterable[tree.Stmt]], None]
+
+
+def atomic(body: Body, node: tree.Atomic, check_block: _CheckBlock) -> None:
     """Its names stay known afterwards: they hold what was read."""
+    when = model.Const(1, 1) if node.when is None else condition(body, node.when)
+    if not isinstance(when, model.Const):
+        _either(body, node, when, check_block)
+    elif when.value:
+        _one_step(body, node, check_block)
+    else:
+        check_block(body, node.body)
+
+
+def _either(body: Body, node: tree.Atomic, when: model.Expr, check_block: _CheckBlock) -> None:
+    """As one step or as plain statements; afterwards only the name of what was read is known."""
+    with body.block() as step:
+        old = _one_step(body, node, check_block)
+        names = [name for name, local in body.scopes[-1].items() if local.model_name == old]
+    with body.block() as plain:
+        check_block(body, node.body)
+        held = [body.scopes[-1][name] for name in names]
+    for name, local in zip(names, held, strict=True):
+        chosen = body.fresh(name)
+        body.emit(model.Var(chosen, local.width, fold.const(local.width, 0), local.pos))
+        body.variables.add(chosen)
+        for side, own in ((step, old), (plain, local.model_name)):
+            read = model.Local(local.width, own, model.Time.R)
+            side.append(model.Assign(model.ToLocal(local.width, chosen), read, node.pos))
+        body.declare(name, sized_local("let", local.width, chosen, local.pos, model.Time.R))
+    body.emit(model.If(when, tuple(step), tuple(plain), node.pos))
+
+
+def _one_step(body: Body, node: tree.Atomic, check_block: _CheckBlock) -> str:
+    """Puts the block there as one statement; the name of what it has read."""
     made: list[model.Stmt] = []
     body.blocks.append(made)
     try:
@@ -22,7 +56,7 @@ def atomic(body: Body, node: tree.Atomic, check_block: Callable[[Body, Iterable[
     finally:
         body.blocks.pop()
     if not made:
-        return
+        return ""
     reads = [(index, read) for index, statement in enumerate(made) for read in _reads(statement)]
     if len(reads) != 1:
         body.fail(node.pos, f"`atomic` reads memory once; this reads it {len(reads)} times", help=_SHAPE)
@@ -47,6 +81,7 @@ def atomic(body: Body, node: tree.Atomic, check_block: Callable[[Body, Iterable[
             body.fail(node.pos, "only values may be computed between the read and the write of `atomic`", help=_SHAPE)
     memory, address = ("", read) if isinstance(read, model.OperandRead) else (read.memory, read.address)
     body.emit(model.Atomic(memory, read.width, address, old, between, _replace(new, read, held), node.pos))
+    return old
 
 
 def _same_place(place: model.ToMem | model.ToOperand, read: _Read) -> bool:

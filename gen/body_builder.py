@@ -137,7 +137,7 @@ class BodyBuilder(Transformer[Token, Any]):
         return tree.Case((), c[2], self.token_pos(c[0]))
 
     def atomic_stmt(self, c: Children) -> tree.Atomic:
-        return tree.Atomic(c[2], self.token_pos(c[0]))
+        return tree.Atomic(c[2], c[4], self.token_pos(c[0]))
 
     def let(self, c: Children) -> tree.Let:
         return tree.Let((self._name(c[1]),), c[3], c[5], self._pos(c[0], c[5]))
@@ -196,6 +196,9 @@ class BodyBuilder(Transformer[Token, Any]):
     def if_e(self, c: Children) -> tree.IfExpr:
         arms = tuple((c[i], c[i + 2]) for i in range(1, len(c) - 2, 4))
         return tree.IfExpr(arms, c[-1], self._pos(c[0], c[-1]))
+
+    def joined(self, c: Children) -> tree.Joined:
+        return tree.Joined(self._name(c[1]), c[3], c[5], c[4] == "..", c[7], self._pos(c[0], c[7]))
 
     def negation(self, c: Children) -> Children:
         """The operand, then its `not`s from the inside out: appending keeps long rows of them cheap."""

@@ -39,7 +39,7 @@ from gen.values import (
 EXTENSIONS = ("sext", "zext")
 
 
-#: by node; gen/parts.py and gen/calls.py add theirs
+#: by node; gen/parts.py, gen/calls.py and gen/statements.py add theirs
 CHECKERS: dict[type[object], Callable[..., Value]] = {}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from gen import exits, expressions, fold, model, places, tree, widths
 from gen.atomics import atomic
 from gen.expressions import condition, sized, value_of
+from gen.joined import joined
 from gen.scope import Body, LazyEntity, Local, sized_local
 from gen.tree import Pos
 from gen.values import (
@@ -92,6 +93,9 @@ def _poison(body: Body, statement: tree.Stmt) -> None:
             body.scopes[-1][name.name] = Local("let", None, name.pos)
     elif isinstance(statement, tree.Var):
         body.scopes[-1][statement.name.name] = Local("var", None, statement.name.pos)
+    elif isinstance(statement, tree.Atomic):
+        for inner in statement.body:
+            _poison(body, inner)
 
 
 # ---------------------------------------------------------------- bindings
@@ -512,3 +516,4 @@ _CHECKERS: dict[type[object], Callable[[Body, Any], None]] = {
     tree.Break: _break,
     tree.ExprStmt: _expression,
 }
+expressions.CHECKERS[tree.Joined] = joined

@@ -199,6 +199,8 @@ def _special(
 ) -> tuple[str | None, str | None]:
     """Message and help for mistakes that are easily made; None where the general ones do."""
     rest = line[column - 1 :]
+    if re.search(r"\bfor\s+$", line[: column - 1]) and re.match(r"\w+\s+in\b", rest):
+        return None, "a joined value is all that is returned, or stands behind the '=' of `let` or `var`: name it first"
     if kind == "":
         return _special_character(rest)
     word = found.strip("'")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gen.tree_loops import For as For
+from gen.tree_loops import Joined as Joined
+from gen.tree_loops import While as While
 from gen.tree_tables import FamilyDecl as FamilyDecl
 from gen.tree_tables import FormsDecl as FormsDecl
 from gen.tree_tables import FormsUse as FormsUse
@@ -198,6 +201,7 @@ Expr = (
     | Field
     | TupleExpr
     | OpSection
+    | Joined
 )
 
 
@@ -247,25 +251,6 @@ class If:
 
 
 @dataclass(frozen=True, slots=True)
-class For:
-    """`for i in low .. high` (inclusive) or `low ..< high`."""
-
-    name: Name
-    low: Expr
-    high: Expr
-    inclusive: bool
-    body: tuple[Stmt, ...]
-    pos: Pos
-
-
-@dataclass(frozen=True, slots=True)
-class While:
-    condition: Expr
-    body: tuple[Stmt, ...]
-    pos: Pos
-
-
-@dataclass(frozen=True, slots=True)
 class Case:
     """No values: the `else` case."""
 
@@ -283,6 +268,9 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Atomic:
+    """`when`: the condition under which the block is one step; None: always."""
+
+    when: Expr | None
     body: tuple[Stmt, ...]
     pos: Pos
 

@@ -86,6 +86,8 @@ def simplify(value: Value) -> Value:
 
 
 def widen_help(body: Body, node: tree.Expr) -> str:
+    if isinstance(node, tree.Joined):
+        return "name it first: let joined = for …, then sext(joined) or zext(joined)"
     text = body.program.text(node)
     return "write sext(…) or zext(…) around the narrower side" if text == "…" else f"write sext({text}) or zext({text})"
 

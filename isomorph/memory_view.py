@@ -32,7 +32,8 @@ class Memory:
 
     def __init__(self, memory: GuestMemory, big_endian: bool = False) -> None:
         self._memory = memory
-        self._order: Literal["big", "little"] = "big" if big_endian else "little"
+        #: the guest's byte order
+        self.order: Literal["big", "little"] = "big" if big_endian else "little"
 
     # ------------------------------------------------------------ the map
 
@@ -84,6 +85,11 @@ class Memory:
         if at is not None and not self._memory.is_mapped(address, size):
             raise MemoryMapError(f"cannot {what} {size:#x} bytes at {address:#x}: {at:#x} is not mapped")
 
+    @property
+    def size(self) -> int:
+        """Where the guest's addresses end."""
+        return self._memory.size
+
     # ------------------------------------------------------------ contents
 
     def read(self, address: int, size: int) -> bytes:
@@ -105,11 +111,11 @@ class Memory:
 
     def read_int(self, address: int, size: int, *, signed: bool = False) -> int:
         """An integer of `size` bytes in the guest's byte order."""
-        return int.from_bytes(self.read(address, size), self._order, signed=signed)
+        return int.from_bytes(self.read(address, size), self.order, signed=signed)
 
     def write_int(self, address: int, value: int, size: int) -> None:
         """Store the low `size` bytes of an integer in the guest's byte order."""
-        data = (value & ((1 << 8 * size) - 1)).to_bytes(size, self._order)
+        data = (value & ((1 << 8 * size) - 1)).to_bytes(size, self.order)
         self.write(address, data)
 
     def read_string(self, address: int, limit: int = 1 << 20) -> bytes:

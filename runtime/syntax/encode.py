@@ -610,8 +610,9 @@ def _fill(fields: Sequence[Field], known: dict[str, int]) -> None:
 
 
 def _length(form: Form) -> int:
-    """Bits of a form without its operands' own."""
-    return form.encoding.length + sum(tail.length for tail in form.tails)
+    """Bits of a form, of each operand's own the fewest that a row of it takes."""
+    own = sum(min((row.rest.length for row in operand.rows), default=0) for operand in form.operands)
+    return form.encoding.length + own + sum(tail.length for tail in form.tails)
 
 
 def _row_length(given: RowGiven) -> int:

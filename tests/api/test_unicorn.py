@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import io
+import re
 from contextlib import redirect_stdout
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from isomorph.compat import unicorn as ours
-from isomorph.compat.unicorn import riscv_const
+from isomorph.compat.unicorn import arm_const, mips_const, riscv_const, x86_const
 
+CONSTANTS = {
+    "x86_const": x86_const,
+    "arm_const": arm_const,
+    "mips_const": mips_const,
+    "riscv_const": riscv_const,
+}
+ARCHITECTURES = [
+    (ours.UC_ARCH_X86, ours.UC_MODE_16, "UC_X86_REG_", x86_const),
+    (ours.UC_ARCH_X86, ours.UC_MODE_32, "UC_X86_REG_", x86_const),
+    (ours.UC_ARCH_X86, ours.UC_MODE_64, "UC_X86_REG_", x86_const),
+    (ours.UC_ARCH_ARM, ours.UC_MODE_ARM, "UC_ARM_REG_", arm_const),
+    (ours.UC_ARCH_MIPS, ours.UC_MODE_MIPS32, "UC_MIPS_REG_", mips_const),
+    (ours.UC_ARCH_RISCV, ours.UC_MODE_RISCV64, "UC_RISCV_REG_", riscv_const),
+]
 SCRIPTS = sorted(Path(__file__).with_name("unicorn_scripts").glob("*.py"))
 
 
@@ -33,11 +49,46 @@ def test_same_output(script: Path) -> None:
 
 def test_constants_have_unicorns_values() -> None:
     theirs = pytest.importorskip("unicorn.unicorn_const", reason="Unicorn is the oracle of these tests")
-    registers = pytest.importorskip("unicorn.riscv_const")
-    for module, other in ((ours, theirs), (riscv_const, registers)):
+    modules = [(ours, theirs)]
+    modules += [(module, pytest.importorskip(f"unicorn.{name}")) for name, module in CONSTANTS.items()]
+    for module, other in modules:
         names = [name for name in vars(module) if name.startswith("UC_")]
         assert len(names) > 50
         assert {name: getattr(module, name) for name in names} == {name: getattr(other, name) for name in names}
+
+
+@pytest.mark.parametrize("name", CONSTANTS)
+def test_no_constant_of_unicorns_is_missing(name: str) -> None:
+    """But for x86's instructions, of which there are those that UC_HOOK_INSN takes, and RISC-V's machine counters."""
+    theirs = pytest.importorskip(f"unicorn.{name}", reason="Unicorn is the oracle of these tests")
+    mine = vars(CONSTANTS[name])
+    missing = {constant for constant in vars(theirs) if constant.startswith("UC_")} - mine.keys()
+    if name == "riscv_const":
+        assert all("HPM" in constant or constant.startswith("UC_CPU") for constant in missing), missing
+    else:
+        assert all("_INS_" in constant for constant in missing), missing
+
+
+def test_general_constants_are_all_there() -> None:
+    theirs = pytest.importorskip("unicorn.unicorn_const", reason="Unicorn is the oracle of these tests")
+    missing = {name for name in vars(theirs) if name.startswith("UC_")} - vars(ours).keys()
+    assert {name for name in missing if "TCG_OP" not in name} == set()
+
+
+@pytest.mark.parametrize(("arch", "mode", "prefix", "constants"), ARCHITECTURES)
+def test_every_number_is_a_register_or_says_why_not(arch: int, mode: int, prefix: str, constants: ModuleType) -> None:
+    machine = ours.Uc(arch, mode)
+    refused = {}
+    for name, number in vars(constants).items():
+        if not name.startswith(prefix) or name.endswith(("_INVALID", "_ENDING")):
+            continue
+        aux = (15, 0, 0, 13, 0, 0, 3) if name.endswith("CP_REG") else None
+        try:
+            machine.reg_read(number, aux)
+        except ours.UcError as error:
+            refused[name] = str(error)
+    assert {name: why for name, why in refused.items() if not re.search("UC_ERR_ARG.* here", why)} == {}
+    assert len(refused) < len(machine.architecture.registers) - 50
 
 
 def test_there_are_enough_scripts() -> None:
@@ -75,9 +126,19 @@ def test_stop_in_a_memory_hook_finishes_the_instruction_and_has_the_pc_behind_it
 
 
 def test_what_is_not_there_is_refused_by_name() -> None:
-    with pytest.raises(ours.UcError, match=r"UC_ERR_ARCH.*only RISC-V is here; isomorph\.Emulator has") as caught:
-        ours.Uc(ours.UC_ARCH_X86, ours.UC_MODE_64)
-    assert caught.value.errno == ours.UC_ERR_ARCH
+    for arch, mode, errno, message in (
+        (ours.UC_ARCH_ARM64, ours.UC_MODE_ARM, ours.UC_ERR_ARCH, "ARM64 is not here; x86, ARM"),
+        (ours.UC_ARCH_TRICORE, 0, ours.UC_ERR_ARCH, "TriCore is not here"),
+        (77, 0, ours.UC_ERR_ARCH, "architecture 77 is not here"),
+        (ours.UC_ARCH_ARM, ours.UC_MODE_BIG_ENDIAN, ours.UC_ERR_MODE, "ARM is little-endian here"),
+        (ours.UC_ARCH_ARM, ours.UC_MODE_MCLASS, ours.UC_ERR_MODE, "not UC_MODE_MCLASS"),
+        (ours.UC_ARCH_ARM, ours.UC_MODE_V8, ours.UC_ERR_MODE, "UC_MODE_ARM and UC_MODE_THUMB"),
+        (ours.UC_ARCH_MIPS, ours.UC_MODE_MIPS64, ours.UC_ERR_MODE, "MIPS has UC_MODE_MIPS32"),
+        (ours.UC_ARCH_X86, 1, ours.UC_ERR_MODE, "x86 has UC_MODE_16"),
+    ):
+        with pytest.raises(ours.UcError, match=message) as caught:
+            ours.Uc(arch, mode)
+        assert caught.value.errno == errno
     machine = ours.Uc(ours.UC_ARCH_RISCV, ours.UC_MODE_RISCV64)
     assert machine.reg_read(riscv_const.UC_RISCV_REG_MSTATUS) == 0
     for action in (lambda: machine.reg_read(999), lambda: machine.reg_write(999, 1)):

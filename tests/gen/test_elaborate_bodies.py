@@ -281,6 +281,55 @@ def test_atomic() -> None:
     )
 
 
+def test_atomic_if() -> None:
+    """One step or plain statements; what was read is known behind both."""
+    assert probe("""
+        atomic if X[2][0]:
+            let old = M[X[rs1], 32]
+            M[X[rs1], 32] = old + X[2]
+        X[rd] = old
+        atomic if X[2][0]: M[X[rs1], 8] = ~M[X[rs1], 8]
+        atomic if 1 == 2: M[X[rs1], 8] = M[X[rs1], 8] + 1
+    """) == (
+        "var old_3:32 = 0'32\n"
+        "if X[2'5][0+1]:\n"
+        "  atomic old = M[X[<rs1>], 32]:\n"
+        "    -> (old add X[2'5])\n"
+        "  old_3 = old\n"
+        "else:\n"
+        "  let old_2 = M[X[<rs1>], 32]\n"
+        "  M[X[<rs1>], 32] = (old_2 add X[2'5])\n"
+        "  old_3 = old_2\n"
+        "X[<rd>] = old_3\n"
+        "if X[2'5][0+1]:\n"
+        "  atomic old_value = M[X[<rs1>], 8]:\n"
+        "    -> not(old_value)\n"
+        "else:\n"
+        "  M[X[<rs1>], 8] = not(M[X[<rs1>], 8])\n"
+        "M[X[<rs1>], 8] = (M[X[<rs1>], 8] add 1'8)"
+    )
+
+
+def test_joined() -> None:
+    """The first value is the lowest, whatever its number; values may be single bits."""
+    assert probe("""
+        let swapped = for i in 1 .. 2: X[rs1][16*(2 - i) +: 16]
+        var mirrored : bits(32) = for i in 0 ..< 32: X[rs1][31 - i]
+        X[rd] = swapped ^ mirrored
+    """) == (
+        "var joined:32 = 0'32\n"
+        "for i:2 = 1'2 .. 2'2:\n"
+        "  joined = (joined or (zext(X[<rs1>][(16'5 mul zext((2'2 sub i)[0+1], 5)) +: 16], 32)"
+        " shl (zext((i sub 1'2)[0+1], 5) mul 16'5)))\n"
+        "let swapped = joined\n"
+        "var joined_2:32 = 0'32\n"
+        "for i_2:5 = 0'5 .. 31'5:\n"
+        "  joined_2 = (joined_2 or (zext(X[<rs1>][(31'5 sub i_2) +: 1], 32) shl i_2))\n"
+        "var mirrored:32 = joined_2\n"
+        "X[<rd>] = (swapped xor mirrored)"
+    )
+
+
 def test_exclusives_probe_and_host_operations() -> None:
     assert probe("""
         X[rd] = load_exclusive(M, X[rs1], 32)

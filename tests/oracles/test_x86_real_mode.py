@@ -28,8 +28,8 @@ _SEGMENTS = ("ds", "es", "ss", "fs", "gs")
 _DIRECTION = 10
 #: what Unicorn does not know of segments in protected mode is the same in this one
 _OF_SEGMENTS = (
-    "mov_S_E", "mov_E_S", "mov_m_S", "push_es", "push_cs", "push_ss", "push_ds", "push_fs", "push_gs", "pop_es",
-    "pop_ss", "pop_ds", "pop_fs", "pop_gs", "les", "lds", "lss", "lfs", "lgs", "call_far", "jmp_far", "retf",
+    "mov_S_E", "mov_E_S", "mov_m_S", "push_S", "pop_S", "les", "lds", "lss", "lfs", "lgs", "call_far", "jmp_far",
+    "retf",
 )  # fmt: skip
 #: of bits of memory the address is cut to 16 bits before their number is added here, behind it there; ARPL is none in
 #: real mode; times; a BSWAP of 16 bits is undefined

@@ -1,4 +1,4 @@
-"""Unicorn's Python interface for RISC-V: `from isomorph.compat.unicorn import *` in place of `from unicorn import *`.
+"""Unicorn's Python interface: `from isomorph.compat.unicorn import *` in place of `from unicorn import *`.
 
 Callbacks, constants and errors are those of Unicorn 2.1.4.  Where its behaviour is a known fault, this one is precise
 instead: hooks never change what a program does, and added ones fire at once (docs/python-api.md).
@@ -6,7 +6,8 @@ instead: hooks never change what a program does, and added ones fire at once (do
 
 from __future__ import annotations
 
-from isomorph.compat.unicorn.engine import Uc, UcContext, UcError, uc_arch_supported, uc_version
+from isomorph.compat.unicorn.engine import Uc, UcContext, uc_arch_supported, uc_version
+from isomorph.compat.unicorn.errors import UcError
 from isomorph.compat.unicorn.unicorn_const import *  # noqa: F403  # as Unicorn's own package: scripts use all of them
 
 __version__ = "2.1.4"
