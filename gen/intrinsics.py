@@ -126,6 +126,13 @@ _ALL = (
     _extended("to_f32", ("80",), 32, "narrows, rounding"),
     _extended("to_f64", ("80",), 64, "narrows, rounding"),
     _extended("to_s", ("80",), 64, "truncates to a signed integer of 64 bits; the value must be in range"),
+    # What the host's unit says of them.
+    _extended("add_status", ("80", "80"), 16, "of a + b, as below"),
+    _extended("sub_status", ("80", "80"), 16, "of a - b"),
+    _extended("mul_status", ("80", "80"), 16, "of a * b"),
+    _extended("div_status", ("80", "80"), 16, "of a / b"),
+    _extended("sqrt_status", ("80",), 16, "of the square root of a"),
+    _extended("compare_status", ("80", "80"), 16, "of a comparison of a with b"),
     _host("flags", (), 5, Effect.READS, "flags so far: invalid 16, divide 8, overflow 4, underflow 2, inexact 1"),
 )
 

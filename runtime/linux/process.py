@@ -110,8 +110,10 @@ class Thread:
         if abi.address_mode is not None:
             self.vcpu.set_mode(abi.address_mode, address & 1)
             address &= ~1
-        for name in abi.entry_modes:
-            self.vcpu.set_mode(name, 0)
+        layout = self.vcpu.layout
+        for name, value in abi.entry_state.items():
+            if name in layout.by_name or any(mode.name == name for mode in layout.modes):
+                self.set((name, 0), value)
         segments.enter_own(self)
         self.vcpu.pc = address
 

@@ -8,6 +8,7 @@ and no exponent is the number that it would be with an exponent of 1.
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from types import MappingProxyType
 
 from runtime.tcg import floats
@@ -52,6 +53,55 @@ def _narrowed(width: int) -> Callable[..., int]:
     return lambda value: floats.convert(_INNER, floats.FORMATS[width], inner(value))[0]
 
 
+#: bits of the host's status word: its flags by those of runtime/tcg/floats.py, and what else is told
+_FLAGS = ((floats.NV, 1), (floats.DZ, 4), (floats.OF, 8), (floats.UF, 16), (floats.NX, 32))
+DENORMAL, AWAY = 2, 1 << 9
+LESS, UNORDERED, EQUAL = 1 << 8, 0x4500, 1 << 14
+
+
+def magnitude(x: int) -> Fraction:
+    """The absolute value of a finite number."""
+    return Fraction(x & mask(64)) * Fraction(2) ** (max(x >> 64 & 0x7FFF, 1) - 16446)
+
+
+def _is_denormal(x: int) -> bool:
+    return x >> 64 & 0x7FFF == 0 and x & mask(64) != 0
+
+
+def _is_unsupported(x: int) -> bool:
+    return x >> 64 & 0x7FFF != 0 and not x >> 63 & 1
+
+
+def _status(operation: Callable[..., floats.Result], exact: Callable[..., Fraction]) -> Callable[..., int]:
+    """exact: the magnitude of the result, of a root its square."""
+
+    def status(*values: int) -> int:
+        result, flags = operation(_INNER, *map(inner, values))
+        told = sum(bit for flag, bit in _FLAGS if flags & flag) | int(any(map(_is_unsupported, values)))
+        if any(map(_is_denormal, values)) and not any(map(is_nan, values)) and not told & 5:
+            told |= DENORMAL
+        if told == floats.NX << 5 and magnitude(outer(result)) ** (2 if operation is floats.sqrt else 1) > exact(
+            *values
+        ):
+            told |= AWAY
+        return told
+
+    return status
+
+
+def _signed(x: int) -> Fraction:
+    return -magnitude(x) if x & _SIGN else magnitude(x)
+
+
+def _compared(a: int, b: int) -> int:
+    told = DENORMAL if _is_denormal(a) or _is_denormal(b) else 0
+    if is_nan(a) or is_nan(b):
+        loud = any(_is_unsupported(x) or (is_nan(x) and not x >> 62 & 1) for x in (a, b))
+        return UNORDERED | int(loud)
+    less, equal = _told(floats.less)(a, b), _told(floats.equal)(a, b)
+    return told | LESS * less | EQUAL * equal
+
+
 #: what each op makes of its operands
 MEANINGS: MappingProxyType[str, Callable[..., int]] = MappingProxyType(
     {
@@ -60,6 +110,12 @@ MEANINGS: MappingProxyType[str, Callable[..., int]] = MappingProxyType(
         "extended_mul": _computed(floats.mul),
         "extended_div": _computed(floats.div),
         "extended_sqrt": _computed(floats.sqrt),
+        "extended_add_status": _status(floats.add, lambda a, b: abs(_signed(a) + _signed(b))),
+        "extended_sub_status": _status(floats.sub, lambda a, b: abs(_signed(a) - _signed(b))),
+        "extended_mul_status": _status(floats.mul, lambda a, b: magnitude(a) * magnitude(b)),
+        "extended_div_status": _status(floats.div, lambda a, b: magnitude(a) / magnitude(b)),
+        "extended_sqrt_status": _status(floats.sqrt, magnitude),
+        "extended_compare_status": _compared,
         "extended_neg": lambda value: value ^ _SIGN,
         "extended_abs": lambda value: value & ~_SIGN,
         "extended_eq": _told(floats.equal),

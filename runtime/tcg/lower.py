@@ -86,6 +86,8 @@ class FunctionLowering:
         self.bounds: dict[Temp, int] = {}
         #: results of select
         self.chosen: set[Operand] = set()
+        #: in this block, operations of the host's extended precision and their results with its status
+        self.told: dict[tuple[object, ...], str] = {}
         self.strict = any(op.name.startswith(_FLOATING) and op.name != "host_time" for op in function.ops)
         self._values: dict[Temp, str] = {}
         #: offsets of the op record's words that are loaded as a whole
@@ -148,6 +150,7 @@ class FunctionLowering:
 
     def start_block(self, name: str) -> None:
         """Begin a block."""
+        self.told.clear()
         self.lines.append(f"{name}:")
         self._block = name
 

@@ -73,6 +73,7 @@ class Lowering(Protocol):
     function: Function
     bounds: dict[Temp, int]
     chosen: set[Operand]
+    told: dict[tuple[object, ...], str]
     declarations: dict[str, str]
 
     def let(self, text: str) -> str: ...
@@ -299,6 +300,19 @@ def _count(low: Lowering, op: Op) -> None:
 #: bits of the host's extended precision
 EXTENDED = 80
 _REALS = {32: "float", 64: "double", 80: "x86_fp80"}
+#: what the host's unit computes and says of it; its operands are where LLVM's inline assembly has them
+_PAIR = "{ x86_fp80, i16 }"
+_BOTH = "0,{st(1)},~{st(1)}"
+_TOLD = {
+    "add": ("faddp", _BOTH),
+    "sub": ("fsubp %st, %st(1)", _BOTH),
+    "mul": ("fmulp", _BOTH),
+    "div": ("fdivp %st, %st(1)", _BOTH),
+    "sqrt": ("fsqrt", "0"),
+    "compare": ("fucom %st(1)", "0,{st(1)}"),
+}
+#: the status to AX; the flags are cleared if one but `inexact` is set
+_STATUS = "\\0A fnstsw %ax\\0A testb $$31, %al\\0A je 1f\\0A fnclex\\0A1:"
 _EXTENDED_RELATIONS = {"eq": "oeq", "lt": "olt", "unordered": "uno"}
 
 
@@ -345,6 +359,22 @@ def _host(low: Lowering, op: Op) -> None:
         low.alias(op, call(name, "i1", [real(0), real(1)], predicate, types))
 
 
+def _told(low: Lowering, op: Op, operation: str) -> str:
+    """A result and the host's status behind it; those of one operation are found out by one instruction.
+
+    Flags are sticky, and few are wanted: those of exceptions but 'inexact' are cleared at once, which takes long, and
+    bit 5 is not.  LLVM may move this about: what an older operation has left only says too much.
+    """
+    key = (operation, *op.args)
+    if (pair := low.told.get(key)) is None:
+        given = ", ".join(f"x86_fp80 {low.real(value, width)}" for value, width in zip(op.args, op.widths, strict=True))
+        instruction, operands = _TOLD[operation]
+        places = f"={{st}},={{ax}},{operands},~{{flags}}"
+        pair = low.let(f'call {_PAIR} asm "{instruction}{_STATUS}", "{places}"({given}) #0')
+        low.told[key] = pair
+    return pair
+
+
 def _extended(low: Lowering, op: Op) -> None:
     """Extended precision is computed where its flags are nobody's, so LLVM may move it about."""
     what = op.name.removeprefix("extended_")
@@ -352,12 +382,17 @@ def _extended(low: Lowering, op: Op) -> None:
     if what == "from_s":
         low.define_real(op, low.let(f"sitofp i64 {low.value(op.args[0])} to x86_fp80"))
         return
+    if (operation := what.removesuffix("_status")) in _TOLD:
+        pair = _told(low, op, operation)
+        if what == operation:
+            low.define_real(op, low.let(f"extractvalue {_PAIR} {pair}, 0"))
+        else:
+            low.alias(op, low.let(f"extractvalue {_PAIR} {pair}, 1"))
+        return
     given = [low.real(value, width) for value, width in zip(op.args, op.widths, strict=True)]
     kind = real_type(op.widths[0])
-    if what in ("add", "sub", "mul", "div"):
-        low.define_real(op, low.let(f"f{what} {kind} {given[0]}, {given[1]}"))
-    elif what in ("sqrt", "abs"):
-        name = f"llvm.{'fabs' if what == 'abs' else what}.f80"
+    if what == "abs":
+        name = "llvm.fabs.f80"
         low.intrinsic(name, kind, kind)
         low.define_real(op, low.let(f"call {kind} @{name}({kind} {given[0]})"))
     elif what == "neg":

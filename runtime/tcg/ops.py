@@ -270,6 +270,17 @@ _op("extended_to_f32", "80 -> 32", "narrow")
 _op("extended_to_f64", "80 -> 64", "narrow")
 _op("extended_to_s", "80 -> 64", "truncate to a signed integer; unspecified when it does not fit")
 
+# What the host's unit says of them in its status word: invalid 0, denormal operand 1, divided by zero 2, overflow 3,
+# underflow 4, inexact 5; 9: rounded away from zero; of a comparison 8 less, 14 equal, or 8, 10 and 14 with a NaN.
+# Other bits have no meaning.  A flag may be an older operation's; where a flag but 5 is set, 9 has no meaning.
+
+_op("extended_add_status", "80 80 -> 16", "of a sum")
+_op("extended_sub_status", "80 80 -> 16", "of a difference")
+_op("extended_mul_status", "80 80 -> 16", "of a product")
+_op("extended_div_status", "80 80 -> 16", "of a quotient")
+_op("extended_sqrt_status", "80 -> 16", "of a square root")
+_op("extended_compare_status", "80 80 -> 16", "of a comparison, for which only a signalling NaN is invalid")
+
 _op("fpflags_get", "-> 5", "accrued flags: invalid, divide by zero, overflow, underflow, inexact (bit 0)", Effect.FLAGS)
 _op("fpflags_clear", "->", "clear the accrued flags", Effect.FLAGS)
 

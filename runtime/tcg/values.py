@@ -429,6 +429,30 @@ class ValueBuilder:
         """Square root."""
         return self.emit1("extended_sqrt", (a,), (80,), 80)
 
+    def extended_add_status(self, a: Value, b: Value) -> Value:
+        """What the host's unit says of a sum."""
+        return self.emit1("extended_add_status", (a, b), (80, 80), 16)
+
+    def extended_sub_status(self, a: Value, b: Value) -> Value:
+        """What the host's unit says of a difference."""
+        return self.emit1("extended_sub_status", (a, b), (80, 80), 16)
+
+    def extended_mul_status(self, a: Value, b: Value) -> Value:
+        """What the host's unit says of a product."""
+        return self.emit1("extended_mul_status", (a, b), (80, 80), 16)
+
+    def extended_div_status(self, a: Value, b: Value) -> Value:
+        """What the host's unit says of a quotient."""
+        return self.emit1("extended_div_status", (a, b), (80, 80), 16)
+
+    def extended_sqrt_status(self, a: Value) -> Value:
+        """What the host's unit says of a square root."""
+        return self.emit1("extended_sqrt_status", (a,), (80,), 16)
+
+    def extended_compare_status(self, a: Value, b: Value) -> Value:
+        """What the host's unit says of a comparison."""
+        return self.emit1("extended_compare_status", (a, b), (80, 80), 16)
+
     def extended_neg(self, a: Value) -> Value:
         """The other sign."""
         return self.emit1("extended_neg", (a,), (80,), 80)

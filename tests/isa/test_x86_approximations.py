@@ -91,7 +91,7 @@ def test_functions(
     name, code, expected, operands, place = row
     for x, y in operands:
         cpu.reset()
-        cpu.set("FTW", 3)
+        cpu.set_mode("FTW", 3)
         cpu.set("FPR", extended(x), 0)
         cpu.set("FPR", extended(y), 1)
         _run(cpu, name, code)

@@ -20,7 +20,7 @@ struct vector { uint64_t low, high; };
 struct state {
     uint64_t registers[16];
     uint32_t flags;
-    uint16_t control, tags;                        /* of the x87 unit */
+    uint16_t control, tags, status, unused[3];     /* of the x87 unit */
     struct vector xmm[16], high[16], st[8];        /* high: the upper halves of YMM registers */
     uint8_t memory[2 * NEAR];
 };
@@ -71,7 +71,7 @@ static void next(ucontext_t *context) {
         more[HEADER_AT] |= 7;
         memcpy(more + HIGH_AT, given.state.high, sizeof given.state.high);
     }
-    floats->mxcsr = 0x1f80, floats->cwd = given.state.control, floats->swd = 0, floats->ftw = given.state.tags;
+    floats->mxcsr = 0x1f80, floats->cwd = given.state.control, floats->swd = given.state.status, floats->ftw = given.state.tags;
 }
 static void came(int number, siginfo_t *info, void *arguments) {
     static struct result result;

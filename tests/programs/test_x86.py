@@ -14,12 +14,13 @@ from tests.tools import compile_c, isomorph, require_build, run, tool
 
 #: glibc has a second libm for processors with FMA, whose last bits differ: the host is to use the first, too
 _SAME_LIBRARY = {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-FMA,-AVX2,-AVX,-FMA4"}
-SELF_MODIFYING, X87, X87_ARITHMETIC, STRINGS, VECTORS, PROTECTION, LOCAL_SEGMENTS = (
+SELF_MODIFYING, X87, X87_ARITHMETIC, X87_EXCEPTIONS, STRINGS, VECTORS, PROTECTION, LOCAL_SEGMENTS = (
     Path(__file__).parent / "x86" / f"{name}.c"
     for name in (
         "self_modifying",
         "x87",
         "x87_arithmetic",
+        "x87_exceptions",
         "string_instructions",
         "vectors",
         "protection",
@@ -162,6 +163,18 @@ def test_x87_arithmetic(guest: str, options: list[str]) -> None:
     expected, actual = run([program]), run(isomorph("run", *options, program), timeout=300)
     assert (actual.status, actual.stdout, actual.stderr) == (0, expected.stdout, b"")
     assert expected.stdout.count(b"\n") == 192
+
+
+@pytest.mark.parametrize("options", [[], _AT_ONCE], ids=["as usual", "compiled"])
+@pytest.mark.parametrize("guest", COMPILERS)
+def test_x87_exceptions(guest: str, options: list[str]) -> None:
+    """What is not masked interrupts the next instruction that waits; a handler finds the unit as a program does."""
+    require_build(guest)
+    _want_the_processor(guest, "has no such exceptions")
+    program = str(compile_c(*COMPILERS[guest], [X87_EXCEPTIONS], ["-std=gnu17", "-O1", "-static", "-w"]))
+    expected, actual = run([program]), run(isomorph("run", *options, program))
+    assert (actual.status, actual.stdout, actual.stderr) == (0, expected.stdout, b"")
+    assert expected.stdout.count(b"signal 8") == 16
 
 
 @pytest.mark.parametrize("options", [[], pytest.param(_AT_ONCE, marks=pytest.mark.slow)], ids=["as usual", "compiled"])

@@ -59,6 +59,8 @@ def _places(context: int, state: int) -> tuple[Place, ...]:
         *(((name, 0), context + _FLAGS, 4, at, 1) for name, at in x86_64.FLAG_BITS.items()),
         (("FCW", 0), fxsave, 2, 0, 16),
         (("FSW", 0), fxsave + 2, 2, 0, 16),
+        (("MASKS", 0), fxsave, 2, 0, 6),
+        (("C1", 0), fxsave + 2, 2, 9, 1),
         (("TOP", 0), fxsave + 2, 2, 11, 3),
         (("FTW", 0), fxsave + 4, 1, 0, 8),
         (("MXCTL", 0), fxsave + 24, 4, 0, 16),
@@ -142,7 +144,7 @@ ABI = Abi(
         ),
     ),
     struct_align=4,
-    entry_modes=("DF",),
+    entry_state=x86_64.ENTRY_STATE,
     exceptions={
         **{name: fault for name, fault in x86_64.EXCEPTIONS.items() if name != "Syscall"},
         "Int80": SystemCall(length=2),

@@ -175,9 +175,9 @@ class Abi:
     struct_align: int = 8
     #: 64-bit arguments of a 32-bit guest begin at an even register
     aligned_pairs: bool = False
-    #: the mode that bit 0 of a function's address chooses, and those that are 0 at the start of one a signal enters
+    #: the mode that bit 0 of a function's address chooses, and registers and modes that a signal handler starts with
     address_mode: str | None = None
-    entry_modes: tuple[str, ...] = ()
+    entry_state: Mapping[str, int] = MappingProxyType({})
     #: pages with code that the kernel puts into every process: address -> contents
     fixed_pages: Mapping[int, bytes] = MappingProxyType({})
     #: set to 1 when a call fails, and its result is errno then; where there is none, the result is -errno

@@ -85,6 +85,8 @@ _FRAME = SignalFrame(
         (("FCW", 0), _STATE, 2, 0, 16),
         (("FSW", 0), _STATE + 2, 2, 0, 16),
         (("FTW", 0), _STATE + 4, 1, 0, 8),
+        (("MASKS", 0), _STATE, 2, 0, 6),
+        (("C1", 0), _STATE + 2, 2, 9, 1),
         (("TOP", 0), _STATE + 2, 2, 11, 3),
         (("MXCSR", 0), _STATE + 24, 4, 0, 32),
         # … as a specification has it that keeps rounding in a mode and the flags apart
@@ -122,6 +124,11 @@ _FRAME = SignalFrame(
     ),
 )
 
+#: handlers find the x87 unit and SSE's control as a program does (arch/x86/kernel/signal.c: handle_signal)
+ENTRY_STATE = MappingProxyType(
+    {"DF": 0, "FCW": 0x37F, "MASKS": 0x3F, "FSW": 0, "C1": 0, "TOP": 0, "FTW": 0} | {"MXCTL": 0x1F80, "RC": 0}
+)
+
 ABI = Abi(
     name="x86_64",
     isa="x86_64",
@@ -141,7 +148,7 @@ ABI = Abi(
     thread_pointer=("FSBASE", 0),
     base_registers=MappingProxyType({(0x1002, 0x1003): ("FSBASE", 0), (0x1001, 0x1004): ("GSBASE", 0)}),
     clone_tls_first=False,
-    entry_modes=("DF",),
+    entry_state=ENTRY_STATE,
     exceptions=EXCEPTIONS,
     signal_frame=_FRAME,
     numbers=NUMBERS,
