@@ -4,6 +4,7 @@
    Everything happens in signal handlers: each sets the registers of the interrupted context to those of the next case,
    with the trap flag, so that returning executes one instruction and comes back. */
 #define _GNU_SOURCE
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -108,6 +109,10 @@ int main(int count, char **arguments) {
         execv("/proc/self/exe", arguments);
     }
     narrow = count > 1;
+    cpu_set_t first; /* LSL of Linux' segment for this tells which CPU it is, which is 0 where there is one */
+    CPU_ZERO(&first);
+    CPU_SET(0, &first);
+    sched_setaffinity(0, sizeof first, &first);
     if (narrow)
         __asm__ volatile("mov %0, %%ds\n\tmov %0, %%es" : : "r"(DATA_32));
     int anywhere = MAP_PRIVATE | MAP_ANONYMOUS;
