@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -65,7 +66,7 @@ class Done:
 Outcome = Interrupt | Invalid | Instruction | Input | Output | Done
 
 
-class Architecture:
+class Architecture(ABC):
     """One architecture in one mode; those there are stand in files of their own."""
 
     #: as messages name it
@@ -95,9 +96,9 @@ class Architecture:
         """How many bytes a fetch that fails is said to have."""
         return 4
 
+    @abstractmethod
     def outcome(self, bank: Bank, exception: GuestException) -> Outcome:
         """What becomes of an exception that is no access's."""
-        raise NotImplementedError
 
     def hooked_instruction(self, bank: Bank, kind: int) -> bool:
         """Whether the instruction at the pc, which raises nothing, is one of a kind of UC_HOOK_INSN."""

@@ -3,15 +3,7 @@
 from unicorn import *
 from unicorn.x86_const import *
 
-ADDRESS = 0x10000
-DATA = 0x40000
-#   nop
-CODE = bytes.fromhex("90")
-
 uc = Uc(UC_ARCH_X86, UC_MODE_64)
-uc.mem_map(ADDRESS & ~0xFFF, 0x2000)
-uc.mem_map(DATA, 0x2000, UC_PROT_READ | UC_PROT_WRITE)
-uc.mem_write(ADDRESS, CODE)
 for arch, mode in (
     (UC_ARCH_X86, UC_MODE_16),
     (UC_ARCH_X86, UC_MODE_64),

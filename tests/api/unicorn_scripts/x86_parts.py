@@ -3,15 +3,7 @@
 from unicorn import *
 from unicorn.x86_const import *
 
-ADDRESS = 0x10000
-DATA = 0x40000
-#   nop
-CODE = bytes.fromhex("90")
-
 uc = Uc(UC_ARCH_X86, UC_MODE_64)
-uc.mem_map(ADDRESS & ~0xFFF, 0x2000)
-uc.mem_map(DATA, 0x2000, UC_PROT_READ | UC_PROT_WRITE)
-uc.mem_write(ADDRESS, CODE)
 names = (
     "RAX EAX AX AL AH RBX EBX BX BL BH RCX ECX CX CL CH RDX EDX DX DL DH RSI ESI SI SIL RDI EDI DI DIL "
     "RBP EBP BP BPL RSP ESP SP SPL " + " ".join(f"R{n} R{n}D R{n}W R{n}B" for n in range(8, 16))
