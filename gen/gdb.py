@@ -1,7 +1,8 @@
 """What gdb calls an ISA's registers: the tables NAME.gdb.toml beside its specs, checked and printed as gdb.py.
 
-The tables of an isa and of all it extends hold together, the bases' first; a feature that is named again replaces the
-earlier one.  An isa without any has one feature of its own with all its registers.
+The tables of an isa and of all it extends hold together, the bases' first; a feature that is named again goes on, and a
+register that is named again in it replaces the earlier one.  An isa without any has one feature of its own with all its
+registers.  What registers are made of is gen/gdb_parts.py's.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 from gen import model
+from gen.gdb_parts import Part, PartError, known_names, part_of, pc_part, whole_part
 from gen.side_tables import SideTable, tables_of
 from gen.source import Keyword, call, literal, quoted, statement, tuple_of
 from gen.stamp import GDB_SUFFIX
@@ -21,18 +23,18 @@ from runtime.core.layout import Layout, RegisterLayout
 
 _KEYS = ("architecture", "feature", "union", "vector", "flags")
 _FEATURE = ("name", "registers", "bits", "type", "types", "group")
-_REGISTER = ("name", "parts", "bits", "type", "group")
+_REGISTER = ("name", "count", "parts", "bits", "type", "group")
 #: the GDB manual's "Predefined Target Types"
 _TYPE_NAMES = (
     "bool int int8 int16 int32 int64 int128 uint8 uint16 uint32 uint64 uint128 code_ptr data_ptr ieee_half ieee_single "
     "ieee_double i387_ext bfloat16 float long"
 )
-#: a part that reads as 0, written in a table as its number of bits (runtime/debug/description.py)
-NOTHING = ""
 _PREDEFINED = frozenset(_TYPE_NAMES.split())
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
-
-Part = tuple[str, int, int]  # register, file or mode of the spec, "pc", or nothing; index; width
+#: in the name and the parts of a register with a count: which one it is
+_NUMBER = "{}"
+#: registers with a count, at most
+_MOST = 1024
 
 
 @dataclass(slots=True)
@@ -42,6 +44,11 @@ class _Register:
     parts: list[Part]  # the lowest first
     type: str
     group: str = ""
+
+    @property
+    def width(self) -> int:
+        """Bits of its parts."""
+        return sum(part.width for part in self.parts)
 
 
 @dataclass(slots=True)
@@ -63,7 +70,7 @@ def module_source(spec: model.Spec, layout: Layout) -> str:
             "WireRegister",
             quoted(register.name),
             str(register.bits),
-            tuple_of(call("Part", *map(literal, part)) for part in register.parts),
+            tuple_of(literal(part) for part in register.parts),
         )
         for feature in description.features.values()
         for register in feature.registers
@@ -92,20 +99,18 @@ class _Description:
         feature = _Feature(f"isomorph.{isa}")
         for register in self.layout.registers:
             feature.registers += self.entries(register)
-        feature.registers.append(_Register("pc", self._bits(self.layout.pc_width), [self.pc], "code_ptr"))
+        pc = _Register("pc", self.bits(self.layout.pc_width), [pc_part(self.layout)], "code_ptr")
+        feature.registers.append(pc)
         for mode in self.layout.modes:
             if not mode.prefix:
-                bits = self._bits(mode.width)
-                feature.registers.append(_Register(mode.name, bits, [(mode.name, 0, mode.width)], f"uint{bits}"))
+                bits = self.bits(mode.width)
+                part = Part(mode.name, 0, mode.width)
+                feature.registers.append(_Register(mode.name, bits, [part], f"uint{bits}"))
         self.features[feature.name] = feature
-
-    @property
-    def pc(self) -> Part:
-        return "pc", 0, self.layout.pc_width
 
     def entries(self, register: RegisterLayout) -> Iterator[_Register]:
         """A register, or all entries of a file."""
-        bits = self._bits(register.width)
+        bits = self.bits(register.width)
         kind = f"int{bits}" if bits in (8, 16, 32, 64, 128) else "int"
         if register.fields:
             kind = f"{register.name}_fields"
@@ -113,26 +118,10 @@ class _Description:
         for index in range(register.count):
             name = register.names[index][0] if register.names else f"{register.name}{index}"
             name = name if register.is_file else register.name
-            yield _Register(name, bits, [(register.name, index, register.width)], kind)
-
-    def part(self, name: str) -> Part | None:
-        """A register, a mode, the pc, or an entry of a file by one of its spellings."""
-        register = self.layout.by_name.get(name)
-        if register is not None and not register.is_file:
-            return name, 0, register.width
-        if name == self.layout.pc_name:
-            return self.pc
-        for mode in self.layout.modes:
-            if mode.name == name and not mode.prefix:
-                return name, 0, mode.width
-        for register in self.layout.registers:
-            for index, spellings in enumerate(register.names):
-                if name in spellings:
-                    return register.name, index, register.width
-        return None
+            yield _Register(name, bits, [Part(register.name, index, register.width)], kind)
 
     @staticmethod
-    def _bits(width: int) -> int:
+    def bits(width: int) -> int:
         """Bits on the wire: as C would store it."""
         return next((bits for bits in (8, 16, 32, 64, 128) if width <= bits), -(-width // 8) * 8)
 
@@ -258,13 +247,14 @@ class _Table(SideTable):
         if not isinstance(items, list) or not items:
             self.error(name, f"feature '{name}' has no registers", 'registers = ["X", "FFLAGS"]')
             return
-        feature = _Feature(name)
+        feature = self.description.features.get(name, _Feature(name))
+        names = {register.name: register for register in feature.registers}
         for item in items:
             for register in self._registers(item):
                 self._shape(register, table, isinstance(item, dict) and "type" in item)
-                feature.registers.append(register)
+                names[register.name] = register
+        feature.registers = list(names.values())
         types = table.get("types", {})
-        names = {register.name: register for register in feature.registers}
         for key, kind in types.items() if isinstance(types, dict) else ():
             if key in names:
                 names[key].type = self._check_type(key, kind)
@@ -276,7 +266,7 @@ class _Table(SideTable):
         """Width, type and group that hold for the whole feature."""
         bits, kind, group = table.get("bits"), table.get("type"), table.get("group")
         if bits is not None:
-            register.bits = self._width(register.name, bits, sum(part[2] for part in register.parts))
+            register.bits = self._width(register.name, bits, register.width)
         if isinstance(kind, dict):
             kind = kind.get(str(register.bits))
         if kind is not None and not typed:
@@ -285,39 +275,46 @@ class _Table(SideTable):
             register.group = group
 
     def _registers(self, item: object) -> Iterator[_Register]:
-        description = self.description
+        layout = self.description.layout
         if isinstance(item, str):
-            file = description.layout.by_name.get(item)
-            part = description.part(item)
+            file = layout.by_name.get(item)
+            part = whole_part(layout, item)
             if file is not None:
-                yield from description.entries(file)
+                yield from self.description.entries(file)
             elif part is not None:
                 yield self._made(item, [part], {})
             else:
-                self._no_register(item)
+                self.error(item, f"the spec has no register {item!r}", f"registers: {', '.join(known_names(layout))}")
             return
         if not isinstance(item, dict) or not isinstance(item.get("name"), str):
             self.error("registers", "a register is a name of the spec, or a table", '{ name = "pc", parts = ["PC"] }')
             return
         self.known("a register", item, _REGISTER)
-        parts = []
-        for name in reversed(item.get("parts", [])):
-            if type(name) is int and name > 0:
-                parts.append((NOTHING, 0, name))
-                continue
-            part = description.part(name) if isinstance(name, str) else None
-            if part is None:
-                self._no_register(name)
-            else:
-                parts.append(part)
-        if parts:
-            yield self._made(item["name"], parts, item)
-        elif not item.get("parts"):
-            self.error(item["name"], f"register '{item['name']}' has no parts", 'parts = ["HIGH", "LOW"]')
+        name, count = item["name"], item.get("count")
+        if count is None:
+            yield from self._one(name, item, None)
+        elif type(count) is not int or not 0 < count <= _MOST or _NUMBER not in name:
+            self.error(name, f"registers with a count have a number in their name: '{name}'", 'name = "f{}", count = 32')
+        else:
+            for number in range(count):
+                yield from self._one(name.replace(_NUMBER, str(number)), item, number)
+
+    def _one(self, name: str, item: Mapping[str, object], number: int | None) -> Iterator[_Register]:
+        """A register of the table, or that of such a number."""
+        items = item.get("parts")
+        if not isinstance(items, list) or not items:
+            self.error(name, f"register '{name}' has no parts", 'parts = ["HIGH", "LOW"]')
+            return
+        try:
+            parts = [part_of(self.description.layout, _numbered(part, number)) for part in reversed(items)]
+        except PartError as error:
+            self.error(error.word, error.message, error.help)
+        else:
+            yield self._made(name, parts, item)
 
     def _made(self, name: str, parts: list[Part], item: Mapping[str, object]) -> _Register:
-        width = sum(part[2] for part in parts)
-        bits = self._width(name, item.get("bits", _Description._bits(width)), width)
+        width = sum(part.width for part in parts)
+        bits = self._width(name, item.get("bits", _Description.bits(width)), width)
         kind = item.get("type")
         group = item.get("group", "")
         return _Register(
@@ -336,7 +333,7 @@ class _Table(SideTable):
         self.error(name, f"register '{name}' has {least} bits: bits = {bits!r} is not a number of bytes that holds it")
         return -(-least // 8) * 8
 
-    def _no_register(self, name: object) -> None:
-        layout = self.description.layout
-        known = [layout.pc_name, *(r.name for r in layout.registers), *(mode.name for mode in layout.modes)]
-        self.error(str(name), f"the spec has no register {name!r}", f"registers: {', '.join(known)}")
+
+def _numbered(part: object, number: int | None) -> object:
+    """A part of the register of such a number."""
+    return part.replace(_NUMBER, str(number)) if isinstance(part, str) and number is not None else part

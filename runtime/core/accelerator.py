@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
+from runtime.core.layout import RegisterLayout
 from runtime.core.record import record
 
 __all__ = [
@@ -138,8 +139,12 @@ class RegisterNames(Protocol):
     """Which registers there are; all other names are modes."""
 
     @property
-    def by_name(self) -> Mapping[str, object]:
+    def by_name(self) -> Mapping[str, RegisterLayout]:
         """Every register by its spec's name."""
+
+    @property
+    def slot(self) -> str | None:
+        """The mode of instructions in delay slots, if it has such."""
 
 
 class Registers(Protocol):

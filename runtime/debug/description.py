@@ -12,14 +12,28 @@ if TYPE_CHECKING:
 
 @record
 class Part:
-    """A piece of a register: a register, a mode or the entry of a file of the spec, or "pc".
+    """A piece of a register: bits of a register, a mode or the entry of a file of the spec, or of "pc".
 
     Without a name: bits that never change, whose value is `index`.
+
+    low           its lowest bit
+    counted_from  a mode that is added to `index`: entries of a file that is a stack, say
+    inverted      gdb calls 1 what is 0 here
+    also          where the same bits stand, too
     """
 
     name: str
     index: int
     width: int
+    low: int = 0
+    counted_from: str = ""
+    inverted: bool = False
+    also: tuple[Part, ...] = ()
+
+    @property
+    def mask(self) -> int:
+        """So many bits as it has."""
+        return (1 << self.width) - 1
 
 
 @record
@@ -55,7 +69,8 @@ def read_register(vcpu: Registers, register: WireRegister) -> int:
     """Its value; a register that cannot be had whole is made of its parts."""
     value = shift = 0
     for part in register.parts:
-        value |= (_read(vcpu, part) & ((1 << part.width) - 1)) << shift
+        bits = _read(vcpu, part) >> part.low ^ (-1 if part.inverted else 0)
+        value |= (bits & part.mask) << shift
         shift += part.width
     return value
 
@@ -63,24 +78,37 @@ def read_register(vcpu: Registers, register: WireRegister) -> int:
 def write_register(vcpu: Registers, register: WireRegister, value: int) -> None:
     """Set it; bits that no part has are dropped, and so are hard-wired registers."""
     for part in register.parts:
-        _write(vcpu, part, value & ((1 << part.width) - 1))
+        for place in (part, *part.also):
+            if place.name:
+                bits = (value ^ (-1 if place.inverted else 0)) & place.mask
+                _write(vcpu, place, _read(vcpu, place) & ~(place.mask << place.low) | bits << place.low)
         value >>= part.width
 
 
 def _read(vcpu: Registers, part: Part) -> int:
+    """All of what the part is of."""
     if part.name == "pc":
         return vcpu.pc
     if not part.name:
         return part.index
     if part.name in vcpu.layout.by_name:
-        return vcpu.get(part.name, part.index)
+        return vcpu.get(part.name, _entry(vcpu, part))
     return vcpu.get_mode(part.name)
 
 
 def _write(vcpu: Registers, part: Part, value: int) -> None:
     if part.name == "pc":
+        if value != vcpu.pc and vcpu.layout.slot is not None:
+            vcpu.set_mode(vcpu.layout.slot, 0)  # no branch was before what gdb goes on with
         vcpu.pc = value
     elif part.name in vcpu.layout.by_name:
-        vcpu.set(part.name, value, part.index)
-    elif part.name:
+        vcpu.set(part.name, value, _entry(vcpu, part))
+    else:
         vcpu.set_mode(part.name, value)
+
+
+def _entry(vcpu: Registers, part: Part) -> int:
+    """Which entry of its file it is now."""
+    if not part.counted_from:
+        return part.index
+    return (part.index + vcpu.get_mode(part.counted_from)) % vcpu.layout.by_name[part.name].count

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.debug.client import debugged
 from tests.debug.gdb_client import gdb as run_gdb
+from tests.guests import GUESTS
 from tests.tools import compile_c, require_build
 
 FOLDER = Path(__file__).parent / "programs"
@@ -25,12 +26,13 @@ SIGNAL_AND_HANDLER = (
 )
 
 
-def program(name: str, *flags: str, libraries: Sequence[str] = ("-lm",)) -> Path:
-    """One of the programs, static unless the flags say otherwise."""
-    require_build("riscv64")
+def program(name: str, *flags: str, libraries: Sequence[str] = ("-lm",), guest: str = "riscv64") -> Path:
+    """One of the programs, static unless the flags say otherwise, for a guest by Debian's name of it."""
+    made = GUESTS[guest]
+    require_build(made.isa)
     return compile_c(
-        "riscv64-linux-gnu-gcc",
-        "gcc-riscv64-linux-gnu",
+        made.compiler,
+        made.compiler_package,
         [FOLDER / f"{name}.c"],
         ("-g", "-O0", *(flags or ("-static",))),
         libraries,

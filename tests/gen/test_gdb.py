@@ -10,6 +10,7 @@ import pytest
 from gen import gdb, stamp, state
 from gen.elaborate import check
 from gen.errors import SpecError
+from runtime.debug.description import Description, read_register, write_register
 
 SPEC = """\
 isa toy
@@ -55,13 +56,15 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def made(folder: Path, table: str | None, name: str = "toy") -> tuple[ElementTree.Element, object]:
+def made(folder: Path, table: str | None, name: str = "toy") -> tuple[ElementTree.Element, Description]:
     if table is not None:
         (folder / "toy.gdb.toml").write_text(table)
     spec = check(folder / f"{name}.isa")
     values: dict[str, object] = {}
     exec(gdb.module_source(spec, state.layout_of(spec)), values)
-    return ElementTree.fromstring(str(values["TARGET_XML"])), values["DESCRIPTION"]
+    described = values["DESCRIPTION"]
+    assert isinstance(described, Description)
+    return ElementTree.fromstring(described.xml), described
 
 
 @pytest.mark.parametrize("name", ["toy", "more"])
@@ -98,11 +101,62 @@ def test_without_a_table_every_register_is_there(folder: Path) -> None:
     assert sorted(map(str, names)) == sorted(["r0", "r1", "r2", "r3", "v0", "v1", "LOW", "STATUS", "pc", "HIGH"])
 
 
-def test_a_feature_named_again_replaces_the_base_s(folder: Path) -> None:
-    (folder / "more.gdb.toml").write_text('[[feature]]\nname = "org.toy.core"\nregisters = ["PC"]\n')
+def test_a_feature_named_again_goes_on_and_a_register_in_it_is_another(folder: Path) -> None:
+    (folder / "more.gdb.toml").write_text(
+        '[[feature]]\nname = "org.toy.core"\nregisters = ["LOW", { name = "pc", parts = ["PC"], type = "data_ptr" }]\n'
+    )
     target, _ = made(folder, TABLE, "more")
-    assert [len(feature.findall("reg")) for feature in target.findall("feature")] == [1, 5]
+    core, rest = target.findall("feature")
+    assert [register.get("name") for register in core.findall("reg")] == ["r0", "r1", "r2", "r3", "pc", "LOW"]
+    assert core.findall("reg")[4].get("type") == "data_ptr"
+    assert len(rest.findall("reg")) == 5
     assert len(made(folder, TABLE, "toy")[0].findall("feature/reg")) == 10
+
+
+class Registers:
+    """Registers and modes by their names, as a processor has them; `layout` is what the toy declares of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.layout = state.layout_of(check(folder / "toy.isa"))
+        self.pc = 0
+        self.words: dict[tuple[str, int], int] = {}
+
+    def get(self, name: str, index: int = 0) -> int:
+        return self.words.get((name, index), 0)
+
+    def set(self, name: str, value: int, index: int = 0) -> None:
+        self.words[name, index] = value
+
+    def get_mode(self, name: str) -> int:
+        return self.get(name)
+
+    def set_mode(self, name: str, value: int) -> None:
+        self.set(name, value)
+
+
+def test_bits_entries_of_a_stack_and_what_stands_twice(folder: Path) -> None:
+    """A register of gdb's that is put together is read, and written where its bits are and nowhere else."""
+    _, described = made(
+        folder,
+        """[[feature]]
+name      = "org.toy.core"
+registers = [
+    { name = "status", parts = ["STATUS[15:4]", ["HIGH", "STATUS[2:0]"], { bits = 1, value = 1 }, "~STATUS[3]", 3] },
+    { name = "s{}", count = 2, parts = ["V[HIGH + {}]"] },
+    { name = "entry", parts = ["V[1]"] },
+]
+""",
+    )
+    status, first, second, entry = described.registers
+    assert [one.name for one in described.registers] == ["status", "s0", "s1", "entry"]
+    registers = Registers(folder)
+    registers.words = {("STATUS", 0): 0xABC8, ("HIGH", 0): 5, ("V", 0): 70, ("V", 1): 71}
+    assert read_register(registers, status) == 0xABC << 8 | 5 << 5 | 1 << 4
+    assert [read_register(registers, one) for one in (first, second, entry)] == [71, 70, 71]  # 5 + 0 is odd
+    write_register(registers, status, 0x123 << 8 | 6 << 5 | 1 << 3)
+    assert (registers.get("STATUS"), registers.get_mode("HIGH")) == (0x1236, 6)
+    write_register(registers, second, 9)
+    assert (registers.get("V", 0), registers.get("V", 1)) == (70, 9)
 
 
 def test_a_changed_table_makes_the_folder_stale(folder: Path) -> None:
@@ -126,6 +180,14 @@ def test_a_changed_table_makes_the_folder_stale(folder: Path) -> None:
         ("count = 4", "count = 0", "error: vector 'words' needs a type and a count"),
         ("[union.wide]", "[union]", "error: 'union' is a table of tables"),
         ('parts = ["PC"]', 'bits = 24, parts = ["PC"]', "error: register 'pc' has 32 bits: bits = 24 is not"),
+        ('"HIGH", "LOW"', '"HIGH[3]", "LOW"', "error: 'HIGH' has 3 bits, and 'HIGH[3]' is none of them"),
+        ('"HIGH", "LOW"', '"V", "LOW"', "error: 'V' has 2 entries, and 'V' is none"),
+        ('"HIGH", "LOW"', '"V[2]", "LOW"', "error: 'V' has 2 entries, and 'V[2]' is none"),
+        ('"HIGH", "LOW"', '"V[LOW + 1]", "LOW"', "error: the spec has no mode 'LOW'"),
+        ('"HIGH", "LOW"', '"HIGH[", "LOW"', "error: 'HIGH[' is no part of a register"),
+        ('"HIGH", "LOW"', '["HIGH", "LOW"]', "error: what stands in several places has the same width in all of them"),
+        ('"HIGH", "LOW"', "{ bits = 1, value = 2 }", "is no part of a register"),
+        ('name = "both", parts', 'name = "both", count = 2, parts', "error: registers with a count have a number in"),
         ("[[feature]]", "[[feature]", "error: this is not TOML"),
         ("[[feature]]", "[[features]]", "error: a table has no 'features'"),
     ],

@@ -21,6 +21,7 @@ from runtime.syntax.decode import Decoder
 from runtime.tcg.loop import Tcg, TcgVcpu, cpu_exec
 from tests.conftest import ROOT
 from tests.oracles.x86_cases import (
+    BEFORE,
     CODE,
     DATA,
     DIRECTION,
@@ -61,7 +62,7 @@ NEEDED = frozenset(
 )
 #: struct state of x86_host.c, and what goes before it in a result
 _STATE = struct.Struct(f"<16QIHHH6x{16 * 16}s{16 * 16}s{8 * 16}s{2 * NEAR}s")
-_HEAD = struct.Struct("<5Q")
+_HEAD = struct.Struct("<6Q")
 _TRAP, _STACK = 5, 7
 #: of the x87 unit's status all but what the last place decides: C1 and underflow
 _LOOSELY = ~(1 << 9 | 1 << 4)
@@ -210,7 +211,7 @@ class Ours:
         for name, values in (("R", case.registers), ("XMM", case.vectors), ("YH", case.highs)):
             for number, word in enumerate(values):
                 cpu.set(name, word, number)
-        for name, word in {"SFLAGS": 0, "MXCTL": 0x1F80, "FSBASE": 0, "GSBASE": 0}.items():
+        for name, word in {"SFLAGS": 0, "MXCTL": 0x1F80, "FSBASE": 0, "GSBASE": 0, "FIP": BEFORE}.items():
             cpu.set(name, word)
         for number, word in enumerate(case.floats):
             cpu.set("FPR", word, (number + case.top) % 8)
@@ -229,7 +230,7 @@ class Ours:
             cpu.set("LDT", 0, selector >> 3 & 7)  # there is none
             cpu.set("LDTS", selector | 7, selector >> 3 & 7)
             fault = Exit(cpu_exec(cpu, 1)) == Exit.EXCEPTION
-        signal, pc, far, tags, mxcsr = _HEAD.unpack_from(theirs)
+        signal, pc, far, tags, mxcsr, last = _HEAD.unpack_from(theirs)
         if fault and cpu.exception == _PAGE_FAULT and cpu.arguments[0] in _RUNNER_AT:
             return []  # memory that the runner has, and this one has not
         ours = _SIGNALS[cpu.exception] if fault else _TRAP
@@ -243,6 +244,8 @@ class Ours:
             return []  # the trap after the elements before the one that faults, which comes when it goes on
         if ours != signal:
             return [f"signal {ours}, not {signal}"]
+        if not fault and cpu.get("FIP") != last:
+            return [f"the x87 unit's last instruction {cpu.get('FIP'):#x}, not {last:#x}"]
         return [] if fault else list(self._state(case, theirs[_HEAD.size :], pc, far, tags, mxcsr))
 
     def _state(self, case: Case, theirs: bytes, pc: int, far: int, tags: int, mxcsr: int) -> Iterator[str]:

@@ -10,6 +10,8 @@ from runtime.syntax.tables import Form
 
 CODE, DATA, SIZE = 0x123000, 0x40000, 0x10000
 MIDDLE = DATA + SIZE // 2
+#: where the x87 unit's last instruction is before each
+BEFORE = 0x321
 #: random bytes on either side of MIDDLE, where pointers point
 NEAR = 0x200
 REGISTERS = ("RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI", *(f"R{number}" for number in range(8, 16)))

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 enum { CODE_32 = 0x23, DATA_32 = 0x2b }; /* Linux' selectors for user level (arch/x86/include/asm/segment.h) */
-enum { CODE = 0x123000, DATA = 0x40000, SIZE = 0x10000, MIDDLE = DATA + SIZE / 2, NEAR = 0x200, TRAP = 0x100 };
+enum { CODE = 0x123000, DATA = 0x40000, SIZE = 0x10000, MIDDLE = DATA + SIZE / 2, NEAR = 0x200, TRAP = 0x100, BEFORE = 0x321 };
 
 struct vector { uint64_t low, high; };
 struct state {
@@ -26,7 +26,7 @@ struct state {
     uint8_t memory[2 * NEAR];
 };
 struct given { struct state state; uint8_t code[16]; };
-struct result { uint64_t signal, pc, far, tags, mxcsr; struct state state; };
+struct result { uint64_t signal, pc, far, tags, mxcsr, last; struct state state; }; /* last: the x87 unit's instruction */
 
 /* RAX RCX RDX RBX RSP RBP RSI RDI R8 ... */
 static const int order[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
@@ -73,6 +73,7 @@ static void next(ucontext_t *context) {
         memcpy(more + HIGH_AT, given.state.high, sizeof given.state.high);
     }
     floats->mxcsr = 0x1f80, floats->cwd = given.state.control, floats->swd = given.state.status, floats->ftw = given.state.tags;
+    floats->rip = BEFORE, floats->rdp = 0, floats->fop = 0;
 }
 static void came(int number, siginfo_t *info, void *arguments) {
     static struct result result;
@@ -93,6 +94,7 @@ static void came(int number, siginfo_t *info, void *arguments) {
             memcpy(result.state.high, more + HIGH_AT, sizeof result.state.high);
         result.state.control = floats->cwd, result.state.tags = floats->ftw;
         result.tags = floats->ftw | (uint64_t)floats->swd << 16, result.mxcsr = floats->mxcsr;
+        result.last = floats->rip;
         memcpy(result.state.memory, (void *)(MIDDLE - NEAR), sizeof result.state.memory);
         memset((void *)(MIDDLE - NEAR), 0, sizeof result.state.memory);
         result.far = 0;

@@ -208,13 +208,14 @@ def table(bits: int) -> Mapping[int, Place]:
     for name, width in (("EFLAGS", 32), ("FLAGS", 16), ("RFLAGS", 32)):
         places[name] = Status(_OF_FLAGS, _FLAGS_KEPT, ones=2, mask=(1 << width) - 1)
     places |= {"FPSW": Status(_FPSW, "FPSW", mask=0xFFFF), "FPCW": Named("fcw"), "FPTAG": Tags()}
+    places |= {"FIP": Named("fip")}
     places |= {"MXCSR": Status(_MXCSR, "MXCSR", mask=0xFFFF), "MSR": ModelSpecific()}
     places |= {"FS_BASE": Named("fsbase"), "GS_BASE": Named("gsbase")}
     places |= {name: Kept(name, (0, 0, 0, 0), fields=4) for name in ("GDTR", "IDTR", "LDTR", "TR")}
     # What the processor starts with: protected mode, cleared of what was not asked for.
     started = 0 if bits == 16 else 0x11
     places |= {"CR0": Kept("CR0", started), "CR4": Kept("CR4", 0 if bits == 16 else 0x50200)}
-    places |= {name: Kept(name) for name in ("CR2", "CR3", "CR8", "FIP", "FCS", "FDP", "FDS", "FOP")}
+    places |= {name: Kept(name) for name in ("CR2", "CR3", "CR8", "FCS", "FDP", "FDS", "FOP")}
     places |= {f"DR{n}": Kept(f"DR{n}", {6: 0xFFFF_0FF0, 7: 0x400}.get(n, 0)) for n in (0, 1, 2, 3, 6, 7)}
     for name in numbers.keys() - places.keys() - {"INVALID", "ENDING"}:
         places[name] = Missing(f"{name} is not here: {_absent(name)}")

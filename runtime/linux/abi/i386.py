@@ -63,6 +63,7 @@ def _places(context: int, state: int) -> tuple[Place, ...]:
         (("C1", 0), fxsave + 2, 2, 9, 1),
         (("TOP", 0), fxsave + 2, 2, 11, 3),
         (("FTW", 0), fxsave + 4, 1, 0, 8),
+        (("FIP", 0), fxsave + 8, 4, 0, 32),
         (("MXCTL", 0), fxsave + 24, 4, 0, 16),
         (("RC", 0), fxsave + 24, 4, 13, 2),
         *((("FPR", index), fxsave + 32 + 16 * index, 16, 0, 80) for index in range(8)),

@@ -85,6 +85,7 @@ _FRAME = SignalFrame(
         (("FCW", 0), _STATE, 2, 0, 16),
         (("FSW", 0), _STATE + 2, 2, 0, 16),
         (("FTW", 0), _STATE + 4, 1, 0, 8),
+        (("FIP", 0), _STATE + 8, 8, 0, 64),
         (("MASKS", 0), _STATE, 2, 0, 6),
         (("C1", 0), _STATE + 2, 2, 9, 1),
         (("TOP", 0), _STATE + 2, 2, 11, 3),
@@ -126,7 +127,7 @@ _FRAME = SignalFrame(
 
 #: handlers find the x87 unit and SSE's control as a program does (arch/x86/kernel/signal.c: handle_signal)
 ENTRY_STATE = MappingProxyType(
-    {"DF": 0, "FCW": 0x37F, "MASKS": 0x3F, "FSW": 0, "C1": 0, "TOP": 0, "FTW": 0} | {"MXCTL": 0x1F80, "RC": 0}
+    {"DF": 0, "FCW": 0x37F, "MASKS": 0x3F, "FSW": 0, "C1": 0, "TOP": 0, "FTW": 0, "FIP": 0} | {"MXCTL": 0x1F80, "RC": 0}
 )
 
 ABI = Abi(
