@@ -294,7 +294,7 @@ class _Table(SideTable):
         if count is None:
             yield from self._one(name, item, None)
         elif type(count) is not int or not 0 < count <= _MOST or _NUMBER not in name:
-            self.error(name, f"registers with a count have a number in their name: '{name}'", 'name = "f{}", count = 32')
+            self.error(name, f"registers with a count have a number in their name: '{name}'", 'name = "f{}"')
         else:
             for number in range(count):
                 yield from self._one(name.replace(_NUMBER, str(number)), item, number)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from runtime.core.layout import Layout, RegisterLayout
 
@@ -33,6 +33,7 @@ class Part:
     width: int
     low: int = 0
     counted_from: str = ""
+    entries: int = 0
     inverted: bool = False
     also: tuple[Part, ...] = ()
 
@@ -63,7 +64,7 @@ def _several(layout: Layout, first: object, others: Sequence[object]) -> Part:
     if len({part.width for part in parts}) > 1:
         raise PartError(parts[0].name, "what stands in several places has the same width in all of them")
     one = parts[0]
-    return Part(one.name, one.index, one.width, one.low, one.counted_from, one.inverted, tuple(parts[1:]))
+    return replace(one, also=tuple(parts[1:]))
 
 
 def _named(layout: Layout, text: str) -> Part:
@@ -77,17 +78,18 @@ def _named(layout: Layout, text: str) -> Part:
             raise PartError(name, f"'{name}' has {file.count} entries, and '{text}' is none", f"write {name}[0]")
         if mode is not None and not _mode_width(layout, mode):
             raise PartError(mode, f"the spec has no mode '{mode}'")
-        return Part(name, int(number), file.width, counted_from=mode or "", inverted=bool(tilde))
+        entries = file.count if mode else 0
+        return Part(name, int(number), file.width, 0, mode or "", entries, bool(tilde))
     whole = whole_part(layout, name)
     if whole is None:
         raise PartError(name, f"the spec has no register {name!r}", f"registers: {', '.join(known_names(layout))}")
     if number is None:
-        return Part(whole.name, whole.index, whole.width, inverted=bool(tilde))
+        return replace(whole, inverted=bool(tilde))
     high = int(number)
     lowest = high if low is None else int(low)
     if mode is not None or not lowest <= high < whole.width:
         raise PartError(name, f"'{name}' has {whole.width} bits, and '{text}' is none of them")
-    return Part(whole.name, whole.index, high - lowest + 1, lowest, inverted=bool(tilde))
+    return replace(whole, width=high - lowest + 1, low=lowest, inverted=bool(tilde))
 
 
 def whole_part(layout: Layout, name: str) -> Part | None:

@@ -78,16 +78,18 @@ class Isa:
         """
         return islice(self._tables(aliases, symbols, modes).all(bytes(data), pc), count)
 
-    def assemble(self, text: str, pc: int = 0, *, short: bool = False) -> bytes:
+    def assemble(self, text: str, pc: int = 0, *, short: bool = False, modes: Mapping[str, int] | None = None) -> bytes:
         """The bytes of assembly text that will stand at `pc`; InstructionError says what is wrong with it.
 
-        Instructions have the encoding they are written in; with `short` the shortest that does the same.
+        Instructions have the encoding they are written in; with `short` the shortest that does the same.  `modes` are
+        as in `decode`, until the text changes them.
         """
         from runtime.syntax.assemble import assemble_text
         from runtime.syntax.errors import AssemblyError
 
+        values = {mode_key(name): value for name, value in self._known(modes).items()}
         try:
-            image = assemble_text(self.generated.module("syntax"), text, "<text>", pc, short)
+            image = assemble_text(self.generated.module("syntax"), text, "<text>", pc, short, values)
         except AssemblyError as error:
             raise InstructionError(str(error)) from None
         sections = [section for section in image.sections if section.loaded]
@@ -101,24 +103,27 @@ class Isa:
         from runtime.tcg.intermediate import gen_intermediate_code
 
         layout = self.generated.layout
-        flags = 0
-        for mode in layout.modes:
-            flags |= mode.reset << mode.shift
-        for name, value in self._known(modes).items():
-            mode = layout.mode(name)
-            flags = flags & ~(((1 << mode.width) - 1) << mode.shift) | value << mode.shift
+        flags = layout.flags(self._known(modes))
         if not data or self.decode(data[: layout.max_bytes], pc, modes) is None:
             raise InstructionError(f"{data[: layout.max_bytes].hex(' ') or 'nothing'} at {pc:#x} is no instruction")
         return gen_intermediate_code(self.generated.module("translate"), layout, data, pc, flags)
 
-    def explain(self, what: str | bytes, pc: int | None = None, count: int | None = None) -> Explanation:
+    def explain(
+        self,
+        what: str | bytes,
+        pc: int | None = None,
+        count: int | None = None,
+        *,
+        modes: Mapping[str, int] | None = None,
+    ) -> Explanation:
         """What becomes of instructions, from bits to host code; shows itself in a notebook, prints as text.
 
-        `what` is assembly text, hexadecimal, bytes, or `FILE:SYMBOL+OFFSET` of a program.
+        `what` is assembly text, hexadecimal, bytes, or `FILE:SYMBOL+OFFSET` of a program; `modes` are as in `decode`,
+        and those that a program's function is in need not be given.
         """
         from isomorph.explain import explain
 
-        return explain(self, what, pc, count)
+        return explain(self, what, pc, count, self._known(modes))
 
     def _known(self, modes: Mapping[str, int] | None) -> dict[str, int]:
         """Modes that somebody gives; InstructionError unless they are modes of this ISA that may have these values."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from isomorph.builds import NotGenerated, find_build
 from isomorph.cli.asm import DEFAULT_ISA
 from isomorph.cli.main import complain
+from isomorph.cli.modes import add_modes, modes_of
 from isomorph.cli.numbers import address
 from isomorph.programs import isa_of
 from runtime.core.cpu import Isa, load_isa
@@ -97,14 +98,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--no-aliases", action="store_true", help="every instruction by its own name, without pseudo-instructions"
     )
-    parser.add_argument(
-        "--mode",
-        dest="modes",
-        metavar="NAME=VALUE",
-        action="append",
-        default=[],
-        help="a mode that decides about decoding, such as T=1 for Thumb; default: as the program says",
-    )
+    add_modes(parser)
     return parser
 
 
@@ -119,7 +113,7 @@ def main(words: Sequence[str]) -> int:
             _print_program(options)
         else:
             isa = load_isa(find_build(options.isa or DEFAULT_ISA))
-            modes = _modes(isa, options.modes)
+            modes = modes_of(isa, options.modes)
             data = _words(isa, options.words, modes) if options.words else _raw(options.raw)
             if options.stop is not None:
                 data = data[: max(options.stop - options.start, 0)]
@@ -144,20 +138,6 @@ def _raw(name: str) -> bytes:
         with os.fdopen(os.dup(0), "rb") as file:
             return file.read()
     return Path(name).read_bytes()
-
-
-def _modes(isa: Isa, texts: Sequence[str]) -> dict[str, int]:
-    """--mode; ValueError."""
-    widths = {mode.name: mode.width for mode in isa.layout.modes if not mode.prefix}
-    found: dict[str, int] = {}
-    for text in texts:
-        name, _, value = text.partition("=")
-        if name not in widths:
-            raise ValueError(f"--mode {text}: {isa.name} has no such mode; it has {', '.join(widths) or 'none'}")
-        if not value.isdecimal() or int(value) >> widths[name]:
-            raise ValueError(f"--mode {text}: a number of {widths[name]} bits is wanted")
-        found[name] = int(value)
-    return found
 
 
 def _words(isa: Isa, words: Sequence[str], modes: Mapping[str, int]) -> bytes:
@@ -222,7 +202,7 @@ def _print_program(options: argparse.Namespace) -> None:
         parts = [_Part(s.address, whole[s.offset : s.offset + s.file_bytes]) for s in executable]
     abi = abi_of(isa)
     mode = abi.address_mode if abi is not None else None
-    engines = _Engines(isa, not options.no_aliases, _modes(isa, options.modes), address, mode)
+    engines = _Engines(isa, not options.no_aliases, modes_of(isa, options.modes), address, mode)
     for part in parts:
         # Without marks, what the program begins in is in the mode that it begins in.
         odd = mode is not None and image.entry & 1 and part.address <= image.entry < part.address + len(part.data)

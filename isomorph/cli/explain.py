@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from isomorph.cli.main import complain
+from isomorph.cli.modes import add_modes, modes_of
 from isomorph.cli.numbers import address
 from isomorph.errors import IsomorphError
 
@@ -33,6 +34,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("what", metavar="WHAT", nargs="+", help="instructions, hexadecimal, or PROGRAM:SYMBOL+OFFSET")
     parser.add_argument("--at", type=address, metavar="ADDRESS", help="where they stand")
     parser.add_argument("--count", type=int, metavar="N", help="how many; default: all, one of a program")
+    add_modes(parser)
     parser.add_argument("--html", metavar="FILE", help="write a page instead")
     return parser
 
@@ -51,7 +53,8 @@ def main(words: Sequence[str]) -> int:
         from isomorph.explain import explain
         from isomorph.explain.terminal import show
 
-        explanation = explain(isa, " ".join(options.what), options.at, options.count)
+        modes = modes_of(isa.generated, options.modes)
+        explanation = explain(isa, " ".join(options.what), options.at, options.count, modes)
         if options.html:
             Path(options.html).write_text(explanation.html(), encoding="utf-8")
         else:
@@ -59,6 +62,9 @@ def main(words: Sequence[str]) -> int:
     except (IsomorphError, SpecError) as error:
         complain(str(error))
         return 1
+    except ValueError as error:
+        complain(f"explain: {error}")
+        return 2
     except OSError as error:
         if not options.html:
             raise

@@ -22,6 +22,7 @@ from isomorph.explain.subject import find_subject
 from isomorph.isa import Isa
 from runtime.core.cpu import Isa as Generated
 from runtime.syntax.disassemble import Disassembler
+from runtime.syntax.tables import mode_key
 from runtime.tcg.instructions import Decoded
 
 __all__ = ["Explanation", "InstructionReport", "Stage", "explain"]
@@ -117,16 +118,24 @@ class Explanation:
         return plain_text(self)
 
 
-def explain(isa: Isa, what: str | bytes, pc: int | None = None, count: int | None = None) -> Explanation:
-    """Explain instructions: assembly text, hexadecimal, bytes, or `FILE:SYMBOL+OFFSET` of a program."""
-    subject = find_subject(isa, what, pc, count)
+def explain(
+    isa: Isa,
+    what: str | bytes,
+    pc: int | None = None,
+    count: int | None = None,
+    modes: Mapping[str, int] | None = None,
+) -> Explanation:
+    """Explain instructions: assembly text, hexadecimal, bytes, or `FILE:SYMBOL+OFFSET` of a program.
+
+    `modes` are those that differ from what they are at reset.
+    """
+    subject = find_subject(isa, what, pc, count, modes or {})
     book = _book(_spec_of(isa.generated), Path(isa.generated.path))
     layout = isa.generated.layout
-    flags = 0
-    for mode in layout.modes:
-        flags |= mode.reset << mode.shift
+    flags = layout.flags(subject.modes)
+    values = {mode_key(name): value for name, value in subject.modes.items()}
     syntax = isa.generated.module("syntax").SYNTAX
-    printers = Disassembler(syntax), Disassembler(syntax, aliases=False)
+    printers = Disassembler(syntax, True, values), Disassembler(syntax, False, values)
     reports: list[InstructionReport] = []
     at = 0
     while at < len(subject.data):
@@ -198,7 +207,7 @@ def _report(
     space = next(space for space in book.spec.spaces if space.name == insn.space)
     declared = book.module.spaces[space.name]
     aliased, plain = (" ".join(str(printer.one(data, pc)).split("\t")) for printer in printers)
-    word = isa.generated.module("syntax").SYNTAX.spaces[0].word(data)
+    word = printers[0].decoder.space.word(data)
     return InstructionReport(
         address=pc,
         bytes=data,

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from isomorph.errors import InstructionError, ProgramError
 from isomorph.isa import Isa
-from runtime.syntax.tables import Encoding, Space
+from runtime.linux.abi import abi_of
+from runtime.syntax.decode import Decoder
+from runtime.syntax.tables import Encoding, Space, mode_key
 
 __all__ = ["ADDRESS", "Subject", "find_subject"]
 
@@ -21,49 +24,50 @@ _AT = re.compile(r"(?P<base>0[xX][0-9a-fA-F]+|[0-9]+|[^+\s]+?)(?:\+(?P<more>0[xX
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Instructions and where they stand; `source` says where they come from."""
+    """Instructions and where they stand; `source` says where they come from, `modes` how they are to be read."""
 
     data: bytes
     pc: int
     source: str
+    modes: Mapping[str, int]
 
 
-def find_subject(isa: Isa, what: str | bytes, pc: int | None = None, count: int | None = None) -> Subject:
+def find_subject(isa: Isa, what: str | bytes, pc: int | None, count: int | None, modes: Mapping[str, int]) -> Subject:
     """The instructions `what` means: bytes, assembly text, hexadecimal, or FILE:SYMBOL+OFFSET.
 
-    `count` is how many to take; everything, if it is not given, and one of a program.
+    `count` is how many to take; everything, if it is not given, and one of a program.  `modes` are those that are not
+    as at reset; a program's symbols say of its functions which they are in.
     """
     address = ADDRESS if pc is None else pc
     if isinstance(what, bytes):
-        return _cut(isa, Subject(what, address, what.hex(" ")), count)
+        return _cut(isa, Subject(what, address, what.hex(" "), modes), count)
     text = what.strip()
     place = _PLACE.match(text)
     if place and os.path.exists(place["file"]):
-        return _cut(isa, _from_program(isa, place["file"], place["at"]), count or 1)
+        return _cut(isa, _from_program(isa, place["file"], place["at"], modes), count or 1)
     if not text:
         raise InstructionError("there is nothing to explain: give instructions, hexadecimal, or FILE:SYMBOL")
     if place and (os.sep in place["file"] or place["file"].endswith((".elf", ".so"))):
         raise ProgramError(f"{place['file']}: there is no such file")
-    data = _hexadecimal(isa, text)
+    data = _hexadecimal(isa, text, modes)
     if data is not None:
-        return _cut(isa, Subject(data, address, text), count)
-    code = isa.assemble(text.replace(";", "\n"), address)
+        return _cut(isa, Subject(data, address, text, modes), count)
+    code = isa.assemble(text.replace(";", "\n"), address, modes=modes)
     if not code:
         raise InstructionError(f"'{text}' holds no instruction")
-    return _cut(isa, Subject(code, address, text), count)
+    return _cut(isa, Subject(code, address, text, modes), count)
 
 
 # ---------------------------------------------------------------- hexadecimal
 
 
-def _space(isa: Isa) -> Space:
-    space: Space = isa.generated.module("syntax").SYNTAX.spaces[0]
-    return space
+def _decoder(isa: Isa, modes: Mapping[str, int]) -> Decoder:
+    return Decoder(isa.generated.module("syntax").SYNTAX, {mode_key(name): value for name, value in modes.items()})
 
 
-def _hexadecimal(isa: Isa, text: str) -> bytes | None:
+def _hexadecimal(isa: Isa, text: str, modes: Mapping[str, int]) -> bytes | None:
     """Words as people write them, or bytes in memory's order; None if this is no hexadecimal number."""
-    space = _space(isa)
+    space = _decoder(isa, modes).space
     unit = space.units[0] // 8
     words = text.split()
     digits = [word.lower().removeprefix("0x") for word in words]
@@ -95,24 +99,23 @@ def _cut(isa: Isa, subject: Subject, count: int | None) -> Subject:
     """The first `count` instructions, every one of which must be one."""
     at, taken = 0, 0
     while at < len(subject.data) and (count is None or taken < count):
-        decoded = isa.decode(subject.data[at : at + isa.generated.layout.max_bytes], subject.pc + at)
+        decoded = isa.decode(subject.data[at : at + isa.generated.layout.max_bytes], subject.pc + at, subject.modes)
         if decoded is None:
-            raise InstructionError(_undecodable(isa, subject.data[at:], subject.pc + at))
+            raise InstructionError(_undecodable(isa, subject, at))
         at += decoded.size
         taken += 1
-    return Subject(subject.data[:at], subject.pc, subject.source)
+    return replace(subject, data=subject.data[:at])
 
 
 # ---------------------------------------------------------------- what is no instruction
 
 
-def _undecodable(isa: Isa, data: bytes, pc: int) -> str:
+def _undecodable(isa: Isa, subject: Subject, at: int) -> str:
     """What a word is not, and which encoding it comes nearest to."""
-    syntax = isa.generated.module("syntax").SYNTAX
-    space = _space(isa)
-    from runtime.syntax.decode import Decoder
-
-    length = min(Decoder(syntax).length_of_undefined(data), len(data))
+    data, pc = subject.data[at:], subject.pc + at
+    decoder = _decoder(isa, subject.modes)
+    syntax, space = decoder.syntax, decoder.space
+    length = min(decoder.length_of_undefined(data), len(data))
     word = f"0x{space.word(data[:length]):0{2 * length}x}"
     fetch = int.from_bytes(data[: space.max_bytes], "little")
     forms = [form for form in syntax.forms if form.space == space.name and form.encoding.length == 8 * length]
@@ -156,7 +159,7 @@ def _bits(mask: int, length: int, space: Space) -> str:
 # ---------------------------------------------------------------- programs
 
 
-def _from_program(isa: Isa, path: str, place: str) -> Subject:
+def _from_program(isa: Isa, path: str, place: str, modes: Mapping[str, int]) -> Subject:
     from isomorph.programs import isa_of
     from runtime.linux.elf import PF_X, ElfError, open_executable, read_image
     from runtime.linux.symbols import Symbols
@@ -173,6 +176,8 @@ def _from_program(isa: Isa, path: str, place: str) -> Subject:
         raise ProgramError(str(error)) from None
     if native != isa.name:
         raise ProgramError(f"{path} is a program for {native}, not for {isa.name}")
+    abi = abi_of(isa.generated)
+    mode = abi.address_mode if abi is not None else None
     symbols = Symbols(path, image.bits, image.big_endian)
     address = _address(path, place, symbols)
     for segment in image.segments:
@@ -180,7 +185,8 @@ def _from_program(isa: Isa, path: str, place: str) -> Subject:
         if segment.flags & PF_X and 0 <= offset < segment.file_bytes:
             data = whole[segment.offset + offset : segment.offset + segment.file_bytes]
             name = symbols.describe(address)
-            return Subject(data, address, f"{path}:{address:#x}{f' <{name}>' if name else ''}")
+            own = {mode: 1} if mode is not None and symbols.is_odd(address) else {}
+            return Subject(data, address, f"{path}:{address:#x}{f' <{name}>' if name else ''}", {**own, **modes})
     raise ProgramError(f"{path} has no code at {address:#x}")
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
-from runtime.core.layout import RegisterLayout
 from runtime.core.record import record
 
 __all__ = [
@@ -139,7 +138,7 @@ class RegisterNames(Protocol):
     """Which registers there are; all other names are modes."""
 
     @property
-    def by_name(self) -> Mapping[str, RegisterLayout]:
+    def by_name(self) -> Mapping[str, object]:
         """Every register by its spec's name."""
 
     @property

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from runtime.core.record import computed, record
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 def storage_bytes(width: int) -> int:
     """Bytes that hold a value of `width` bits in `env`: a power of two up to 16, then a multiple of 16."""
@@ -148,6 +152,11 @@ class Layout:
             if mode.name == name:
                 return mode
         raise KeyError(name)
+
+    def flags(self, modes: Mapping[str, int]) -> int:
+        """env's flags with these modes, by their names, and the others as at reset; KeyError if there is none."""
+        found = {mode.name: mode.reset for mode in self.modes}
+        return sum(value << self.mode(name).shift for name, value in {**found, **modes}.items())
 
     def exception_name(self, code: int) -> str:
         """The name declared for an exception code, or the code in decimal."""

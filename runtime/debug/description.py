@@ -17,7 +17,7 @@ class Part:
     Without a name: bits that never change, whose value is `index`.
 
     low           its lowest bit
-    counted_from  a mode that is added to `index`: entries of a file that is a stack, say
+    counted_from  a mode that is added to `index`, in a file of so many `entries`: that of a stack, say
     inverted      gdb calls 1 what is 0 here
     also          where the same bits stand, too
     """
@@ -27,6 +27,7 @@ class Part:
     width: int
     low: int = 0
     counted_from: str = ""
+    entries: int = 0
     inverted: bool = False
     also: tuple[Part, ...] = ()
 
@@ -111,4 +112,4 @@ def _entry(vcpu: Registers, part: Part) -> int:
     """Which entry of its file it is now."""
     if not part.counted_from:
         return part.index
-    return (part.index + vcpu.get_mode(part.counted_from)) % vcpu.layout.by_name[part.name].count
+    return (part.index + vcpu.get_mode(part.counted_from)) % part.entries

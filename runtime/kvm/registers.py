@@ -30,6 +30,7 @@ class RegisterNames:
     def __init__(self) -> None:
         names = (*GENERAL, *SEGMENTS, *CONTROL, *_BASES, *_FLOATING, *_FILES, "ftag", "fiseg", "foseg")
         self.by_name = dict.fromkeys(names)
+        self.slot: str | None = None  # it has no delay slots
 
 
 class Registers:

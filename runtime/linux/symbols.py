@@ -18,10 +18,13 @@ class Symbols:
     def __init__(self, path: str, bits: int, big_endian: bool, bias: int = 0) -> None:
         self._bias = bias
         found: dict[int, tuple[int, str]] = {}
+        self._odd: set[int] = set()
         try:
             with open(path, "rb") as file:
                 data = file.read()
-            for address, size, name in _read(data, bits, big_endian):
+            for address, size, name, odd in _read(data, bits, big_endian):
+                if odd:
+                    self._odd.add(address)
                 known = found.get(address)
                 if known is None or size > known[0]:
                     found[address] = size, name
@@ -43,6 +46,11 @@ class Symbols:
             end = self._addresses[index + 1] if index + 1 < len(self._addresses) else start + _REACH
             size = min(end - start, _REACH)
         return (name, address - start) if address < start + size else None
+
+    def is_odd(self, address: int) -> bool:
+        """Whether it lies in a function that is called by an odd address, which selects another instruction set."""
+        found = self.find(address)
+        return found is not None and address - self._bias - found[1] in self._odd
 
     def named(self, name: str) -> tuple[int, int] | None:
         """Start and end of a symbol."""
@@ -76,7 +84,7 @@ def _sections(data: bytes, bits: int, big_endian: bool) -> list[tuple[int, ...]]
     return [section.unpack_from(data, at + index * entry_bytes) for index in range(count)]
 
 
-def _read(data: bytes, bits: int, big_endian: bool) -> list[tuple[int, int, str]]:
+def _read(data: bytes, bits: int, big_endian: bool) -> list[tuple[int, int, str, bool]]:
     """Address, size and name of every defined symbol of the fullest table there is."""
     tables = _sections(data, bits, big_endian)
     for kind in (SHT_SYMTAB, SHT_DYNSYM):
@@ -91,7 +99,7 @@ def _read(data: bytes, bits: int, big_endian: bool) -> list[tuple[int, int, str]
     return []
 
 
-def _symbols(table: bytes, names: bytes, order: str, wide: bool, thumb: bool) -> list[tuple[int, int, str]]:
+def _symbols(table: bytes, names: bytes, order: str, wide: bool, thumb: bool) -> list[tuple[int, int, str, bool]]:
     """`thumb`: bit 0 of a function's value says in which instruction set it is, and is no part of its address."""
     symbol = struct.Struct(order + ("IBBHQQ" if wide else "IIIBBH"))
     found = []
@@ -104,5 +112,6 @@ def _symbols(table: bytes, names: bytes, order: str, wide: bool, thumb: bool) ->
             continue
         name = names[name_at : names.find(b"\0", name_at)].decode("utf-8", "replace")
         if name and not name.startswith("$"):  # $x and the like are marks for disassemblers, not names
-            found.append((value & ~1 if thumb and info & 15 == _STT_FUNC else value, size, name))
+            odd = thumb and info & 15 == _STT_FUNC and value & 1 == 1
+            found.append((value - odd, size, name, odd))
     return found

@@ -109,10 +109,11 @@ class Assembler:
         short: bool = False,
         folders: Sequence[Path] = (),
         given: Mapping[str, int] | None = None,
+        modes: Mapping[str, int] | None = None,
     ) -> None:
         self.syntax = syntax
         self.base = base
-        reader = Reader(syntax, short, folders)
+        reader = Reader(syntax, short, folders, modes)
         for unit, (text, file) in enumerate(texts):
             reader.read(text, file, unit)
         self.program = reader.program
@@ -446,8 +447,16 @@ def assemble_one(encoder: Encoder, text: str, pc: int, short: bool = False) -> b
 
 
 def assemble_text(
-    syntax: Syntax | ModuleType, text: str, file: str, base: int = TEXT_BASE, short: bool = False
+    syntax: Syntax | ModuleType,
+    text: str,
+    file: str,
+    base: int = TEXT_BASE,
+    short: bool = False,
+    modes: Mapping[str, int] | None = None,
 ) -> Image:
-    """Assembles a whole text with the tables of an ISA (build/<isa>/syntax.py or its SYNTAX); raises AssemblyError."""
+    """Assembles a whole text with the tables of an ISA (build/<isa>/syntax.py or its SYNTAX); raises AssemblyError.
+
+    `modes`, by their `mode_key`, are those it begins in, if not those at reset.
+    """
     tables: Syntax = syntax.SYNTAX if isinstance(syntax, ModuleType) else syntax
-    return Assembler(tables, [(text, file)], base, short).image()
+    return Assembler(tables, [(text, file)], base, short, modes=modes).image()

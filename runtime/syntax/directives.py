@@ -71,10 +71,13 @@ class Known:
 class Context:
     """Where reading has got to: the section, numbered labels, symbols, modes."""
 
-    def __init__(self, syntax: Syntax, program: Program, encoder: Encoder, short: bool) -> None:
+    def __init__(
+        self, syntax: Syntax, program: Program, encoder: Encoder, short: bool, modes: Mapping[str, int]
+    ) -> None:
         self.syntax = syntax
         self.program = program
         self.plain = encoder
+        self.begins_in = modes
         self.begin(0, short)
         self.constants: dict[str, int] = {}
 
@@ -84,13 +87,13 @@ class Context:
         self.part = self.previous = self.program.part(".text")
         self.stack: list[tuple[Part, Part]] = []
         self.counts: dict[str, int] = {}  # numbered labels so far; never changed, but replaced
-        self.modes: dict[str, int] = {}
+        self.modes = dict(self.begins_in)
         self.encoder, self.short = self.plain, short
         self.odd, self.mark, self.function = False, MARK, False
         self.saved: list[tuple[dict[str, int], bool, bool, str]] = []
         for directive in self.syntax.directives:
             modes = [(name, value) for name, value in directive.settings if name in self.syntax.modes]
-            if modes and all(self.syntax.modes[name] == value for name, value in modes):
+            if modes and all({**self.syntax.modes, **self.modes}[name] == value for name, value in modes):
                 # One that selects what is selected to begin with: so is what else it says.
                 for name, value in directive.settings:
                     self.odd = bool(value) if name == "odd" else self.odd

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
@@ -53,13 +53,20 @@ class _End(Exception):
 class Reader:
     """Reads texts into one program."""
 
-    def __init__(self, syntax: Syntax, short: bool, folders: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        syntax: Syntax,
+        short: bool,
+        folders: Sequence[Path] = (),
+        modes: Mapping[str, int] | None = None,
+    ) -> None:
         self.syntax = syntax
         self.program = Program()
         self.folders = tuple(folders)
         self.encoders: dict[tuple[tuple[str, int], ...], Encoder] = {}
         self.short = short
-        self.context = Context(syntax, self.program, self.encoder_for({}), short)
+        begins_in = {name: value for name, value in (modes or {}).items() if value != syntax.modes[name]}
+        self.context = Context(syntax, self.program, self.encoder_for(begins_in), short, begins_in)
         self.macros: dict[str, Macro] = {}
         self.conditions: list[_Condition] = []
         self.depth = 0

@@ -63,6 +63,29 @@ def test_a_session(tmp_path: Path, guest: str) -> None:
     assert (output, status) == (b"result 374 word\n", 54)
 
 
+@pytest.mark.parametrize("guest", GUESTS)
+def test_a_signal_and_its_handler(tmp_path: Path, guest: str) -> None:
+    """Frames through the signal's, which gdb knows by the code that returns from it."""
+    commands = ["continue", "print $_siginfo.si_signo", "break handler", "continue", "bt"]
+    commands += ["next", "next", "print count", "continue"]
+    text, output, _ = gdb(tmp_path, program("events", guest=guest), commands, "signal")
+    number = 16 if "mips" in guest else 10  # SIGUSR1
+    expected = [r"Program received signal SIGUSR1", rf"\$1 = {number}", rf"Breakpoint 1, handler \(number={number}\)"]
+    expected += ["#0  handler", "#1  <signal handler called>", r"in main \(argc=2", rf"\$2 = {100 + number}"]
+    in_order(text, [*expected, "exited with code 05"])
+    assert output == f"count {100 + number}\n".encode()
+
+
+@pytest.mark.parametrize("guest", GUESTS)
+def test_backwards(tmp_path: Path, guest: str) -> None:
+    """To where a variable changed, one instruction back, and forwards to the same end."""
+    commands = ["break values.c:27", "continue", "watch global", "reverse-continue", "bt 1"]
+    commands += ["reverse-stepi", "print global", "delete", "continue", "continue"]
+    text, output, status = gdb(tmp_path, program("values", guest=guest), commands, "word", options=["--record"])
+    in_order(text, [r"Old value = 46\nNew value = 37", r"#0  .* leaf \(n=9\)", r"\$1 = 37", r"exited with code 036"])
+    assert (output, status) == (b"result 350 word\n", 30)
+
+
 @pytest.mark.parametrize("guest", ["i386", "amd64"])
 def test_the_x87_unit(tmp_path: Path, guest: str) -> None:
     """Its stack from the top on, tags and the status with TOP; and what gdb writes there is what is computed with."""

@@ -246,3 +246,38 @@ def test_a_damaged_spec_that_was_kept_is_none(isa: Isa, tmp_path: Path, damage: 
     if damage is not None:
         path.write_bytes(damage)
     assert checked.read(path) is None
+
+
+def test_modes_say_how_instructions_are_read(capsys: pytest.CaptureFixture[str]) -> None:
+    """Thumb, given by --mode: text, a word, bytes; and what is no mode, or no instruction in it."""
+    require_build("arm")
+    arm = Isa("arm")
+    thumb = {"T": 1}
+    for what in ("push {r3, lr}", "0xb508", b"\x08\xb5"):
+        (report,) = arm.explain(what, modes=thumb).instructions
+        assert (report.text, report.word, report.bytes) == ("push {r3, lr}", "0xb508", b"\x08\xb5")
+    assert arm.assemble("push {r3, lr}", modes=thumb) == b"\x08\xb5"
+    assert len(arm.assemble("push {r3, lr}")) == 4
+    assert main(["arm", "--mode", "T=1", "b508"]) == 0
+    assert "of arm_t32" in capsys.readouterr().out
+    for word in ("Q=1", "T=2", "T"):
+        assert main(["arm", "--mode", word, "nop"]) == 2
+    assert "arm has no such mode; it has T, E, IT" in capsys.readouterr().err
+    with pytest.raises(InstructionError, match=r"0xe800e800 .* is no instruction of arm: it would be t_stm_w"):
+        arm.explain("0xe800e800", modes=thumb)
+    with pytest.raises(InstructionError, match="arm has no mode Q"):
+        arm.explain("nop", modes={"Q": 1})
+
+
+def test_a_program_s_functions_are_read_as_its_symbols_say(tmp_path: Path) -> None:
+    """ARM's and Thumb's in one program."""
+    require_build("arm")
+    source = tmp_path / "both.s"
+    source.write_text(
+        ".global _start\n_start: .arm\nmov r0, r1\n.type odd, %function\n.thumb\n.thumb_func\nodd: movs r0, r1\n"
+    )
+    program = tmp_path / "both"
+    assert assemble(["--isa", "arm", str(source), "-o", str(program)]) == 0
+    arm = Isa("arm")
+    assert [one.text for one in arm.explain(f"{program}:_start").instructions] == ["mov r0, r1"]
+    assert [one.word for one in arm.explain(f"{program}:odd").instructions] == ["0x0008"]

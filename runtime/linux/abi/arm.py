@@ -42,6 +42,39 @@ _CPSR = _CONTEXT + 76
 _FPSCR = _FLOATS + 256
 _STAT_TIMES = "atime:s32 atime_nsec:u32 mtime:s32 mtime_nsec:u32 ctime:s32 ctime_nsec:u32"
 
+#: what both kinds of frame keep, by its place in struct ucontext
+_SAVED = (
+    *((("r", number), _CONTEXT + 12 + 4 * number, 4, 0, 32) for number in range(15)),
+    (("pc", 0), _CONTEXT + 72, 4, 0, 32),
+    *((flag, _CPSR, 4, bit, 1) for flag, bit in ((("N", 0), 31), (("Z", 0), 30), (("C", 0), 29), (("V", 0), 28))),
+    (("Q", 0), _CPSR, 4, 27, 1),
+    (("GE", 0), _CPSR, 4, 16, 4),
+    (("E", 0), _CPSR, 4, 9, 1),
+    (("T", 0), _CPSR, 4, 5, 1),
+    (("IT", 0), _CPSR, 4, 25, 2),
+    (("IT", 2), _CPSR, 4, 10, 6),
+    *((("D", number), _FLOATS + 8 * number, 8, 0, 64) for number in range(32)),
+    *(((flag, 0), _FPSCR, 4, bit, 1) for flag, bit in (("FN", 31), ("FZ", 30), ("FC", 29), ("FV", 28))),
+    (("QC", 0), _FPSCR, 4, 27, 1),
+    (("FPMODE", 0), _FPSCR, 4, 22, 5),
+    (("IDC", 0), _FPSCR, 4, 7, 1),
+    # The cumulative flags have the host's order, not FPSCR's: they stand in the word for FPINST2.
+    (("FFLAGS", 0), _FPSCR + 16, 4, 0, 5),
+)
+#: struct sigframe: a struct ucontext whose flags say so, and no siginfo; its handlers return by sigreturn
+_PLAIN = SignalFrame(
+    context_bytes=744,
+    stack_offset=None,
+    mask_offset=_CONTEXT + 84,
+    registers=_SAVED,
+    arguments=(("r", 0), ("r", 1), ("r", 2)),
+    return_address=("r", 14),
+    # mov r7, #119; svc 0
+    trampoline=bytes.fromhex("7770a0e3 000000ef"),
+    align=8,
+    words=MappingProxyType({0: 0x5AC3C35A}),
+)
+
 ABI = Abi(
     name="arm",
     isa="arm",
@@ -74,32 +107,13 @@ ABI = Abi(
         context_bytes=744,
         stack_offset=8,
         mask_offset=_CONTEXT + 84,
-        registers=(
-            *((("r", number), _CONTEXT + 12 + 4 * number, 4, 0, 32) for number in range(15)),
-            (("pc", 0), _CONTEXT + 72, 4, 0, 32),
-            *(
-                (flag, _CPSR, 4, bit, 1)
-                for flag, bit in ((("N", 0), 31), (("Z", 0), 30), (("C", 0), 29), (("V", 0), 28))
-            ),
-            (("Q", 0), _CPSR, 4, 27, 1),
-            (("GE", 0), _CPSR, 4, 16, 4),
-            (("E", 0), _CPSR, 4, 9, 1),
-            (("T", 0), _CPSR, 4, 5, 1),
-            (("IT", 0), _CPSR, 4, 25, 2),
-            (("IT", 2), _CPSR, 4, 10, 6),
-            *((("D", number), _FLOATS + 8 * number, 8, 0, 64) for number in range(32)),
-            *(((flag, 0), _FPSCR, 4, bit, 1) for flag, bit in (("FN", 31), ("FZ", 30), ("FC", 29), ("FV", 28))),
-            (("QC", 0), _FPSCR, 4, 27, 1),
-            (("FPMODE", 0), _FPSCR, 4, 22, 5),
-            (("IDC", 0), _FPSCR, 4, 7, 1),
-            # The cumulative flags have the host's order, not FPSCR's: they stand in the word for FPINST2.
-            (("FFLAGS", 0), _FPSCR + 16, 4, 0, 5),
-        ),
+        registers=_SAVED,
         arguments=(("r", 0), ("r", 1), ("r", 2)),
         return_address=("r", 14),
         # mov r7, #173; svc 0
         trampoline=bytes.fromhex("ad70a0e3 000000ef"),
         align=8,
+        plain=_PLAIN,
     ),
     numbers=NUMBERS,
     # F_GETLK, F_SETLK and F_SETLKW with 32-bit offsets, and F_GETLK64 and so on
