@@ -1,6 +1,6 @@
 """`python -m bench [--isa ISA]`: build the workloads, run them natively, under qemu-user and isomorph, print ratios.
 
-isomorph runs three times: tier 0 alone; both tiers with nothing on disk; both with what earlier runs compiled.
+isomorph runs three times: tier 0 alone; both tiers with nothing on disk; both with all there that earlier runs compiled.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import argparse
 import json
 import math
 import os
+import re
 import resource
 import shutil
 import statistics
@@ -68,8 +69,9 @@ sys.exit(os.waitstatus_to_exitcode(status))
 
 #: contenders, in the order of the table
 WHO = ("native", "qemu", "tier 0", "cold", "warm")
-#: runs that fill the cache for the warm one: each compiles what the one before made hot
-FILLING = 4
+#: runs that fill the cache for the warm one, at most: each compiles what the one before made hot
+FILLING = 6
+_COMPILED = re.compile(r"regions: ([\d,]+) compiled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +168,28 @@ def table(isa: str, results: dict[str, dict[str, Times]]) -> Table:
     return made
 
 
+def fill(command: Sequence[str], cache: str) -> None:
+    """Have all that becomes hot compiled and kept, by runs that wait for their compiler, until one compiles nothing.
+
+    command: words behind isomorph's `run`
+    """
+    words = [*isomorph(), "run", "--workers", "0", "--stats", *command]
+    for _ in range(FILLING):
+        done = subprocess.run(
+            words, capture_output=True, cwd=ROOT, env={**ENVIRONMENT, "ISOMORPH_CACHE": cache}, check=False
+        )
+        if done.returncode:
+            sys.exit(f"bench: {' '.join(words)} failed with status {done.returncode}: {done.stderr.decode()}")
+        found = _COMPILED.search(done.stderr.decode())
+        if found is None or found[1] == "0":
+            return
+
+
 def contenders(name: str, host: Path, guest: Path, qemu: str, scratch: str) -> dict[str, Contender]:
     """Who runs a workload, by name; the warm one's cache is filled."""
     ours = (*isomorph(), "run")
     warm = Contender((*ours, str(guest)), f"{scratch}/warm-{name}")
-    for _ in range(FILLING):
-        measure(warm)
+    fill([str(guest)], warm.cache)
     return {
         "native": Contender((str(host),)),
         "qemu": Contender((qemu, str(guest))),

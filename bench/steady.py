@@ -1,4 +1,4 @@
-"""`python -m bench.steady`: programs once all that is hot is compiled, against the same natively; and their pauses.
+"""`python -m bench.steady [--isa ISA]`: programs whose hot code is compiled, against the same natively; their pauses.
 
 Each workload is repeated within its process (repeat.c), a few times and more often.  The difference is what a turn
 takes without start-up, loading of compiled code and tier 0's first steps.  What is compared is processor time of the
@@ -21,15 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.__main__ import ENVIRONMENT, HERE, PROGRAMS, ROOT, geometric_mean, isomorph
+from bench.__main__ import ENVIRONMENT, HERE, ISAS, PROGRAMS, ROOT, fill, geometric_mean, isomorph
+from tests.guests import guest_of
 
 #: workloads that have nothing to repeat
 _LEFT_OUT = {"startup"}
 #: turns in the shorter run, and how many more the longer one has
 _FEW, _MORE = 1, 3
-#: runs that fill the cache, at most
-_FILLING = 6
-_COMPILED = re.compile(r"regions: ([\d,]+) compiled")
 _PAUSE = re.compile(r"the longest ([\d.]+) ms, ([\d.]+) ms in all")
 
 
@@ -69,15 +67,6 @@ def run(command: Sequence[str], cache: str) -> tuple[float, bytes, str]:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout, done.stderr.decode()
 
 
-def fill(program: Path, cache: str, turns: int) -> None:
-    """Have all that becomes hot compiled and kept."""
-    for _ in range(_FILLING):
-        command = [*isomorph(), "run", "--workers", "0", "--stats", str(program), str(turns)]
-        found = _COMPILED.search(run(command, cache)[2])
-        if found is None or found[1] == "0":
-            return
-
-
 def measure(programs: Mapping[str, Path], commands: Mapping[str, Sequence[str]], cache: str, runs: int) -> Steady:
     """One workload: what a turn of it takes each contender."""
     least: dict[tuple[str, int], float] = {}
@@ -100,15 +89,17 @@ def measure(programs: Mapping[str, Path], commands: Mapping[str, Sequence[str]],
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.steady", description=__doc__)
     parser.add_argument("workloads", nargs="*", help="names of bench/programs (default: all)")
+    parser.add_argument("--isa", choices=ISAS, default="riscv64", help="the guest (default %(default)s)")
     parser.add_argument("-n", "--runs", type=int, default=3, help="runs of each (default %(default)s)")
     parser.add_argument("--json", type=Path, help="write the raw figures here")
     options = parser.parse_args()
     known = {path.stem: path for path in PROGRAMS if path.stem not in _LEFT_OUT}
     if unknown := set(options.workloads) - known.keys():
         parser.error(f"no workload {', '.join(sorted(unknown))}; there are {', '.join(known)}")
-    cross, native, qemu = (shutil.which(name) for name in ("riscv64-linux-gnu-gcc", "gcc", "qemu-riscv64"))
+    made_for = guest_of(options.isa)
+    cross, native, qemu = (shutil.which(name) for name in (made_for.compiler, "gcc", made_for.qemu))
     if not (cross and native and qemu):
-        sys.exit("bench: needs gcc, gcc-riscv64-linux-gnu and qemu-user (Debian packages of these names)")
+        sys.exit(f"bench: needs gcc, {made_for.compiler_package} and qemu-user (Debian packages of these names)")
     commands = {"native": (), "qemu": (qemu,), "isomorph": (*isomorph(), "run")}
     results: dict[str, Steady] = {}
     print(f"load {os.getloadavg()[0]:.1f}; seconds of processor time a turn, least of {options.runs}")
@@ -116,10 +107,10 @@ def main() -> int:
     print(f"{'workload':12}{'native':>9}{'qemu':>9}{'isomorph':>10}{heads}")
     with TemporaryDirectory(prefix="isomorph-steady-") as scratch:
         for name in options.workloads or known:
-            guest = build(cross, ["-static"], ROOT / "build" / "bench" / "steady-riscv64", known[name])
+            guest = build(cross, ["-static"], ROOT / "build" / "bench" / f"steady-{options.isa}", known[name])
             host = build(native, [], ROOT / "build" / "bench" / "steady-native", known[name])
             cache = f"{scratch}/{name}"
-            fill(guest, cache, _FEW + _MORE)
+            fill([str(guest), str(_FEW + _MORE)], cache)
             programs = {"native": host, "qemu": guest, "isomorph": guest}
             one = results[name] = measure(programs, commands, cache, options.runs)
             turns = one.turns
