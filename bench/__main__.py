@@ -1,6 +1,6 @@
 """`python -m bench [--isa ISA]`: build the workloads, run them natively, under qemu-user and isomorph, print ratios.
 
-isomorph runs three times: tier 0 alone; both tiers with nothing on disk; both with all there that earlier runs compiled.
+isomorph runs three times: tier 0 alone; both tiers with nothing on disk; both with all that is hot compiled before.
 """
 
 from __future__ import annotations
