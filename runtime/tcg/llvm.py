@@ -18,6 +18,7 @@ def _target_machine(level: int) -> llvm.TargetMachine:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     llvm.initialize_native_asmparser()
+    _set_up()
     features = llvm.get_host_cpu_features().flatten()
     return llvm.Target.from_triple(TRIPLE).create_target_machine(
         cpu=llvm.get_host_cpu_name(), features=features, opt=level, reloc="pic", codemodel="small"
@@ -76,6 +77,13 @@ def _run_pipeline(module: llvm.ModuleRef, text: str, pipeline: str, level: int) 
     for function in module.functions:
         if not function.is_declaration:
             manager.run(function, builder)
+
+
+@cache
+def _set_up() -> None:
+    """What makes a byte's load into a register one of the whole register takes the upper bits for dead where the
+    register was the load's address, too, and is stored behind it (X86FixupBWInsts of LLVM 22): `mov al, [eax]`."""
+    llvm.set_option("", "-fixup-byte-word-insts=0")
 
 
 @cache

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 enum { CODE_32 = 0x23, DATA_32 = 0x2b }; /* Linux' selectors for user level (arch/x86/include/asm/segment.h) */
-enum { CODE = 0x123000, DATA = 0x40000, SIZE = 0x10000, MIDDLE = DATA + SIZE / 2, NEAR = 0x200, TRAP = 0x100, BEFORE = 0x321 };
+enum { CODE = 0x123000, DATA = 0x40000, SIZE = 0x10000, MIDDLE = DATA + SIZE / 2, NEAR = 0x200, TRAP = 0x100, BEFORE = 0x321, PAGE = 0x1000 };
 
 struct vector { uint64_t low, high; };
 struct state {
@@ -57,6 +57,7 @@ static void next(ucontext_t *context) {
     all(take, &given, sizeof given);
     memset((void *)DATA, 0, SIZE);
     memcpy((void *)(MIDDLE - NEAR), given.state.memory, sizeof given.state.memory);
+    memset((void *)CODE, 0, PAGE); /* a case before may have stored there */
     memcpy((void *)CODE, given.code, sizeof given.code);
     for (int i = 0; i < 16; i++)
         context->uc_mcontext.gregs[order[i]] = (greg_t)given.state.registers[i];
@@ -118,7 +119,7 @@ int main(int count, char **arguments) {
     if (narrow)
         __asm__ volatile("mov %0, %%ds\n\tmov %0, %%es" : : "r"(DATA_32));
     int anywhere = MAP_PRIVATE | MAP_ANONYMOUS;
-    mmap((void *)CODE, 0x1000, PROT_READ | PROT_WRITE | PROT_EXEC, anywhere | MAP_FIXED, -1, 0);
+    mmap((void *)CODE, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC, anywhere | MAP_FIXED, -1, 0);
     mmap((void *)DATA, SIZE, PROT_READ | PROT_WRITE, anywhere | MAP_FIXED, -1, 0);
     stack_t stack = {.ss_sp = malloc(1 << 16), .ss_size = 1 << 16};
     sigaltstack(&stack, NULL);
