@@ -336,4 +336,6 @@ class _Table(SideTable):
 
 def _numbered(part: object, number: int | None) -> object:
     """A part of the register of such a number."""
+    if isinstance(part, list):
+        return [_numbered(item, number) for item in part]
     return part.replace(_NUMBER, str(number)) if isinstance(part, str) and number is not None else part

@@ -85,7 +85,7 @@ def _sections(data: bytes, bits: int, big_endian: bool) -> list[tuple[int, ...]]
 
 
 def _read(data: bytes, bits: int, big_endian: bool) -> list[tuple[int, int, str, bool]]:
-    """Address, size and name of every defined symbol of the fullest table there is."""
+    """Address, size and name of every defined symbol of the fullest table there is, and whether its value is odd."""
     tables = _sections(data, bits, big_endian)
     for kind in (SHT_SYMTAB, SHT_DYNSYM):
         for fields in tables:

@@ -144,11 +144,12 @@ registers = [
     { name = "status", parts = ["STATUS[15:4]", ["HIGH", "STATUS[2:0]"], { bits = 1, value = 1 }, "~STATUS[3]", 3] },
     { name = "s{}", count = 2, parts = ["V[HIGH + {}]"] },
     { name = "entry", parts = ["V[1]"] },
+    { name = "twice{}", count = 2, parts = [["V[{}]", "V[0]"]] },
 ]
 """,
     )
-    status, first, second, entry = described.registers
-    assert [one.name for one in described.registers] == ["status", "s0", "s1", "entry"]
+    status, first, second, entry, _, twice = described.registers
+    assert [one.name for one in described.registers] == ["status", "s0", "s1", "entry", "twice0", "twice1"]
     registers = Registers(folder)
     registers.words = {("STATUS", 0): 0xABC8, ("HIGH", 0): 5, ("V", 0): 70, ("V", 1): 71}
     assert read_register(registers, status) == 0xABC << 8 | 5 << 5 | 1 << 4
@@ -157,6 +158,9 @@ registers = [
     assert (registers.get("STATUS"), registers.get_mode("HIGH")) == (0x1236, 6)
     write_register(registers, second, 9)
     assert (registers.get("V", 0), registers.get("V", 1)) == (70, 9)
+    assert read_register(registers, twice) == 9
+    write_register(registers, twice, 8)
+    assert (registers.get("V", 0), registers.get("V", 1)) == (8, 8)
 
 
 def test_a_changed_table_makes_the_folder_stale(folder: Path) -> None:
