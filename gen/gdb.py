@@ -14,12 +14,13 @@ from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 from gen import model
-from gen.gdb_parts import Part, PartError, known_names, part_of, pc_part, whole_part
+from gen.gdb_parts import PartError, known_names, part_of, pc_part, whole_part
 from gen.side_tables import SideTable, tables_of
 from gen.source import Keyword, call, literal, quoted, statement, tuple_of
 from gen.stamp import GDB_SUFFIX
 from gen.templates import render
 from runtime.core.layout import Layout, RegisterLayout
+from runtime.core.register_part import Part
 
 _KEYS = ("architecture", "feature", "union", "vector", "flags")
 _FEATURE = ("name", "registers", "bits", "type", "types", "group")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from runtime.core.layout import Layout, RegisterLayout
+from runtime.core.record import replace
+from runtime.core.register_part import Part
 
-#: a part that always reads the same (runtime/debug/description.py)
+#: a part that always reads the same (runtime/core/register_part.py)
 _NOTHING = ""
 #: a name; the entry of a file, perhaps counted from what a mode says; the bits of anything else
 _PART = re.compile(r"(~?)([^\s~\[\]]+)(?:\[(?:(\w+) \+ )?(\d+)(?::(\d+))?\])?")
@@ -22,20 +23,6 @@ class PartError(Exception):
         self.word = word
         self.message = message
         self.help = help
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Some bits of a register, as `Part` of runtime/debug/description.py has them."""
-
-    name: str
-    index: int
-    width: int
-    low: int = 0
-    counted_from: str = ""
-    entries: int = 0
-    inverted: bool = False
-    also: tuple[Part, ...] = ()
 
 
 def part_of(layout: Layout, item: object) -> Part:

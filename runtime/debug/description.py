@@ -3,38 +3,12 @@
 from __future__ import annotations
 
 from runtime.core.record import record
+from runtime.core.register_part import Part
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runtime.core.accelerator import Registers
     from runtime.core.cpu import Isa
-
-
-@record
-class Part:
-    """A piece of a register: bits of a register, a mode or the entry of a file of the spec, or of "pc".
-
-    Without a name: bits that never change, whose value is `index`.
-
-    low           its lowest bit
-    counted_from  a mode that is added to `index`, in a file of so many `entries`: that of a stack, say
-    inverted      gdb calls 1 what is 0 here
-    also          where the same bits stand, too
-    """
-
-    name: str
-    index: int
-    width: int
-    low: int = 0
-    counted_from: str = ""
-    entries: int = 0
-    inverted: bool = False
-    also: tuple[Part, ...] = ()
-
-    @property
-    def mask(self) -> int:
-        """So many bits as it has."""
-        return (1 << self.width) - 1
 
 
 @record

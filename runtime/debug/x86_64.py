@@ -6,7 +6,8 @@ A machine's processor has them all by their own names (runtime/kvm/registers.py)
 
 from __future__ import annotations
 
-from runtime.debug.description import Description, Part, WireRegister
+from runtime.core.register_part import Part
+from runtime.debug.description import Description, WireRegister
 
 _GENERAL = ("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", *(f"r{number}" for number in range(8, 16)))
 _SEGMENTS = ("cs", "ss", "ds", "es", "fs", "gs")

@@ -12,18 +12,29 @@ from tests.tools import compile_c, require_build
 
 FOLDER = Path(__file__).parent / "programs"
 
-#: what gdb says of `events signal`: stopped by the signal, at the handler, in its backtrace, step by step out of it
-SIGNAL_AND_HANDLER = (
-    r"Program received signal SIGUSR1",
-    r"\$1 = 10",
-    r"Breakpoint 1, handler \(number=10\)",
-    r"#0  handler",
-    r"#1  <signal handler called>",
-    r"in main \(argc=2",
-    r"count \+= 100;",
-    r"\$2 = 110",
-    r"exited with code 05",
+#: the frames of `values` at a breakpoint in leaf(5), and the value it returns to where `finish` stops
+LEAF = (
+    r"Breakpoint 1, leaf \(n=5\)",
+    r"#0  leaf \(n=5\)",
+    r"#1  .* in work \(n=10\)",
+    r"#2  .* in main \(argc=2",
 )
+LEFT = (r"in work \(n=10\)", r"Value returned is \$1 = 32")
+
+
+def signal_and_handler(number: int = 10) -> list[str]:
+    """What gdb says of `events signal`: stopped by SIGUSR1, at the handler, its backtrace, step by step out of it."""
+    return [
+        r"Program received signal SIGUSR1",
+        rf"\$1 = {number}",
+        rf"Breakpoint 1, handler \(number={number}\)",
+        r"#0  handler",
+        r"#1  <signal handler called>",
+        r"in main \(argc=2",
+        r"count \+= 100;",
+        rf"\$2 = {100 + number}",
+        r"exited with code 05",
+    ]
 
 
 def program(name: str, *flags: str, libraries: Sequence[str] = ("-lm",), guest: str = "riscv64") -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.debug.guests import SIGNAL_AND_HANDLER, gdb, program
+from tests.debug.guests import LEAF, LEFT, gdb, program, signal_and_handler
 
 
 def in_order(text: str, patterns: list[str]) -> None:
@@ -42,14 +42,10 @@ def test_breakpoints_backtrace_finish_and_the_exit_code(tmp_path: Path) -> None:
     in_order(
         text,
         [
-            r"Breakpoint 1, leaf \(n=5\)",
-            r"#0  leaf \(n=5\)",
-            r"#1  .* in work \(n=10\)",
-            r"#2  .* in main \(argc=2",
+            *LEAF,
             r"^pc .*<leaf\+\d+>",
             r"^sp ",
-            r"in work \(n=10\)",
-            r"Value returned is \$1 = 32",
+            *LEFT,
             r"exited with code 036",
         ],
     )
@@ -160,7 +156,7 @@ def test_a_signal_and_its_handler_step_by_step(tmp_path: Path) -> None:
     )
     in_order(
         text,
-        SIGNAL_AND_HANDLER,
+        signal_and_handler(),
     )
     assert output == b"count 110\n"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.debug.guests import gdb, program
+from tests.debug.guests import LEAF, LEFT, gdb, program, signal_and_handler
 from tests.debug.test_gdb import in_order
 from tests.guests import GUESTS
 
@@ -44,13 +44,9 @@ def test_a_session(tmp_path: Path, guest: str) -> None:
     in_order(
         text,
         [
-            r"Breakpoint 1, leaf \(n=5\)",
-            r"#0  leaf \(n=5\)",
-            r"#1  .* in work \(n=10\)",
-            r"#2  .* in main \(argc=2",
+            *LEAF,
             r"^=> 0x[0-9a-f]+ <leaf\+",
-            r"in work \(n=10\)",
-            r"Value returned is \$1 = 32",
+            *LEFT,
             r"Hardware watchpoint 2: global",
             r"Old value = 16\nNew value = 22",
             r"\$2 = 140",  # 2 * (22 + 23 + 25)
@@ -70,9 +66,7 @@ def test_a_signal_and_its_handler(tmp_path: Path, guest: str) -> None:
     commands += ["next", "next", "print count", "continue"]
     text, output, _ = gdb(tmp_path, program("events", guest=guest), commands, "signal")
     number = 16 if "mips" in guest else 10  # SIGUSR1
-    expected = [r"Program received signal SIGUSR1", rf"\$1 = {number}", rf"Breakpoint 1, handler \(number={number}\)"]
-    expected += ["#0  handler", "#1  <signal handler called>", r"in main \(argc=2", rf"\$2 = {100 + number}"]
-    in_order(text, [*expected, "exited with code 05"])
+    in_order(text, signal_and_handler(number))
     assert output == f"count {100 + number}\n".encode()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.debug.client import connected
-from tests.debug.guests import FOLDER, SIGNAL_AND_HANDLER, gdb
+from tests.debug.guests import FOLDER, gdb, signal_and_handler
 from tests.debug.test_gdb import in_order
 from tests.kvm.kvm import require_kvm
 from tests.kvm.test_programs import require_host
@@ -59,7 +59,7 @@ def test_a_signal_and_its_handler_step_by_step(tmp_path: Path) -> None:
     text, output, _ = debug(tmp_path, program("events"), commands, "signal")
     in_order(
         text,
-        SIGNAL_AND_HANDLER,
+        signal_and_handler(),
     )
     assert output == b"count 110\n"
 

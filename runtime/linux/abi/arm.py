@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from runtime.core.light import MappingProxyType
+from runtime.core.record import replace
 from runtime.linux.abi import generic
 from runtime.linux.abi.arm_numbers import NUMBERS
 from runtime.linux.abi.model import Abi, Fault, SignalFrame, SystemCall, table
@@ -103,17 +104,9 @@ ABI = Abi(
         "Alignment": Fault("SIGBUS", "BUS_ADRALN", "arg0"),
         "Breakpoint": Fault("SIGTRAP", "TRAP_BRKPT"),
     },
-    signal_frame=SignalFrame(
-        context_bytes=744,
-        stack_offset=8,
-        mask_offset=_CONTEXT + 84,
-        registers=_SAVED,
-        arguments=(("r", 0), ("r", 1), ("r", 2)),
-        return_address=("r", 14),
-        # mov r7, #173; svc 0
-        trampoline=bytes.fromhex("ad70a0e3 000000ef"),
-        align=8,
-        plain=_PLAIN,
+    # struct rt_sigframe, with a siginfo before the context; mov r7, #173; svc 0
+    signal_frame=replace(
+        _PLAIN, stack_offset=8, trampoline=bytes.fromhex("ad70a0e3 000000ef"), words=MappingProxyType({}), plain=_PLAIN
     ),
     numbers=NUMBERS,
     # F_GETLK, F_SETLK and F_SETLKW with 32-bit offsets, and F_GETLK64 and so on
