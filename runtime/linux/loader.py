@@ -128,6 +128,8 @@ def start(
     thread.set(abi.stack, pointer)
     if abi.program_mode is not None:
         thread.set((abi.program_mode.mode, 0), _mode_of(process, image, bias, abi.program_mode))
+    if abi.alignment_mode is not None:
+        thread.set((abi.alignment_mode, 0), 1)
     thread.enter(entry)
 
 

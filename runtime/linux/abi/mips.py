@@ -43,7 +43,7 @@ NUMBERS = numbered("""
     4091 munmap truncate ftruncate fchmod fchown getpriority setpriority 4102 socketcall syslog setitimer getitimer
     4111 vhangup 4114 wait4 swapoff sysinfo ipc fsync 4120 clone setdomainname uname 4124 adjtimex mprotect
     4128 init_module delete_module 4131 quotactl getpgid fchdir 4136 personality 4138 setfsuid setfsgid _llseek
-    4143 flock msync readv writev cacheflush 4151 getsid fdatasync 4154 mlock munlock mlockall munlockall
+    4143 flock msync readv writev cacheflush 4149 sysmips 4151 getsid fdatasync 4154 mlock munlock mlockall munlockall
     sched_setparam sched_getparam sched_setscheduler sched_getscheduler sched_yield sched_get_priority_max
     sched_get_priority_min sched_rr_get_interval nanosleep mremap accept bind connect getpeername getsockname
     getsockopt listen recv recvfrom recvmsg send sendmsg sendto setsockopt shutdown socket socketpair setresuid
@@ -271,6 +271,7 @@ def o32(name: str, big_endian: bool) -> Abi:
         elf_machine=8,
         # PT_MIPS_ABIFLAGS: fp_abi of Elf_MIPS_ABIFlags_v0 is Val_GNU_MIPS_ABI_FP_64 or _64A
         program_mode=ProgramMode("FR", 0x70000003, 7, MappingProxyType({6: 1, 7: 1})),
+        alignment_mode="FIXADE",
         terminal_modes=TERMINAL_MODES,
         terminal_characters=TERMINAL_CHARACTERS,
         bits=32,

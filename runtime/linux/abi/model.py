@@ -160,6 +160,8 @@ class Abi:
     #: arch_prctl's codes that set and get a register
     base_registers: Mapping[tuple[int, int], Register] = MappingProxyType({})
     program_mode: ProgramMode | None = None
+    #: the mode in which misaligned accesses raise nothing, if there is one: programs start in it
+    alignment_mode: str | None = None
     #: modes of a terminal (c_lflag) that have another bit than asm-generic's: that -> the guest's
     terminal_modes: Mapping[int, int] = MappingProxyType({})
     #: where c_cc has asm-generic's special characters, in their order; empty: where those are

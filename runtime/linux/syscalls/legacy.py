@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _NSEC = 1_000_000_000
 _SIGNAL_SET_BYTES = 8
+#: what sysmips is asked for (asm/sysmips.h)
+FLUSH_CACHE, MIPS_FIXADE = 3, 7
 
 
 # ------------------------------------------------------------ descriptors
@@ -241,3 +243,15 @@ def sigaction(thread: Thread, number: int, new: int, old: int) -> int:
 def cacheflush(thread: Thread, start: int, end: int, flags: int) -> int:
     """Stores into translated code are noticed as they happen: there is nothing to flush."""
     return 0
+
+
+@system_call("int word word")
+def sysmips(thread: Thread, command: int, first: int, second: int) -> int:
+    """What is MIPS's own, as far as programs still ask for it (arch/mips/kernel/syscall.c)."""
+    mode = thread.process.abi.alignment_mode
+    if command == MIPS_FIXADE and mode is not None and not first & ~3:  # bit 1: note them in the kernel's log
+        thread.set((mode, 0), first & 1)
+        return 0
+    if command == FLUSH_CACHE:
+        return 0
+    raise fail(errno.EINVAL)

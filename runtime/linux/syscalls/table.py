@@ -115,7 +115,7 @@ _MODULES = {
     "legacy": (
         "_newselect alarm arm_fadvise64_64 cacheflush dup2 epoll_create epoll_wait eventfd fork getpgrp "
         "inotify_init nice old_mmap old_select pause pipe poll recv select send sigaction signalfd sigprocmask "
-        "sigreturn socketcall time vfork waitpid"
+        "sigreturn socketcall sysmips time vfork waitpid"
     ),
     "memory": "brk madvise mincore mlock mmap mmap2 mprotect mremap msync munlock munmap",
     "old_paths": (
