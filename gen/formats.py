@@ -74,6 +74,8 @@ def spelled_aliases(
             program.error(decl.when.pos, "a pseudo-instruction is one by modes, not by its address")
             return
     pending = [(decl.syntax.value, decl.expansion.value)]
+    if decl.operand:
+        yield model.AsmAliasDef(*pending.pop(), decl.pos, space, when, True)
     while pending:
         syntax, expansion = pending.pop(0)
         found = _NAMED_HOLE.search(syntax)
@@ -101,36 +103,37 @@ def _file(file: model.RegFile) -> Format:
 
 
 def _enum(program: Program, decl: tree.FieldDecl) -> Format | None:
-    if decl.enum is None or decl.width is None:
+    """`2 names "- a b _"`: a name for each value, perhaps `or` others; `7 registers names "…"` if no symbol may be
+    called so; `16 set names "r0-15"`: a name for each bit."""
+    if not decl.enum or decl.width is None:
         return None
-    width = decl.width.value
-    if decl.target is not None:
-        return _set(program, decl, decl.target, width)
-    if width > 12:
-        program.error(decl.width.pos, f"a field of {width} bits has too many values to name")
-        return None
-    names = tuple(expand_names(program, decl.enum))
-    if len(names) != 1 << width:
+    width, kind = decl.width.value, decl.target.name if decl.target is not None else ""
+    if decl.target is not None and kind not in ("set", "registers"):
         program.error(
-            decl.enum.pos,
-            f"a field of {width} bits has {1 << width} values, these are {len(names)} names",
-            help="`_` stands for a value without a name, `-` for one that prints nothing",
+            decl.target.pos,
+            f"'{kind}' is no kind of field with names",
+            help="write `set` or `registers`, or leave it out",
         )
         return None
-    return enum_format(width, names)
-
-
-def _set(program: Program, decl: tree.FieldDecl, kind: tree.Name, width: int) -> Format | None:
-    """`16 set names "r0-15"`: a name for each bit."""
-    assert decl.enum is not None
-    if kind.name != "set":
-        program.error(kind.pos, f"'{kind.name}' is no kind of field with names", help="write `set`, or leave it out")
+    if width > 12 and kind != "set":
+        program.error(decl.width.pos, f"a field of {width} bits has too many values to name")
         return None
-    names = tuple(expand_names(program, decl.enum))
-    if len(names) != width:
-        program.error(decl.enum.pos, f"a set of {width} bits has a name for each, these are {len(names)} names")
-        return None
-    return Format("set", table=(names,))
+    count = width if kind == "set" else 1 << width
+    spellings = [tuple(expand_names(program, text)) for text in decl.enum]
+    for text, names in zip(decl.enum, spellings, strict=True):
+        if len(names) != count and kind == "set":
+            program.error(text.pos, f"a set of {width} bits has a name for each, these are {len(names)} names")
+            return None
+        if len(names) != count:
+            program.error(
+                text.pos,
+                f"a field of {width} bits has {count} values, these are {len(names)} names",
+                help="`_` stands for a value without a name, `-` for one that prints nothing",
+            )
+            return None
+    if kind == "set":
+        return Format("set", table=tuple(spellings))
+    return enum_format(width, spellings, kind == "registers")
 
 
 def _alias(program: Program, alias: AliasEntity) -> Format | None:

@@ -556,10 +556,11 @@ class Slot:
     expr: Expr
     kind: str
     signed: bool = False
-    table: tuple[tuple[str, ...], ...] = ()  # 'file': spellings; 'enum': one tuple, "" prints nothing, "_" reserved
+    table: tuple[tuple[str, ...], ...] = ()  # spellings, the first is printed; "" prints nothing, "_" reserved
     text: str = ""
     operand: str = ""
     sysregs: tuple[tuple[int, str], ...] = ()
+    registers: bool = False  # whether names are registers', which no symbol may have
 
 
 Template = tuple[Literal | Slot, ...]
@@ -690,13 +691,14 @@ class SysReg:
 
 @dataclass(frozen=True, slots=True)
 class AsmAliasDef:
-    """A pseudo-instruction: syntax with `{name}` holes, and the text it stands for."""
+    """A pseudo-instruction or an operand: syntax with `{name}` holes, and the text it stands for."""
 
     syntax: str
     expansion: str
     pos: Pos
     space: str = ""  # where its instructions are looked for; "": anywhere
     when: Expr | None = None  # over modes: where it is one
+    operand: bool = False
 
 
 @dataclass(frozen=True, slots=True)

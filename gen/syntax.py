@@ -11,7 +11,7 @@ Without one a field is shown as its declaration says, what depends on the PC as 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gen import model
@@ -33,6 +33,7 @@ class Format:
     signed: bool = False
     table: tuple[tuple[str, ...], ...] = ()
     sysregs: tuple[tuple[int, str], ...] = ()
+    registers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +47,14 @@ class _Hole:
     pos: Pos
 
 
-def enum_format(width: int, names: tuple[str, ...]) -> Format:
+def enum_format(width: int, spellings: Sequence[tuple[str, ...]], registers: bool = False) -> Format:
     """The format of `field f : 2 names "- .rl .aq .aqrl"`: `-` prints nothing, `_` is reserved.
 
-    `names` are expanded already (`x0-31`) and there are 2**width of them, which the checker sees to.
+    Names are expanded already (`x0-31`) and there are 2**width of them in each spelling, which the checker sees to.
     """
-    assert len(names) == 1 << width
-    return Format("enum", table=(tuple("" if name == "-" else name for name in names),))
+    assert all(len(names) == 1 << width for names in spellings)
+    table = tuple(tuple("" if name == "-" else name for name in names) for names in spellings)
+    return Format("enum", table=table, registers=registers)
 
 
 def default_format(expr: model.Expr, fields: Mapping[str, Format]) -> Format:
@@ -199,7 +201,7 @@ def _slot(
     if found.kind == "enum" and 1 << expr.width > len(found.table[0]):
         diagnostics.error(hole.pos, f"{len(found.table[0])} names for a value of {expr.width} bits")
         return None
-    return model.Slot(expr, found.kind, found.signed, found.table, sysregs=found.sysregs)
+    return model.Slot(expr, found.kind, found.signed, found.table, sysregs=found.sysregs, registers=found.registers)
 
 
 def _run_time_part(expr: model.Expr) -> str | None:

@@ -1,7 +1,8 @@
 """`asm "…" = "…"`: finds the instructions that a pseudo-instruction stands for, and what each of their holes gets.
 
 A text that reads as a longer instruction than the one it stands for is another encoding of it.  `%f({x})` is a function
-of the assembler's expressions, and a text that begins with a dot a directive that sets modes.
+of the assembler's expressions, a text that begins with a dot a directive that sets modes, a sign and a hole that stand
+for nothing a comment.  `asm operand "…" = "…"` is another spelling of operands.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from runtime.syntax.expressions import BadExpression, Undefined, parse, symbols
 from runtime.syntax.matching import Given, Matcher, RowGiven, Wildcard
 from runtime.syntax.printing import style_of
 from runtime.syntax.solve import Solver, Unsolvable, fits
+from runtime.syntax.spelling import BadSpelling, OperandSpelling
 from runtime.syntax.tables import (
     Alias,
     AliasHole,
@@ -27,6 +29,7 @@ from runtime.syntax.tables import (
     Function,
     Hole,
     Shorter,
+    Spelling,
     Step,
     Syntax,
     mode_key,
@@ -39,8 +42,12 @@ _FUNCTION = re.compile(r"(%[A-Za-z_]\w*)\(\{\s*([A-Za-z_]\w*)\s*\}\)")
 _WHOLE = re.compile(r"\{(.*)\}")
 _SETTING = re.compile(r"([A-Za-z_]\w*)\s*=\s*(\d+)")
 #: settings of the assembler's that are no modes, and those that are words; docs/assembler.md has what they mean
-_OWN_SETTINGS = ("short", "odd", "align")
-_WORDS = re.compile(r"push|pop|function|\$[a-z]")
+_OWN_SETTINGS = ("short", "odd", "align", "slots")
+_WORDS = re.compile(r"push|pop|function|pool|\$[a-z]")
+#: a sign that begins a comment; and a mnemonic with what it may be written without
+_COMMENT = re.compile(r"([^\w\s.%{}]+)\{\w+\}")
+_RENAMED = re.compile(r"\.\w+")
+_SUFFIX = re.compile(r"\{(\w+)\} = \{\1\}(\.\w+)")
 #: what a directive may end in: anything
 _REST = re.compile(r"(\.\S+) \{\w+\}")
 _NAME = re.compile(r"\s*([A-Za-z_]\w*)\s*")
@@ -77,6 +84,7 @@ class Found:
     shorter: list[Shorter] = field(default_factory=list)
     functions: list[Function] = field(default_factory=list)
     directives: list[Directive] = field(default_factory=list)
+    spellings: list[Spelling] = field(default_factory=list)
 
 
 def resolve(definitions: Iterable[model.AsmAliasDef], syntax: Syntax, diagnostics: Diagnostics) -> Found:
@@ -86,7 +94,9 @@ def resolve(definitions: Iterable[model.AsmAliasDef], syntax: Syntax, diagnostic
         try:
             if definition.when is not None and definition.syntax.startswith(("%", ".")):
                 raise _Wrong("`when` is for pseudo-instructions")
-            if definition.syntax.startswith("%"):
+            if spelling := _spelling(definition, syntax):
+                found.spellings.append(spelling)
+            elif definition.syntax.startswith("%"):
                 found.functions.append(_function(definition))
             elif definition.syntax.startswith("."):
                 found.directives.append(_directive(definition, syntax))
@@ -100,6 +110,27 @@ def resolve(definitions: Iterable[model.AsmAliasDef], syntax: Syntax, diagnostic
         except _Wrong as wrong:
             diagnostics.error(definition.pos, wrong.message, help=wrong.help)
     return found
+
+
+def _spelling(definition: model.AsmAliasDef, syntax: Syntax) -> Spelling | None:
+    """Another spelling, if that is what it declares."""
+    source, text, meaning = source_line(definition.pos), definition.syntax.strip(), definition.expansion.strip()
+    if definition.operand:
+        if definition.space or definition.when is not None:
+            raise _Wrong("operands are spelled so everywhere: without `in` and `when`")
+        spelling = Spelling(source, "operand", text, definition.expansion)
+        try:
+            OperandSpelling(spelling, syntax.register_names)
+        except BadSpelling as wrong:
+            raise _Wrong(str(wrong)) from None
+        return spelling
+    if _RENAMED.fullmatch(text) and _RENAMED.fullmatch(meaning):
+        return Spelling(source, "directive", text.lower(), meaning)
+    if not meaning and (comment := _COMMENT.fullmatch(text)):
+        return Spelling(source, "comment", comment[1])
+    if suffix := _SUFFIX.fullmatch(f"{text} = {meaning}"):
+        return Spelling(source, "suffix", suffix[2], "", definition.space)
+    return None
 
 
 def _function(definition: model.AsmAliasDef) -> Function:
@@ -131,7 +162,8 @@ def _directive(definition: model.AsmAliasDef, syntax: Syntax) -> Directive:
         elif text.strip():
             raise _Wrong(
                 f"'{text.strip()}' sets nothing",
-                f"a directive sets modes, {', '.join(_OWN_SETTINGS)}, as in short = 1, or is push, pop, function or $x",
+                f"a directive sets modes, {', '.join(_OWN_SETTINGS)}, as in short = 1, or is push, pop, function, pool "
+                "or $x",
             )
     text = " ".join(definition.syntax.lower().split())
     if "{" in text and not _REST.fullmatch(text):

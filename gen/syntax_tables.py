@@ -27,6 +27,7 @@ from runtime.syntax.tables import (
     Function,
     Hole,
     Shorter,
+    Spelling,
     Step,
     Syntax,
     mode_key,
@@ -51,6 +52,7 @@ _TABLE_NAMES = (
     "Row",
     "Shorter",
     "Space",
+    "Spelling",
     "Step",
     "Syntax",
     "Values",
@@ -152,7 +154,7 @@ class _SyntaxPrinter:
         texts = [" ".join(name.replace(" ", "~") or "-" for name in names) for names in slot.table]
         value = call("Names", quoted(wanted), tuple_of(map(_long_text, texts)))
         name = self.names.name(f"{wanted}_NAMES", value, repr(texts))
-        if slot.kind == "file":
+        if slot.kind == "file" or slot.registers:
             self.registers[name] = None
         return name
 
@@ -272,6 +274,8 @@ class _SyntaxPrinter:
         leaves = [tuple_of((quoted(mode_key(mode)), value)) for mode, value in self.leaves(first)]
         if leaves:
             arguments.append(Keyword("leaves=", tuple_of(leaves)))
+        if first.delayed:
+            arguments.append(Keyword("delayed=", "True"))
         if any(tail.length for tail in first.tails):
             arguments.append(Keyword("tails=", tuple_of(self.encoding(tail) for tail in first.tails)))
         return statement("", call("Form", *arguments), ",", 1)
@@ -338,6 +342,7 @@ class _SyntaxPrinter:
                 Keyword("shorter=", "SHORTER"),
                 Keyword("functions=", "FUNCTIONS"),
                 Keyword("directives=", "DIRECTIVES"),
+                Keyword("spellings=", "SPELLINGS"),
                 *([Keyword("prefixes=", "PREFIXES")] if self.prefixes else []),
                 *([Keyword("following=", following)] if following != "()" else []),
             ),
@@ -357,6 +362,7 @@ class _SyntaxPrinter:
         shorter = [self.shorter(rule) for rule in found.shorter]
         asm_functions = [self.asm_function(function) for function in found.functions]
         directives = [self.directive(directive) for directive in found.directives]
+        spellings = [self.spelling(spelling) for spelling in found.spellings]
         functions = [
             [piece for line in self.printer.function(function) for piece in folded(line)]
             for function in self.printer.used.values()
@@ -370,6 +376,7 @@ class _SyntaxPrinter:
                 shorter,
                 asm_functions,
                 directives,
+                spellings,
                 self.prefixes,
                 self.operands.lines,
                 self.holes.lines,
@@ -388,7 +395,7 @@ class _SyntaxPrinter:
             table_names=[
                 name
                 for name in _TABLE_NAMES
-                if name in ("Alias", "Directive", "Form", "Function", "Shorter")
+                if name in ("Alias", "Directive", "Form", "Function", "Shorter", "Spelling")
                 or re.search(rf"\b{name}\b(?!\")", tables)
             ],
             names=self.names.lines,
@@ -403,6 +410,7 @@ class _SyntaxPrinter:
             shorter=shorter,
             asm_functions=asm_functions,
             directives=directives,
+            spellings=spellings,
             syntax=syntax,
         )
 
@@ -455,6 +463,11 @@ class _SyntaxPrinter:
         settings = tuple_of(tuple_of((quoted(name), str(value))) for name, value in directive.settings)
         value = call("Directive", quoted(directive.source), quoted(directive.text), settings)
         return statement("", value, ",", 1)
+
+    def spelling(self, spelling: Spelling) -> list[str]:
+        """One row of SPELLINGS."""
+        texts = (spelling.source, spelling.kind, spelling.text, spelling.meaning, spelling.space)
+        return statement("", call("Spelling", *map(quoted, texts)), ",", 1)
 
     def _hole_constant(self, hole: Hole) -> str:
         """A hole of a form is a constant already; a plain number that only expressions use is one of its own."""

@@ -487,13 +487,16 @@ class DecodeDecl:
 
 @dataclass(frozen=True, slots=True)
 class FieldDecl:
-    """kind: 'width' (`5`), 'file' (a register file, alias or sysregs table), 'format', 'enum', 'set'."""
+    """kind: 'width' (`5`), 'file' (a register file, alias or sysregs table), 'format', 'enum', 'set'.
+
+    enum: names, and other spellings of theirs; target: what they are names of, if that is said
+    """
 
     names: tuple[Name, ...]
     kind: str
     width: Num | None
     target: Name | None
-    enum: Text | None
+    enum: tuple[Text, ...]
     pos: Pos
 
 
@@ -710,7 +713,7 @@ class Insns:
 
 @dataclass(frozen=True, slots=True)
 class AsmAlias:
-    """`asm "nop" = "addi zero, zero, 0"`, perhaps `in A32`, perhaps `when T == 0`."""
+    """`asm "nop" = "addi zero, zero, 0"`, perhaps `in A32`, perhaps `when T == 0`; or `asm operand "…" = "…"`."""
 
     syntax: Text
     expansion: Text
@@ -718,6 +721,7 @@ class AsmAlias:
     when: Expr | None
     pos: Pos
     families: tuple[Name, ...] = ()  # as in Insns
+    operand: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -255,17 +255,17 @@ class TreeBuilder(BodyBuilder):
         kind, width, target, enum = c[3]
         return tree.FieldDecl(c[1], kind, width, target, enum, self._whole(c))
 
-    def fieldkind(self, c: Children) -> tuple[str, tree.Num | None, tree.Name | None, tree.Text | None]:
+    def fieldkind(self, c: Children) -> tuple[str, tree.Num | None, tree.Name | None, tuple[tree.Text, ...]]:
         width = self.number(c[:1]) if c[0].type == "NUM" else None
-        if len(c) == 3:
-            return "enum", width, None, self._text(c[2])
-        if len(c) == 4:
-            return "set", width, self._name(c[1]), self._text(c[3])
+        if len(c) > 3:
+            target = None if c[1] is None else self._name(c[1])
+            kind = "set" if target is not None and target.name == "set" else "enum"
+            return kind, width, target, tuple(self._text(text) for text in c[3::2])
         if width is not None and len(c) == 1:
-            return "width", width, None, None
+            return "width", width, None, ()
         target = self._name(c[-1])
         is_format = target.name in _FORMATS and (width is not None or target.name != "x")
-        return ("format" if is_format else "file"), width, target, None
+        return ("format" if is_format else "file"), width, target, ()
 
     def operand(self, c: Children) -> tree.OperandDecl:
         alternatives = tuple(a for a in c if isinstance(a, tree.Alt))
@@ -420,9 +420,10 @@ class TreeBuilder(BodyBuilder):
         )
 
     def asm(self, c: Children) -> tree.AsmAlias:
-        space = self._name(c[7]) if c[7] is not None else None
-        whole = self._whole([part for part in c[:6] if part is not None])
-        return tree.AsmAlias(self._text(c[1]), self._text(c[5]), space, c[9], whole, c[3] or ())
+        space = self._name(c[8]) if c[8] is not None else None
+        whole = self._whole([part for part in c[:7] if part is not None])
+        operand = c[1] is not None
+        return tree.AsmAlias(self._text(c[2]), self._text(c[6]), space, c[10], whole, c[4] or (), operand)
 
     def reserved(self, c: Children) -> tree.Reserved:
         return tree.Reserved(self._text(c[1]), self._whole(c))

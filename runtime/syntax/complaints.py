@@ -35,6 +35,8 @@ def explain(hole: Hole, number: int, pc: int, error: Unsolvable) -> str:
     """Why a value cannot stand in a hole."""
     allowed = error.allowed
     if hole.names is not None:
+        if hole.kind == "set":
+            return f"'{hole.names.show_set(number)}' cannot stand here"
         shown = hole.names.show(number)
         if allowed is None:
             return f"'{shown}' cannot stand here"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from runtime.syntax.encode import Encoder
-from runtime.syntax.expressions import BadExpression, Expression, Number, Undefined, floats, parse, strings
+from runtime.syntax.expressions import BadExpression, Expression, Number, Undefined, floats, parse, strings, symbols
 from runtime.syntax.items import (
     Align,
     Assignment,
@@ -51,6 +52,20 @@ _NAME = re.compile(r"[ \t]*([A-Za-z_.$][\w.$]*)[ \t]*")
 MARK = "$x"
 
 
+#: bytes of a word that is loaded from beside the code
+_POOLED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Pooled:
+    """A word that waits for its place, and the statement that first asked for it."""
+
+    label: str
+    value: Expression
+    statement: Statement
+    locals: Mapping[str, int]  # numbered labels before it
+
+
 class Known:
     """Symbols whose value is a constant that stands further up."""
 
@@ -78,6 +93,7 @@ class Context:
         self.program = program
         self.plain = encoder
         self.begins_in = modes
+        self.literals = 0
         self.begin(0, short)
         self.constants: dict[str, int] = {}
 
@@ -90,7 +106,9 @@ class Context:
         self.modes = dict(self.begins_in)
         self.encoder, self.short = self.plain, short
         self.odd, self.mark, self.function = False, MARK, False
-        self.saved: list[tuple[dict[str, int], bool, bool, str]] = []
+        self.slots = short  # whether a nop stands behind what is delayed, as GNU as puts one there
+        self.pools: dict[str, dict[str, Pooled]] = {}  # by section and text: words that wait for their place
+        self.saved: list[tuple[dict[str, int], bool, bool, str, bool]] = []
         for directive in self.syntax.directives:
             modes = [(name, value) for name, value in directive.settings if name in self.syntax.modes]
             if modes and all({**self.syntax.modes, **self.modes}[name] == value for name, value in modes):
@@ -105,16 +123,20 @@ class Context:
         for name, value in directive.settings:
             match name:
                 case "push":
-                    self.saved.append((dict(self.modes), self.short, self.odd, self.mark))
+                    self.saved.append((dict(self.modes), self.short, self.odd, self.mark, self.slots))
                 case "pop":
                     if not self.saved:
                         raise Fault("nothing was pushed")
-                    self.modes, self.short, self.odd, self.mark = self.saved.pop()
+                    self.modes, self.short, self.odd, self.mark, self.slots = self.saved.pop()
                     self.step({}, encoder_for)
                 case "short":
                     self.short = bool(value)
                 case "odd":
                     self.odd = bool(value)
+                case "slots":
+                    self.slots = bool(value)
+                case "pool":
+                    self.place_pool()
                 case "function":
                     self.function = True
                 case "align":
@@ -136,6 +158,36 @@ class Context:
 
     def add(self, item: Item) -> None:
         self.part.items.append(item)
+
+    def end(self) -> None:
+        """The file ends."""
+        for name in list(self.pools):
+            self.part = self.program.part(name)
+            self.place_pool()
+
+    # ------------------------------------------------------------ words that instructions load
+
+    def literal(self, statement: Statement, text: str) -> str:
+        """The label of a word with the value of an expression, somewhere behind this statement."""
+        pool = self.pools.setdefault(self.part.name, {})
+        value, _ = self.expression(replace(statement, text=text), 0)
+        here = any(symbol.name[0].isdigit() for symbol in symbols(value))  # 1f means another one elsewhere
+        key = f"{text} {self.literals}" if here else text
+        if key not in pool:
+            self.literals += 1
+            pool[key] = Pooled(f".Lliteral.{self.literals}", value, statement, self.counts)
+        return pool[key].label
+
+    def place_pool(self) -> None:
+        """Here is where those words stand that instructions of this section have asked for."""
+        pool = self.pools.pop(self.part.name, {})
+        for word in pool.values():
+            if word is next(iter(pool.values())):
+                boundary, zero = Number(_POOLED), Number(0)
+                self.add(Align(word.statement, self.counts, boundary, False, zero, None, self.encoder, False, ""))
+            key = self.define(word.label, word.statement, self.part.name)
+            self.add(Label(word.statement, self.counts, key))
+            self.add(Data(word.statement, word.locals, _POOLED, [(word.value, 0, len(word.statement.text))]))
 
     def known(self) -> Known:
         """What expressions may use that are needed at once."""

@@ -7,7 +7,7 @@ encoding that does the same if that is wanted.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
 
@@ -60,19 +60,23 @@ _State = tuple[bytes, Mapping[str, int]]
 
 
 class Rejected(Exception):
-    """Why a statement is no instruction; columns are 0-based places in its text."""
+    """Why a statement is no instruction; columns are 0-based places in its text.
 
-    def __init__(self, message: str, start: int, end: int, notes: Sequence[str] = ()) -> None:
+    `by_name`: one of its names cannot stand there, whatever its symbols are worth."""
+
+    def __init__(self, message: str, start: int, end: int, notes: Sequence[str] = (), *, by_name: bool = False) -> None:
         super().__init__(message)
+        self.by_name = by_name
         self.message, self.start, self.end, self.notes = message, start, max(end, start + 1), tuple(notes)
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A form, or an alias, with what the text gives for its holes."""
+    """A form, or an alias, with what the text gives for its holes; `never` says why it is none behind any prefixes."""
 
     target: Form | Alias
     given: tuple[Given, ...]
+    never: list[Rejected] = field(default_factory=list, compare=False)
 
 
 class Encoder:
@@ -82,6 +86,11 @@ class Encoder:
         self.syntax = syntax
         self.decoder = Decoder(syntax, modes)
         self.modes = self.decoder.modes
+        self._suffixes = [
+            spelling.text
+            for spelling in syntax.spellings
+            if spelling.kind == "suffix" and spelling.space in ("", self.decoder.space.name)
+        ]
         self._heads: dict[str, list[Form | Alias]] = {}
         self._solvers: dict[tuple[int, int], Solver] = {}
         self._expressions: dict[str, Expression] = {}
@@ -117,7 +126,31 @@ class Encoder:
             known = self._read[text] = self._candidates(text)
         return known
 
+    def is_delayed(self, candidate: Candidate) -> bool:
+        """Whether the instruction behind this one is run first."""
+        target = candidate.target
+        return target.delayed if isinstance(target, Form) else self.syntax.by_name[target.steps[-1].form].delayed
+
     def _candidates(self, text: str) -> list[Candidate]:
+        try:
+            found, first = self._readings(text), None
+        except Rejected as error:
+            found, first = [], error
+        word, at = text.split(None, 1)[0] if text.strip() else "", len(text) - len(text.lstrip())
+        for suffix in self._suffixes:
+            if word and not word.lower().endswith(suffix):
+                end = at + len(word)
+                try:
+                    longer = self._readings(text[:end] + suffix + text[end:])
+                except Rejected:
+                    continue
+                found += [_moved(candidate, end, -len(suffix)) for candidate in longer]
+        if not found and first is not None:
+            raise first
+        return found
+
+    def _readings(self, text: str) -> list[Candidate]:
+        """What a text may be as it is written."""
         word = text.split(None, 1)[0].lower() if text.strip() else ""
         matcher = Matcher(text, modes=self.modes)
         targets = self._targets(word)
@@ -138,6 +171,8 @@ class Encoder:
                 len(word),
                 [f"help: did you mean {' or '.join(close)}?"] if close else (),
             )
+        # Of what may stand in any mnemonic, such as a prefix's hole, no example is of use.
+        targets = [target for target in targets if _head(target.pieces)] or targets
         if matcher.complaint is not None:
             raise Rejected(str(matcher.complaint), matcher.complaint.start, matcher.complaint.end, forms_note(targets))
         at = min(matcher.furthest, max(len(text.rstrip()) - 1, 0))
@@ -212,7 +247,14 @@ class Encoder:
     def encode(self, candidate: Candidate, pc: int, environment: Environment, short: bool = False) -> bytes:
         """The bytes of a candidate at an address; raises Rejected, or Undefined."""
         if isinstance(candidate.target, Form):
-            return self._encode_form(candidate.target, candidate.given, pc, environment, short)
+            if candidate.never:
+                raise candidate.never[0]
+            try:
+                return self._encode_form(candidate.target, candidate.given, pc, environment, short)
+            except Rejected as error:
+                if error.by_name:
+                    candidate.never.append(error)
+                raise
         return self._encode_alias(candidate.target, candidate.given, pc, environment, short)
 
     def _encode_alias(
@@ -305,12 +347,14 @@ class Encoder:
             if code is not None:
                 return code
         failure: Rejected | None = None
+        by_name = True
         for prefix, modes in self._states_of(form):
             try:
                 return self._encode_behind(form, given, pc, environment, prefix, modes)
             except Rejected as error:
-                failure = failure or error
+                failure, by_name = failure or error, by_name and error.by_name
         assert failure is not None
+        failure.by_name = by_name
         raise failure
 
     def _states_of(self, form: Form) -> Sequence[_State]:
@@ -391,7 +435,7 @@ class Encoder:
         length += sum(tail.length for tail in form.tails)
         known = {**modes, PC: pc, NEXT_PC: (pc + length // 8) & ((1 << self.syntax.pc_width) - 1)}
         if form.guard is not None and self.syntax.prefixes and not _may_hold(form, known):
-            raise Rejected(f"no prefixes make this an instruction (see {form.source})", 0, 1)
+            raise Rejected(f"no prefixes make this an instruction (see {form.source})", 0, 1, by_name=True)
         solver = self._solver(form.fields, modes)
         tails: dict[str, int] = {}
         for hole, value in _direct_first(form.holes, given):
@@ -481,7 +525,8 @@ class Encoder:
             else:
                 solver.solve(hole, number % (1 << hole.width), known, style)
         except Unsolvable as error:
-            raise Rejected(explain(hole, number, known[PC], error), given.start, given.end) from None
+            by_name = hole.kind == "names" and isinstance(value, int)
+            raise Rejected(explain(hole, number, known[PC], error), given.start, given.end, by_name=by_name) from None
 
     def _solve_name(self, hole: Hole, names: Names, number: int, solver: Solver, known: dict[str, int]) -> None:
         """A name may stand for several values, of which one is possible here."""
@@ -518,6 +563,14 @@ class Encoder:
         else:
             why = f"these operands make the encoding of '{decoded.form.name}' ({decoded.form.source})"
         raise Rejected(why, 0, 1)
+
+
+def _moved(candidate: Candidate, start: int, by: int) -> Candidate:
+    """With other places of what stands behind `start`."""
+    given = [
+        replace(one, start=one.start + by, end=one.end + by) if one.start > start else one for one in candidate.given
+    ]
+    return Candidate(candidate.target, tuple(given))
 
 
 def _moves(given: Given) -> bool:
@@ -605,8 +658,8 @@ def _may_hold(form: Form, known: Mapping[str, int]) -> bool:
 
 def _fill(fields: Sequence[Field], known: dict[str, int]) -> None:
     """Fields that the text does not show are 0."""
-    for field in fields:
-        known.setdefault(field.name, 0)
+    for one in fields:
+        known.setdefault(one.name, 0)
 
 
 def _length(form: Form) -> int:

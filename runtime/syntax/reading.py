@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from runtime.syntax.expressions import BadExpression, Undefined, parse
 from runtime.syntax.items import Bytes, Code, Fault
 from runtime.syntax.macros import CLOSING, Macro, arguments_of, body_end, declared, expand, first_word
 from runtime.syntax.program import Program
+from runtime.syntax.spelling import OperandSpelling
 from runtime.syntax.statements import Segment, Source, Statement, segments, statements
 from runtime.syntax.tables import Syntax
 
@@ -73,7 +74,18 @@ class Reader:
         self.expansions = 0
         self.expanded = 0
         forms = syntax.forms
-        self.hash_comments = not any(isinstance(piece, str) and "#" in piece for form in forms for piece in form.pieces)
+        # `#` starts a comment anywhere only if no instruction is written with it.
+        hashes = any(isinstance(piece, str) and "#" in piece for form in forms for piece in form.pieces)
+        own = tuple(spelling.text for spelling in syntax.spellings if spelling.kind == "comment")
+        self.comments = own if hashes else ("#", *own)
+        self.renamed = {
+            spelling.text: spelling.meaning for spelling in syntax.spellings if spelling.kind == "directive"
+        }
+        self.operands = [
+            OperandSpelling(spelling, syntax.register_names)
+            for spelling in syntax.spellings
+            if spelling.kind == "operand"
+        ]
         self.directives = {directive.text: directive for directive in syntax.directives}
         self.open = {text.split()[0]: directive for text, directive in self.directives.items() if text.endswith("}")}
         self.own_words = {directive.text.split()[0] for directive in syntax.directives}
@@ -91,9 +103,10 @@ class Reader:
         self.macros.clear()
         source = Source(file, text.split("\n"), (), unit)
         try:
-            self._run(segments(text, self.hash_comments), source)
+            self._run(segments(text, self.comments), source)
         except _End:
             self.conditions.clear()
+        self.context.end()
         for condition in self.conditions:
             self.program.report(condition.statement, Fault("this condition has no .endif"))
         self.conditions.clear()
@@ -148,13 +161,16 @@ class Reader:
             self._instruction(statement)
 
     def _instruction(self, statement: Statement) -> None:
-        context = self.context
+        context, text = self.context, statement.text
+        spelled = self._spelled(statement)
         try:
-            candidates = context.encoder.read(statement.text)
+            candidates = context.encoder.read(spelled)
         except Rejected as error:
+            if spelled != text:
+                error = self._about(text, error)
             raise Fault(error.message, error.start, error.end, error.notes) from None
         try:
-            code = context.encoder.fixed(statement.text, context.short)
+            code = context.encoder.fixed(spelled, context.short)
         except Rejected:
             code = None  # said when all is placed, in the order of the text
         if code is not None:
@@ -163,6 +179,26 @@ class Reader:
             context.add(Code(statement, context.counts, context.encoder, context.short, candidates, context.mark))
         if self.syntax.following:
             context.step(context.encoder.decoder.modes_after(code or b""), self.encoder_for)
+        if context.slots and context.encoder.is_delayed(candidates[0]):
+            nop = context.encoder.fixed("nop", context.short)
+            context.add(Bytes(statement, context.counts, nop or b"", context.mark))
+
+    def _spelled(self, statement: Statement) -> str:
+        """An instruction's text with its operands as the spec writes them."""
+        text = statement.text
+        if self.operands:
+            start = len(text.split(None, 1)[0])
+            for spelling in self.operands:
+                text = spelling.apply(text, start, lambda value: self.context.literal(statement, value))
+        return text
+
+    def _about(self, text: str, error: Rejected) -> Rejected:
+        """What is wrong with a text that was read in another spelling: of places only the text's own mean something."""
+        try:
+            self.context.encoder.read(text)
+        except Rejected as original:
+            return original
+        return Rejected(error.message, 0, len(text), error.notes)
 
     # ------------------------------------------------------------ conditions
 
@@ -272,8 +308,14 @@ class Reader:
     # ------------------------------------------------------------ directives
 
     def _directive(self, word: str, statement: Statement) -> None:
+        if word in self.renamed:
+            statement = replace(statement, text=self.renamed[word] + statement.text[len(word) :])
+            word = self.renamed[word]
         if word in self.own_words:
             directive = self.directives.get(" ".join(statement.text.lower().split()), self.open.get(word))
+            if directive is None and word in DIRECTIVES:
+                DIRECTIVES[word](self.context, word, statement)
+                return
             if directive is None:
                 known = ", ".join(text for text in self.directives if text.split()[0] == word)
                 raise Fault(f"'{statement.text}' is not known", 0, None, (f"help: there are {known}",))
@@ -319,4 +361,4 @@ class Reader:
         self.expanded += len(text) // 8
         if self.expanded > _MOST_SEGMENTS:
             raise Fault("files that include each other without end")
-        self._run(segments(text, self.hash_comments), Source(str(path), text.split("\n"), notes, statement.source.unit))
+        self._run(segments(text, self.comments), Source(str(path), text.split("\n"), notes, statement.source.unit))

@@ -49,10 +49,10 @@ class Statement:
         return self.source.lines[self.line - 1] if self.shown is None else self.shown
 
 
-def segments(text: str, hash_comments: bool) -> list[Segment]:
-    """The parts of a text; `#` starts a comment anywhere only if no instruction is written with it."""
+def segments(text: str, comments: tuple[str, ...]) -> list[Segment]:
+    """The parts of a text.  These signs start comments, and `//`; `#` does at the start of a line in any case."""
     found = []
-    for number, line in enumerate(_without_comments(text, hash_comments).split("\n"), 1):
+    for number, line in enumerate(_without_comments(text, ("//", *comments)).split("\n"), 1):
         start = 0
         for end in _ends(line):
             part = line[start:end]
@@ -95,7 +95,7 @@ def _ends(line: str) -> Iterator[int]:
     yield len(line)
 
 
-def _without_comments(text: str, hash_comments: bool) -> str:
+def _without_comments(text: str, comments: tuple[str, ...]) -> str:
     """The text with comments blanked out, so that columns stay right."""
     out: list[str] = []
     at, line_start = 0, True
@@ -111,7 +111,7 @@ def _without_comments(text: str, hash_comments: bool) -> str:
             end = len(text) if end < 0 else end + 2
             out.append(re.sub(r"[^\n]", " ", text[at:end]))
             at = end
-        elif text.startswith("//", at) or (character == "#" and (hash_comments or line_start)):
+        elif text.startswith(comments, at) or (character == "#" and line_start):
             end = text.find("\n", at)
             end = len(text) if end < 0 else end
             out.append(" " * (end - at))

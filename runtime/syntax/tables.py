@@ -251,6 +251,7 @@ class Form:
     operands: tuple[Operand, ...] = ()
     tails: tuple[Encoding, ...] = ()  # what follows each operand's own units
     leaves: tuple[tuple[str, Evaluate], ...] = ()  # modes (mode_key) that the next instruction is read in
+    delayed: bool = False  # whether the next instruction is run before it takes effect
     fields: tuple[Field, ...] = field(init=False)  # of all of it
 
     def __post_init__(self) -> None:
@@ -359,13 +360,30 @@ class Function:
 class Directive:
     """A directive of this ISA's, whose text may end in a hole for what means nothing here.
 
-    A setting is a mode (mode_key) and its value, or one of the assembler's: `short`, `odd`, `align`; or a word, with 0:
-    `function`, `push`, `pop`, `$x`.  docs/assembler.md says what they do.
+    A setting is a mode (mode_key) and its value, or one of the assembler's: `short`, `odd`, `align`, `slots`; or a
+    word, with 0: `function`, `push`, `pop`, `pool`, `$x`.  docs/assembler.md says what they do.
     """
 
     source: str
     text: str
     settings: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """How else a text may be written; by `kind`:
+
+    operand    what `text` says within the operands is read as `meaning`; both have holes (runtime/syntax/spelling.py)
+    directive  the one called `text` is `meaning`
+    suffix     in `space`, `text` at the end of a mnemonic may be left out
+    comment    `text` begins a comment
+    """
+
+    source: str
+    kind: str
+    text: str
+    meaning: str = ""
+    space: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,6 +437,7 @@ class Syntax:
     shorter: tuple[Shorter, ...] = ()
     functions: tuple[Function, ...] = ()
     directives: tuple[Directive, ...] = ()
+    spellings: tuple[Spelling, ...] = ()
     prefixes: tuple[Prefix, ...] = ()
     following: tuple[tuple[str, Evaluate], ...] = ()  # one-shot modes that forms leave: what they are one later
 

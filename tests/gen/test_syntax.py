@@ -23,7 +23,7 @@ from runtime.syntax.encode import Encoder
 from runtime.syntax.tables import mode_key
 
 FILE = Format("file", table=(("zero", "ra", "sp", "gp"), ("x0", "x1", "x2", "x3")))
-FIELDS = {"rd": FILE, "imm": Format("number", signed=True), "rm": enum_format(1, (",rne", "-"))}
+FIELDS = {"rd": FILE, "imm": Format("number", signed=True), "rm": enum_format(1, [(",rne", "-")])}
 EXPRESSIONS: dict[str, model.Expr] = {
     "rd": FieldRef(2, "rd"),
     "imm": FieldRef(12, "imm"),
@@ -182,6 +182,11 @@ def test_an_alias_may_name_an_address(tmp_path: Path) -> None:
         ('asm "nop" = "addi zero, zero"', "'addi zero, zero' is no instruction of toy"),
         ('asm "nop" = "addi zero, zero, 300"', "300 does not fit 'addi': -128..127"),
         ('asm "nop" = "addi zero, {rs}, 0"', "'{rs}' is no hole of the pseudo-instruction"),
+        ('asm operand "{x:word}" = "{x}"', "there is no kind of hole 'word' here, only term, rest, register"),
+        ('asm operand "={x}" = "{y:literal}"', "'{y}' is no hole of '={x}'"),
+        ('asm operand "{x}({x})" = "{x}"', "a hole is written twice"),
+        ('asm operand "= {x}" = "{x}" in A', "operands are spelled so everywhere: without `in` and `when`"),
+        ('asm ".old {x}" = ".new"', "'.new' sets nothing"),
         ('asm "nop {rs}" = "addi zero, zero, 0"', "what stands for '{rs}' is not used"),
         ('asm "mv {rd}, {rd}" = "addi {rd}, {rd}, 0"', "a hole of the pseudo-instruction is written twice"),
         (
