@@ -148,12 +148,13 @@ class _SyntaxPrinter:
 
     def table(self, slot: model.Slot) -> str:
         """The constant for a slot's names."""
-        wanted = self.files.get(slot.table)
+        # A set's bits may be called as registers are: it is none of them.
+        wanted = self.files.get(slot.table) if slot.kind != "set" else None
         if wanted is None:
             wanted = slot.expr.name.upper() if isinstance(slot.expr, model.FieldRef) else "NAMES"
         texts = [" ".join(name.replace(" ", "~") or "-" for name in names) for names in slot.table]
         value = call("Names", quoted(wanted), tuple_of(map(_long_text, texts)))
-        name = self.names.name(f"{wanted}_NAMES", value, repr(texts))
+        name = self.names.name(f"{wanted}_NAMES", value, repr((slot.kind == "set", texts)))
         if slot.kind == "file" or slot.registers:
             self.registers[name] = None
         return name
