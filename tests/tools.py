@@ -53,6 +53,8 @@ def compile_c(
     digest = hashlib.sha256(repr((compiler, flags, libraries)).encode())
     for source in sources:
         digest.update(source.read_bytes())
+        if any(flag.startswith("-g") for flag in flags):  # a debugger looks for the source where it was compiled
+            digest.update(str(source).encode())
         for header in sorted(source.parent.glob("*.h")):
             digest.update(header.read_bytes())
     target = CACHE / f"{sources[0].stem}-{digest.hexdigest()[:16]}"
