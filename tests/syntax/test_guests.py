@@ -5,9 +5,13 @@ from __future__ import annotations
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 
 import pytest
 
+from runtime.core.cpu import load_isa
+from runtime.syntax.assemble import assemble_text
+from runtime.syntax.errors import AssemblyError
 from tests.conftest import ROOT
 from tests.tools import Outcome, isomorph, require_build, run, tool
 
@@ -40,8 +44,8 @@ GUESTS = {
         "arm", "arm-linux-gnueabihf-gcc", "gcc-arm-linux-gnueabihf", "qemu-arm", ("-mthumb", *_ARM), ("sort",)
     ),
 }
-#: what text of people's there is: of a file's name, or for a guest that shares another's
-WRITTEN = {"mipsel": "mips"}
+#: guests whose text of people's is another's, and what is put before it
+WRITTEN = {"mipsel": ("mips", ""), "thumb": ("arm", ".set THUMB, 1\n")}
 
 
 def same(guest: Guest, sources: list[str], folder: Path) -> Outcome:
@@ -63,8 +67,27 @@ def same(guest: Guest, sources: list[str], folder: Path) -> Outcome:
 
 @pytest.mark.parametrize("name", GUESTS)
 def test_written_by_hand(name: str, tmp_path: Path) -> None:
-    source = HERE / "programs" / f"{WRITTEN.get(name, name)}.s"
+    file, before = WRITTEN.get(name, (name, ""))
+    source = tmp_path / "source.s"
+    source.write_text(before + (HERE / "programs" / f"{file}.s").read_text())
     assert same(GUESTS[name], [str(source)], tmp_path).status == 42
+
+
+@pytest.mark.parametrize("isa", ["arm", "i386", "mips", "x86_64"])
+def test_damaged_text_ends_in_a_message(isa: str) -> None:
+    syntax = load_isa(require_build(isa)).module("syntax").SYNTAX
+    text, random = (HERE / "programs" / f"{isa}.s").read_text(), Random(5)
+    complaints = 0
+    for _ in range(60):
+        damaged = text
+        for _ in range(random.randrange(1, 6)):
+            at, put = random.randrange(len(damaged)), random.choice("[]{}=#:%()+-*,.@'\" \n0x$rax")
+            damaged = damaged[:at] + random.choice(["", put, put * 3]) + damaged[at + random.randrange(3) :]
+        try:
+            assemble_text(syntax, damaged, "damaged.s", short=True)
+        except AssemblyError as error:
+            complaints += bool(error.messages)
+    assert complaints > 20
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,13 @@
-# A32: words beside the code, addresses by halves: prints, and exits with 42.
+# A32, and where THUMB is defined Thumb-2: words beside the code, addresses by halves: prints, and exits with 42.
         @ a comment
         .syntax unified
         .arch   armv7-a
         .globl  _start
         .text
+        .ifdef  THUMB
+        .thumb
+        .thumb_func
+        .endif
 _start: mov     r0, #1
         ldr     r1, =text
         mov     r2, #length
